@@ -1,0 +1,1 @@
+"""forecast: time-series forecasting and streaming anomaly detection on state-space models."""

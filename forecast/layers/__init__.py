@@ -1,0 +1,1 @@
+"""Sequence layers with state, each in a parallel and a recurrent form."""

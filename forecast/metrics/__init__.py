@@ -1,0 +1,1 @@
+"""Metrics: an Outcome becomes a Tally, tallies are pooled."""

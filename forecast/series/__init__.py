@@ -1,0 +1,1 @@
+"""Everything about input: panels, reading, windows, catalogue."""

@@ -1,0 +1,1 @@
+"""State-space machinery: pure functions on tensors."""

@@ -65,10 +65,15 @@ class Panel:
     static: Tensor = field(default_factory=lambda: torch.zeros(0, 0, dtype=torch.float64))  # (S M)
     static_names: tuple[str, ...] = ()
     stamps: Tensor | None = None  # (R) int64 microseconds, on an irregular clock only
-    season: int = 1  # season length in rows, as stated or detected
+    seasons: tuple[int, ...] = ()  # season lengths in rows, the leading one first, as stated or detected
 
     def __len__(self) -> int:
         return len(self.names)
+
+    @property
+    def season(self) -> int:
+        """The leading season length in rows; 1 where there is none."""
+        return self.seasons[0] if self.seasons else 1
 
     @property
     def lengths(self) -> Tensor:
@@ -182,7 +187,7 @@ def _offsets(lengths: Sequence[int]) -> Tensor:
     return torch.tensor([0, *np.cumsum(lengths)], dtype=torch.int64)
 
 
-def panel_of(series: Sequence[Tensor] | dict[str, Tensor], clock: Clock | None = None, season: int = 1) -> Panel:
+def panel_of(series: Sequence[Tensor] | dict[str, Tensor], clock: Clock | None = None, seasons: tuple[int, ...] = ()) -> Panel:
     """A panel of tensors (T) or (T C) on one clock, all starting at position 0; the clock defaults to integers from 0."""
     named = series if isinstance(series, dict) else {f"s{i}": values for i, values in enumerate(series)}
     parts = [v.reshape(len(v), -1).to(torch.float64) for v in named.values()]
@@ -195,5 +200,5 @@ def panel_of(series: Sequence[Tensor] | dict[str, Tensor], clock: Clock | None =
         names=tuple(named),
         channels=("y",) if channels == 1 else tuple(f"c{i}" for i in range(channels)),
         target=torch.ones(channels, dtype=torch.bool),
-        season=season,
+        seasons=seasons,
     )

@@ -1,11 +1,15 @@
 """The laws L1–L10 of every member, as functions that fail by assertion. Tolerances are those of the design page."""
 
 import math
+import tempfile
 from collections.abc import Callable
+from pathlib import Path
 
 import torch
 
+from forecast import artefact
 from forecast.distribution import Forecast
+from forecast.errors import InputError
 from forecast.models.forecaster import Forecaster
 from forecast.types import Future, Past, Row, State, join, leaves, put, take, tree_map
 from tests.laws.bench import (
@@ -255,6 +259,31 @@ def law_07_covers_what_it_generates(kind: type[Forecaster]) -> None:
     band = 3.29 * math.sqrt(0.9 * 0.1 / count)
     covered = ((actual >= low) & (actual <= high)).to(torch.float64).mean((0, 2))
     assert bool(((covered - 0.9).abs() <= band).all()), f"90 % intervals cover {[f'{float(c):.3f}' for c in covered]} (band ±{band:.3f})"
+
+
+def law_08_save_and_load(kind: type[Forecaster]) -> None:
+    b = bench(kind)
+    state, future = b.model.warm_up(b.start(), b.past), future_of(b.model, b.past)
+    with tempfile.TemporaryDirectory() as folder:
+        path, again = Path(folder) / "model.safetensors", Path(folder) / "again.safetensors"
+        artefact.save(path, b.model, b.parameters, state, {"note": "law"})
+        torch.manual_seed(1)
+        back = artefact.load(path)
+        assert difference(numbers(b.model.predict(state, future)), numbers(back.model.predict(back.state, future))) == 0, "forecasts changed"
+        restarted = back.model.warm_up(back.model.initial_state(back.parameters, b.past.static), b.past)
+        assert apart(restarted, state) == 0, "the loaded parameters warm up to another state"
+        artefact.save(again, back.model, back.parameters, back.state, back.facts)
+        content = path.read_bytes()
+        assert again.read_bytes() == content, "a second save has other bytes"
+        for place in range(3, 8 * len(content), max(8 * len(content) // 23, 1)):
+            flipped = bytearray(content)
+            flipped[place // 8] ^= 1 << place % 8
+            path.write_bytes(flipped)
+            try:
+                artefact.load(path)
+            except InputError:
+                continue
+            raise AssertionError(f"bit {place} flipped and the file was accepted")
 
 
 def law_09_finite_whatever_comes(kind: type[Forecaster]) -> None:

@@ -1,0 +1,173 @@
+"""Models, their parameters and their states on disk: one safetensors file, its description in JSON, no pickle.
+
+The file is what `safetensors` writes, with one metadata entry `forecast`: a JSON object with the class, its constructor
+arguments, the shape of the parameter and state trees, free facts (plain JSON) and the SHA-256 of all tensors. A file is
+accepted only if writing it again gives the same bytes and the digest agrees: one flipped bit anywhere is refused. Classes come
+from our own package alone and must be what they claim: a Forecaster, or a NamedTuple of a state.
+"""
+
+import hashlib
+import importlib
+import inspect
+import json
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load as read_tensors
+from safetensors.torch import save as write_tensors
+from torch import Tensor
+
+from forecast.errors import InputError
+from forecast.models.forecaster import Forecaster
+from forecast.types import Parameters, State
+
+FORMAT = 1
+OURS = re.compile(r"forecast(?:\.[a-z_][a-z_0-9]*)+:[A-Za-z_][A-Za-z_0-9]*")
+LIMIT = 4 << 30  # bytes of a file we are willing to read
+
+
+class Artefact(NamedTuple):
+    """What a file holds."""
+
+    model: Forecaster
+    parameters: Parameters
+    state: State | None
+    facts: dict[str, Any]
+
+
+def save(path: Path, model: Forecaster, parameters: Parameters = (), state: State | None = None, facts: Mapping[str, Any] | None = None) -> str:
+    """Write the file in one step (temporary file, fsync, rename, read back) and return its SHA-256."""
+    tensors: dict[str, Tensor] = {f"weights.{name}": tensor for name, tensor in model.state_dict().items()}
+    description = {
+        "format": FORMAT,
+        "class": name_of(type(model)),
+        "arguments": arguments(model),
+        "parameters": _flatten(parameters, "parameters", tensors),
+        "state": None if state is None else _flatten(state, "state", tensors),
+        "facts": dict(facts or {}),
+    }
+    content = _encode(tensors, description)
+    write_durably(path, content)
+    if path.read_bytes() != content:
+        raise InputError(f"{path}: what was written cannot be read back; is the disk full or failing?")
+    return hashlib.sha256(content).hexdigest()
+
+
+def load(path: Path) -> Artefact:
+    """Read a file that `save` wrote; anything else is refused in one line."""
+    try:
+        if path.stat().st_size > LIMIT:
+            raise InputError(f"{path}: larger than {LIMIT >> 30} GiB, not read")
+        content = path.read_bytes()
+        description = json.loads(_metadata(content)["forecast"])
+        tensors = read_tensors(content)
+        digest = description.pop("sha256")
+        intact = _encode(tensors, description) == content and digest == _digest(tensors)
+    except (SafetensorError, KeyError, ValueError, TypeError, AttributeError, OSError) as error:
+        raise InputError(f"{path}: not a model file of ours, or a damaged one ({type(error).__name__}); train or save it again") from error
+    if not intact:
+        raise InputError(f"{path}: damaged (its digest does not match its content); use another copy, or train it again")
+    if description["format"] != FORMAT:
+        raise InputError(f"{path}: written in format {description['format']}, this version reads {FORMAT}; use the version that wrote it")
+    kind = _ours(description["class"])
+    if not issubclass(kind, Forecaster):
+        raise InputError(f"{path}: {description['class']} is not a forecaster")
+    model = kind(**{name: tuple(v) if isinstance(v, list) else v for name, v in description["arguments"].items()})
+    model.load_state_dict({name.removeprefix("weights."): t for name, t in tensors.items() if name.startswith("weights.")})
+    model.eval()
+    state = None if description["state"] is None else _restore(description["state"], tensors)
+    return Artefact(model, _restore(description["parameters"], tensors), state, description["facts"])
+
+
+def arguments(model: Forecaster) -> dict[str, Any]:
+    """The constructor's arguments: every parameter of the constructor is an attribute of the same name, in plain types."""
+    names = [name for name in inspect.signature(type(model).__init__).parameters if name not in ("self", "args", "kwargs")]
+    return {name: getattr(model, name) for name in names}
+
+
+def name_of(kind: type) -> str:
+    """`forecast.models.naive:SeasonalNaive`."""
+    return f"{kind.__module__}:{kind.__qualname__}"
+
+
+def write_durably(path: Path, content: bytes) -> None:
+    """All of it or nothing, also when the machine dies: temporary file, fsync, rename, fsync of the folder."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    with open(part, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(part, path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def _digest(tensors: Mapping[str, Tensor]) -> str:
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        digest.update(name.encode() + str(tensors[name].dtype).encode() + str(tuple(tensors[name].shape)).encode())
+        digest.update(tensors[name].contiguous().view(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _encode(tensors: Mapping[str, Tensor], description: Mapping[str, Any]) -> bytes:
+    plain = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in tensors.items()}
+    text = json.dumps({**description, "sha256": _digest(plain)}, sort_keys=True, allow_nan=False)
+    return write_tensors(plain, metadata={"forecast": text})
+
+
+def _metadata(content: bytes) -> dict[str, str]:
+    length = int.from_bytes(content[:8], "little")
+    if length > len(content) - 8:
+        raise ValueError("header longer than the file")
+    metadata = json.loads(content[8 : 8 + length])["__metadata__"]
+    if set(metadata) != {"forecast"}:
+        raise ValueError("foreign metadata")
+    return metadata  # type: ignore[no-any-return]
+
+
+def _flatten(tree: Any, name: str, tensors: dict[str, Tensor]) -> Any:
+    """Put the leaves of a tree into `tensors` and return its plan; a leaf shared by all series is stored once."""
+    if isinstance(tree, Tensor):
+        shared = tree.dim() > 0 and tree.shape[0] > 1 and tree.stride(0) == 0
+        tensors[name] = tree[:1] if shared else tree
+        return {"leaf": name, "expand": tree.shape[0] if shared else 0}
+    fields = getattr(tree, "_fields", None) or [str(i) for i in range(len(tree))]
+    parts = {field: _flatten(part, f"{name}.{field}", tensors) for field, part in zip(fields, tree, strict=True)}
+    return {"class": name_of(type(tree)) if hasattr(tree, "_fields") else "tuple", "order": list(fields), "parts": parts}
+
+
+def _restore(plan: Any, tensors: Mapping[str, Tensor]) -> Any:
+    if "leaf" in plan:
+        leaf = tensors[plan["leaf"]]
+        return leaf.expand(plan["expand"], *leaf.shape[1:]) if plan["expand"] else leaf
+    parts = [_restore(plan["parts"][field], tensors) for field in plan["order"]]
+    if plan["class"] == "tuple":
+        return tuple(parts)
+    kind = _ours(plan["class"])
+    if not (issubclass(kind, tuple) and list(getattr(kind, "_fields", ())) == plan["order"]):
+        raise InputError(f"{plan['class']} is not a state with the fields {plan['order']}; train the model again with this version")
+    return kind(*parts)
+
+
+def _ours(name: str) -> type:
+    """A class that one of our modules defines itself; nothing is reached through what a module imports."""
+    if not OURS.fullmatch(name):
+        raise InputError(f"refused: {name!r} is not a class of ours")
+    module_name, kind_name = name.split(":")
+    try:
+        kind = vars(importlib.import_module(module_name)).get(kind_name)
+    except ImportError as error:
+        raise InputError(f"refused: there is no {module_name}") from error
+    if not isinstance(kind, type) or kind.__module__ != module_name:
+        raise InputError(f"refused: {name!r} is not a class of ours")
+    return kind

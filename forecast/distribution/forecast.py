@@ -3,14 +3,14 @@
 Shapes: a forecast has the shape (… C), for a forecaster (B H C) and for a trace (B W H C); `y` has that shape too.
 A cell whose forecast is missing answers NaN to every question.
 
-Surprise is two-sided and in nats: s(y) = -log p with p = 2 min(F(y), 1 - F(y)), so that P(s > x) = e^-x, and it is computed in
-log space: it is exact where p has long underflowed. CRPS: Gneiting & Raftery (2007), eq. 20-21.
+Surprise is two-sided and in nats: s(y) = -log p with p = 2 min(P(Y ≤ y), P(Y ≥ y)), at most 1, so that P(s > x) = e^-x (less where
+there are atoms), and it is computed in log space: it is exact where p has long underflowed. CRPS: Gneiting & Raftery (2007), eq. 20-21.
 """
 
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import torch
 from torch import Tensor
@@ -23,7 +23,11 @@ LEVELS = (0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 
 class Forecast(ABC):
     """Predictive distribution of each channel at each lead."""
 
-    joint: bool = False
+    if TYPE_CHECKING:  # a field of some kinds and a property of others; a property at run time would shadow the field
+
+        @property
+        def mean(self) -> Tensor:
+            """Expected value."""
 
     @property
     @abstractmethod
@@ -32,7 +36,10 @@ class Forecast(ABC):
 
     @abstractmethod
     def quantile(self, level: float | Tensor) -> Tensor:
-        """The value that the outcome stays below with probability `level` (a number, or a tensor of the forecast's shape)."""
+        """The value that the outcome stays below with probability `level`: a number, or a tensor (n … H C) of the forecast's shape.
+
+        Its leading axes may be longer than the forecast's.
+        """
 
     @abstractmethod
     def cdf(self, y: Tensor) -> Tensor:
@@ -40,16 +47,11 @@ class Forecast(ABC):
 
     @abstractmethod
     def log_tails(self, y: Tensor) -> tuple[Tensor, Tensor]:
-        """(log F(y), log(1 - F(y))), both exact in the far tails."""
+        """(log P(Y ≤ y), log P(Y ≥ y)), both exact in the far tails and finite for a finite y."""
 
     @abstractmethod
     def crps(self, y: Tensor) -> Tensor:
         """Continuous ranked probability score in the units of y; NaN where y is missing."""
-
-    @property
-    @abstractmethod
-    def mean(self) -> Tensor:
-        """Expected value."""
 
     @abstractmethod
     def parts(self) -> tuple[Tensor, ...]:
@@ -62,6 +64,11 @@ class Forecast(ABC):
     @abstractmethod
     def affine(self, loc: Tensor, spread: Tensor) -> "Forecast":
         """The distribution of loc + spread · Y; spread > 0; both broadcast against the forecast's shape."""
+
+    @property
+    def joint(self) -> bool:
+        """Whether the channels of a row have a joint distribution rather than their own ones alone."""
+        return False
 
     @property
     def median(self) -> Tensor:
@@ -98,7 +105,8 @@ class Forecast(ABC):
         shape = (n, *self.shape)
         reference = self.median
         uniform = torch.rand(shape, generator=generator, dtype=reference.dtype, device=reference.device)
-        return self.quantile(uniform)
+        # rand may answer 0, whose quantile is -inf: half a step of its grid instead
+        return self.quantile(uniform.clamp(min=torch.finfo(uniform.dtype).eps / 4))
 
     def at(self, lead: int | slice) -> Self:
         """The forecast of some leads alone; an integer keeps its axis, of length 1."""
@@ -120,4 +128,10 @@ class Forecast(ABC):
 
     def to(self, target: torch.device | torch.dtype) -> Self:
         """The same forecast on another device or in another precision."""
-        return self.rebuild(*[part.to(target) for part in self.parts()])
+        keep = isinstance(target, torch.dtype)
+        return self.rebuild(*[part if keep and not part.is_floating_point() else part.to(target) for part in self.parts()])
+
+
+def bounded_below(log_probability: Tensor) -> Tensor:
+    """A log probability that stays finite where it leaves the range of its dtype."""
+    return log_probability.clamp(min=torch.finfo(log_probability.dtype).min)

@@ -31,6 +31,10 @@ class Row(NamedTuple):
     inputs: Float[Tensor, "B K"]
     elapsed: Float[Tensor, " B"]
 
+    def past(self) -> "Past":
+        """The same as a past of one row."""
+        return Past.of(self.values[:, None], self.inputs[:, None], self.elapsed[:, None])
+
 
 class Past(NamedTuple):
     """What a model may see: T rows of values, with the inputs known for those rows."""

@@ -3,13 +3,14 @@
 Shapes: a forecast has the shape (… C), for a forecaster (B H C) and for a trace (B W H C); `y` has that shape too.
 A cell whose forecast is missing answers NaN to every question.
 
-Surprise is two-sided and in nats: s(y) = -log p with p = 2 min(P(Y ≤ y), P(Y ≥ y)), at most 1, so that P(s > x) = e^-x (less where
-there are atoms), and it is computed in log space: it is exact where p has long underflowed. CRPS: Gneiting & Raftery (2007), eq. 20-21.
+Surprise is two-sided and in nats: s(y) = -log p, p = 2 min(P(Y ≤ y), P(Y ≥ y)), at most 1, so that P(s > x) = e^-x
+(less where there are atoms). It is computed in log space: it is exact where p has long underflowed.
+CRPS: Gneiting & Raftery (2007), J. Am. Stat. Assoc. 102(477), eq. 20-21.
 """
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Self
 
 import torch
@@ -36,9 +37,9 @@ class Forecast(ABC):
 
     @abstractmethod
     def quantile(self, level: float | Tensor) -> Tensor:
-        """The value that the outcome stays below with probability `level`: a number, or a tensor (n … H C) of the forecast's shape.
+        """The value that the outcome stays below with probability `level`.
 
-        Its leading axes may be longer than the forecast's.
+        A number, or a tensor that broadcasts with the forecast's shape and may have axes of its own in front.
         """
 
     @abstractmethod
@@ -120,18 +121,32 @@ class Forecast(ABC):
 
     def stack(self, others: Sequence[Self], axis: int = 1) -> Self:
         """This forecast and `others` of its kind and shape along a new axis."""
-        return self.rebuild(*[torch.stack(parts, axis) for parts in zip(self.parts(), *[o.parts() for o in others], strict=True)])
+        return self.rebuild(*[torch.stack(parts, axis) for parts in _side_by_side(self, others)])
 
     def join(self, others: Sequence[Self]) -> Self:
         """This forecast and `others` of its kind as one batch."""
-        return self.rebuild(*[torch.cat(parts) for parts in zip(self.parts(), *[o.parts() for o in others], strict=True)])
+        return self.rebuild(*[torch.cat(parts) for parts in _side_by_side(self, others)])
 
     def to(self, target: torch.device | torch.dtype) -> Self:
         """The same forecast on another device or in another precision."""
-        keep = isinstance(target, torch.dtype)
-        return self.rebuild(*[part if keep and not part.is_floating_point() else part.to(target) for part in self.parts()])
+        casts = [p.is_floating_point() or isinstance(target, torch.device) for p in self.parts()]
+        return self.rebuild(*[p.to(target) if cast else p for p, cast in zip(self.parts(), casts, strict=True)])
+
+
+def _side_by_side(one: Forecast, others: Sequence[Forecast]) -> Iterator[tuple[Tensor, ...]]:
+    return zip(one.parts(), *[other.parts() for other in others], strict=True)
 
 
 def bounded_below(log_probability: Tensor) -> Tensor:
     """A log probability that stays finite where it leaves the range of its dtype."""
     return log_probability.clamp(min=torch.finfo(log_probability.dtype).min)
+
+
+def shape_of(*parts: Tensor) -> torch.Size:
+    """The shape that tensors have together."""
+    return torch.Size(torch.broadcast_shapes(*[part.shape for part in parts]))  # type: ignore[no-untyped-call]
+
+
+def alike(*parts: Tensor) -> list[Tensor]:
+    """Tensors in the shape that they have together."""
+    return [part.expand(shape_of(*parts)) for part in parts]

@@ -3,7 +3,7 @@
 Between two levels the quantile function is linear. Below the lowest level τ₁ with value q₁
     F(y) = τ₁ exp((y - q₁)/β),   β = τ₁ (q₂ - q₁)/(τ₂ - τ₁),
 and above the highest one the mirror image. So log F is linear outside: surprise grows strictly, however far y lies.
-Shapes: values (… H C Q); they are sorted, which is the cure for crossing quantiles (Chernozhukov et al. 2010, Econometrica 78(3)).
+Shapes: values (… H C Q); they are sorted, which mends crossing ones (Chernozhukov et al. 2010, Econometrica 78(3)).
 CRPS = ∫ (F(x) - 1{x ≥ y})² dx, exactly, piece by piece.
 """
 
@@ -14,7 +14,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from forecast.distribution.forecast import LEVELS, Forecast, bounded_below
+from forecast.distribution.forecast import LEVELS, Forecast, alike, bounded_below, shape_of
 
 NARROW = 1e-6  # a tail is never shorter than this part of the distance between the outermost quantiles
 
@@ -47,20 +47,22 @@ class Quantiles(Forecast):
         grid = self._grid(torch.float64)
         u = torch.as_tensor(level, dtype=torch.float64, device=grid.device)
         index = torch.searchsorted(grid, u.contiguous(), right=True).clamp(1, len(grid) - 1)
-        part = ((u - grid[index - 1]) / (grid[index] - grid[index - 1])).clamp(0, 1).to(self.values.dtype)
-        shape = torch.broadcast_shapes(u.shape, self.shape)
-        left, right = _pick(self.values, index - 1, shape), _pick(self.values, index, shape)
+        part = (
+            ((u - grid.take(index - 1)) / (grid.take(index) - grid.take(index - 1))).clamp(0, 1).to(self.values.dtype)
+        )
+        left, right = _pick(self.values, index - 1), _pick(self.values, index)
         inside = left + part * (right - left)
         below, above = self.tails
         lower = below * (u / grid[0]).clamp(max=1).log().to(inside.dtype)
         upper = -above * ((1 - u) / (1 - grid[-1])).clamp(max=1).log().to(inside.dtype)
-        return torch.where(u < grid[0], self.values[..., 0] + lower, torch.where(u > grid[-1], self.values[..., -1] + upper, inside))
+        inside = torch.where(u > grid[-1], self.values[..., -1] + upper, inside)
+        return torch.where(u < grid[0], self.values[..., 0] + lower, inside)
 
     def cdf(self, y: Tensor) -> Tensor:
         return self.log_tails(y)[0].exp()
 
     def log_tails(self, y: Tensor) -> tuple[Tensor, Tensor]:
-        y, first, last = torch.broadcast_tensors(y, self.values[..., 0], self.values[..., -1])
+        y, first, last = alike(y, self.values[..., 0], self.values[..., -1])
         below, above = self.tails
         lower = self._within(y, right=True).log()
         upper = (1 - self._within(y, right=False)).log()
@@ -80,7 +82,8 @@ class Quantiles(Forecast):
         left = (cut - q[..., :-1]) * (low.square() + low * middle + middle.square()) / 3
         right = (q[..., 1:] - cut) * ((1 - middle).square() + (1 - middle) * (1 - high) + (1 - high).square()) / 3
         below, above = self.tails
-        outer = _tail_crps(q[..., 0] - y, below, self.levels[0]) + _tail_crps(y - q[..., -1], above, 1 - self.levels[-1])
+        outer = _tail_crps(q[..., 0] - y, below, self.levels[0])
+        outer = outer + _tail_crps(y - q[..., -1], above, 1 - self.levels[-1])
         return (left + right).sum(-1) + outer
 
     @property
@@ -94,7 +97,7 @@ class Quantiles(Forecast):
         return (self.values,)
 
     def rebuild(self, *parts: Tensor) -> Self:
-        return type(self)(*parts, levels=self.levels)
+        return type(self)(parts[0], self.levels)
 
     def affine(self, loc: Tensor, spread: Tensor) -> "Quantiles":
         return Quantiles(loc[..., None] + spread[..., None] * self.values, self.levels)
@@ -107,15 +110,16 @@ class Quantiles(Forecast):
         grid = self._grid(y.dtype)
         values = self.values.expand(*y.shape, len(grid)).to(y.dtype).contiguous()
         index = torch.searchsorted(values, y[..., None].contiguous(), right=right).clamp(1, len(grid) - 1)
-        left, width = values.gather(-1, index - 1)[..., 0], (values.gather(-1, index) - values.gather(-1, index - 1))[..., 0]
-        index = index[..., 0]
+        left, right_end = values.gather(-1, index - 1)[..., 0], values.gather(-1, index)[..., 0]
+        width, index = right_end - left, index[..., 0]
         step = torch.full_like(width, float(right))  # a tie: all of its mass or none
         part = torch.where(width > 0, (y - left) / torch.where(width > 0, width, 1.0), step).clamp(0, 1)
         return grid[index - 1] + part * (grid[index] - grid[index - 1])
 
 
-def _pick(values: Tensor, index: Tensor, shape: torch.Size) -> Tensor:
+def _pick(values: Tensor, index: Tensor) -> Tensor:
     """values[…, index] for an index that may have axes of its own in front."""
+    shape = shape_of(values[..., 0], index)
     return values.expand(*shape, values.shape[-1]).gather(-1, index.expand(shape)[..., None])[..., 0]
 
 

@@ -11,7 +11,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from forecast.distribution.forecast import Forecast, bounded_below
+from forecast.distribution.forecast import Forecast, alike, bounded_below, shape_of
 from forecast.distribution.tails import gamma_ratio, log_student_density, log_student_tail, student_quantile
 
 
@@ -25,7 +25,7 @@ class StudentT(Forecast):
 
     @property
     def shape(self) -> torch.Size:
-        return torch.broadcast_shapes(self.loc.shape, self.scale.shape, self.df.shape)
+        return shape_of(self.loc, self.scale, self.df)
 
     @property
     def mean(self) -> Tensor:
@@ -59,7 +59,7 @@ class StudentT(Forecast):
         return torch.where(self.df > 1, crps, math.nan)
 
     def parts(self) -> tuple[Tensor, ...]:
-        return self.loc.expand(self.shape), self.scale.expand(self.shape), self.df.expand(self.shape)
+        return tuple(alike(self.loc, self.scale, self.df))
 
     def rebuild(self, *parts: Tensor) -> Self:
         return type(self)(*parts)

@@ -1,6 +1,6 @@
 """Log tail probabilities that torch lacks: Student's t and the chi-square, exact far beyond underflow.
 
-Student's t, z ≥ 0:  P(T > z) = ½ I_x(a, ½)  with a = ν/2, x = ν/(ν + z²) and I the regularised incomplete beta function.
+Student's t, z ≥ 0:  P(T > z) = ½ I_x(a, ½),  a = ν/2, x = ν/(ν + z²), I the regularised incomplete beta function.
 Raising the first argument by n leaves only positive terms (DLMF 8.17.20, repeated)
     I_x(a, ½) = I_x(a+n, ½) + x^a √(1-x) Σ_{j<n} Γ(a+½+j) / (Γ(a+1+j) √π) x^j
 and for a large one the expansion of DiDonato & Morris (1992, ACM TOMS 18(3), eq. 9-9.6) with b = ½ reads
@@ -16,6 +16,8 @@ import math
 
 import torch
 from torch import Tensor
+
+from forecast.distribution.forecast import alike
 
 LARGE = 15.0  # first argument from which the expansion is exact to double precision
 SHALLOW = 0.25  # x below which the shifted series alone is exact
@@ -40,8 +42,8 @@ def _expansion(u: Tensor, log_x: Tensor, large: Tensor) -> Tensor:
     four_square = 4 * (large - 0.25).square()
     edge = (u / math.pi).sqrt()
     quarter_square = (log_x / 2).square()
-    k = torch.special.erfcx(u.sqrt())
-    total = WEIGHTS[0] * k
+    k: Tensor = torch.special.erfcx(u.sqrt())
+    total = k * WEIGHTS[0]
     for n in range(1, TERMS):
         m = 2 * (n - 1)
         k = ((m + 0.5) * (m + 1.5) * k + (u + m + 1.5) * edge) / four_square
@@ -61,7 +63,7 @@ def gamma_ratio(a: Tensor) -> Tensor:
 
 def log_student_density(z: Tensor, df: Tensor) -> Tensor:
     """log of the density of T at z."""
-    z, df = torch.broadcast_tensors(z.double().clamp(-1e150, 1e150), df.double().clamp(max=1e12))
+    z, df = alike(z.double().clamp(-1e150, 1e150), df.double().clamp(max=1e12))
     kernel = (df + 1) / 2 * torch.log1p((z / df.sqrt()).square())
     return (gamma_ratio(df / 2) / (math.pi * df).sqrt()).log() - kernel
 
@@ -80,7 +82,7 @@ def _series(log_x: Tensor, a: Tensor) -> Tensor:
 
 def log_student_tail(z: Tensor, df: Tensor) -> Tensor:
     """log P(T > z) for z ≥ 0 and `df` degrees of freedom."""
-    z, df = torch.broadcast_tensors(z.double().clamp(max=1e150), df.double().clamp(max=1e12))
+    z, df = alike(z.double().clamp(max=1e150), df.double().clamp(max=1e12))
     a = df / 2
     log_x = -torch.log1p((z / df.sqrt()).square())
     deep = log_x < math.log(SHALLOW)
@@ -97,9 +99,9 @@ def log_student_tail(z: Tensor, df: Tensor) -> Tensor:
 
 def student_quantile(log_p: Tensor, df: Tensor) -> Tensor:
     """z ≥ 0 with log P(T > z) = log_p ≤ log ½: Newton's rule in s, z = √ν sinh s, where the log tail is concave."""
-    log_p, df = torch.broadcast_tensors(log_p.double(), df.double().clamp(max=1e12))
+    log_p, df = alike(log_p.double(), df.double().clamp(max=1e12))
     root = df.sqrt()
-    score = torch.special.ndtri(log_p.exp().clamp(min=1e-300))
+    score: Tensor = torch.special.ndtri(log_p.exp().clamp(min=1e-300))
     s = torch.asinh((torch.expm1((score.square() / df).clamp(max=600))).sqrt())
     for _ in range(30):
         z = root * torch.sinh(s)
@@ -114,7 +116,7 @@ def student_quantile(log_p: Tensor, df: Tensor) -> Tensor:
 
 def log_chi2_tail(square: Tensor, count: Tensor) -> Tensor:
     """log P(χ² > square) with `count` ≥ 1 degrees of freedom."""
-    x, a = torch.broadcast_tensors(square.double() / 2, count.double() / 2)
+    x, a = alike(square.double() / 2, count.double() / 2)
     far = x > a + 10 * a.sqrt() + 20
     reach = torch.where(far, x, a + 10 * a.sqrt() + 20)
     b = reach + 1 - a

@@ -1,7 +1,7 @@
 """Models, their parameters and their states on disk: one safetensors file, its description in JSON, no pickle.
 
 The file is what `safetensors` writes, with one metadata entry `forecast`: a JSON object with the class, its constructor
-arguments, the shape of the parameter and state trees, free facts (plain JSON) and the SHA-256 of all tensors. A file is
+arguments, the shape of the parameter and state trees, free facts (plain JSON) and the SHA-256 of all that and of the tensors. A file is
 accepted only if writing it again gives the same bytes and the digest agrees: one flipped bit anywhere is refused. Classes come
 from our own package alone and must be what they claim: a Forecaster, or a NamedTuple of a state.
 """
@@ -67,7 +67,7 @@ def load(path: Path) -> Artefact:
         description = json.loads(_metadata(content)["forecast"])
         tensors = read_tensors(content)
         digest = description.pop("sha256")
-        intact = _encode(tensors, description) == content and digest == _digest(tensors)
+        intact = digest == _digest(tensors, description) and _encode(tensors, description) == content
     except (SafetensorError, KeyError, ValueError, TypeError, AttributeError, OSError) as error:
         raise InputError(f"{path}: not a model file of ours, or a damaged one ({type(error).__name__}); train or save it again") from error
     if not intact:
@@ -111,8 +111,8 @@ def write_durably(path: Path, content: bytes) -> None:
         os.close(folder)
 
 
-def _digest(tensors: Mapping[str, Tensor]) -> str:
-    digest = hashlib.sha256()
+def _digest(tensors: Mapping[str, Tensor], description: Mapping[str, Any]) -> str:
+    digest = hashlib.sha256(json.dumps(description, sort_keys=True, allow_nan=False).encode())
     for name in sorted(tensors):
         digest.update(name.encode() + str(tensors[name].dtype).encode() + str(tuple(tensors[name].shape)).encode())
         digest.update(tensors[name].contiguous().view(-1).view(torch.uint8).numpy().tobytes())
@@ -121,7 +121,7 @@ def _digest(tensors: Mapping[str, Tensor]) -> str:
 
 def _encode(tensors: Mapping[str, Tensor], description: Mapping[str, Any]) -> bytes:
     plain = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in tensors.items()}
-    text = json.dumps({**description, "sha256": _digest(plain)}, sort_keys=True, allow_nan=False)
+    text = json.dumps({**description, "sha256": _digest(plain, description)}, sort_keys=True, allow_nan=False)
     return write_tensors(plain, metadata={"forecast": text})
 
 

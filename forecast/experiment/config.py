@@ -1,27 +1,42 @@
-"""What a verb is given: plain frozen dataclasses, complete and checked. Every verb is `forecast.experiment.<verb>.run(config, out) -> int`.
+"""What a verb is given: a plain frozen dataclass, complete and checked. The verb is forecast/experiment/<verb>.py:
 
-    def run(config: Compare, out: Path) -> int      # out = the verb's own run folder, made already; returns the exit code
+    def run(config: Compare, out: Path) -> int      # out: the run folder, made already; the answer: the exit code
 
-The defaults and the help lines stand in conf/<verb>.yaml and conf/<group>/*.yaml, the types here, and nothing stands in both.
-`config.data` names what to read (`forecast.experiment.data.load(config.data) -> Panel` reads it). A model is a `Member`
-(`forecast.experiment.members`): `config.models[0].build(horizon=24, facts=facts_of(panel)) -> Forecaster`.
-From Python: `member("ridge", {"context": 720})`, or `member({"name": "ridge", "context": 720})`, makes one.
-The saved config (`out/config.yaml`) is the resolved one with secrets replaced by `***`; `load(path)` reads it back.
+The defaults and the help lines stand in conf/<verb>.yaml and conf/<group>/*.yaml, the types here, and nothing stands
+in both. `config.data` names what to read (`forecast.experiment.data.load(config.data) -> Panel` reads it). A model is
+a `Member` (`forecast.experiment.members`): `config.models[0].build(horizon=24, facts=facts_of(panel)) -> Forecaster`.
+From Python: `member("ridge", {"context": 720})`, or `member({"name": "ridge", "context": 720})`, makes one. The saved
+config (`out/config.yaml`) is the resolved one with secrets replaced by `***`; `load(path)` reads it back.
 """
 
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import dataclass, fields, is_dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeAlias, get_type_hints
 
-from forecast.experiment.members import Member
+import yaml
+
+from forecast import classes
+from forecast.classes import Parameter
+from forecast.errors import InputError, unknown
+from forecast.experiment.checks import convert, known_keys, read_yaml, redact
+from forecast.experiment.members import Member, labelled, member
+
+READ_OPTIONS = "forecast.series.read.options.ReadOptions"
 
 
 @dataclass(frozen=True)
 class Data:
-    """What to read: a name of the catalogue, or a file; and how, the fields of `forecast.series.read.ReadOptions`."""
+    """What to read: a name of the catalogue, or a file; and how, the fields of `ReadOptions`."""
 
     name: str | None
-    path: str | None
-    options: dict[str, Any]  # ReadOptions(**options); the user's values over the defaults, complete
+    options: dict[
+        str, Any
+    ]  # ReadOptions(**options), its `path` among them: the user's values over the defaults, complete
+
+    @property
+    def path(self) -> str | None:
+        """The file; None where a name is given, or nothing."""
+        return self.options["path"] or None
 
 
 @dataclass(frozen=True)
@@ -75,6 +90,7 @@ class Compare:
     processes: int
     trainer: Trainer
     tracking: Tracking
+    resume: str | None  # a run folder of compare, or `latest`; then `out` is that folder
     out: str
 
 
@@ -89,7 +105,7 @@ class Train:
     trainer: Trainer
     tracking: Tracking
     seed: int
-    resume: str | None  # a run folder of train, or `latest`
+    resume: str | None  # a run folder of train, or `latest`; then `out` is that folder
     out: str
 
 
@@ -156,3 +172,105 @@ class Benchmark:
     processes: int
     tracking: Tracking
     out: str
+
+
+Config: TypeAlias = Validate | Compare | Train | Predict | Report | Fetch | Selftest | Demo | Benchmark
+VERBS: dict[str, type[Any]] = {
+    kind.__name__.lower(): kind
+    for kind in (Validate, Compare, Train, Predict, Report, Fetch, Selftest, Demo, Benchmark)
+}
+
+
+def read_options() -> dict[str, Parameter]:
+    """The fields of ReadOptions."""
+    return classes.parameters(READ_OPTIONS)
+
+
+def kinds(kind: type[Any], where: str = "") -> dict[str, Any]:
+    """Every key of a configuration that is known before its models are, with its type."""
+    found: dict[str, Any] = {}
+    for name, hint in get_type_hints(kind).items():
+        if hint is Data:
+            found |= {f"{where}{name}.name": str | None}
+            found |= {f"{where}{name}.{option}": p.type for option, p in read_options().items()}
+        elif is_dataclass(hint) and hint is not Member:
+            found |= kinds(hint, f"{where}{name}.")
+        else:
+            found[where + name] = hint
+    return found
+
+
+def complete(kind: type[Any], node: dict[str, Any], where: str = "") -> Any:
+    """A plain configuration as the dataclass of its verb: every key known, every value of its type."""
+    hints = get_type_hints(kind)
+    known_keys(node, hints, where)
+    for name in hints:
+        if name not in node:
+            raise InputError(f"{where}{name} is missing; the defaults of conf/ have it")
+    return kind(**{name: _field(hint, node[name], where + name) for name, hint in hints.items()})
+
+
+def _field(hint: Any, value: Any, key: str) -> Any:
+    if hint == tuple[Member, ...]:
+        listed = value if isinstance(value, list) else [value]
+        return labelled([member(item, where=f"{key}.") for item in listed])
+    if hint is Member:
+        return member(value, where=f"{key}.")
+    if is_dataclass(hint):
+        if not isinstance(value, dict):
+            raise InputError(f"{key}: expected keys with values, as in {key}.{fields(hint)[0].name}=…; got {value!r}")
+        return _data(value, f"{key}.") if hint is Data else complete(hint, value, f"{key}.")
+    return convert(value, hint, key)
+
+
+def _data(node: dict[str, Any], where: str) -> Data:
+    options = read_options()
+    known_keys(node, ["name", *options], where)
+    name = convert(node.get("name"), str | None, f"{where}name")
+    values = {k: convert(node[k], p.type, where + k) if k in node else p.default for k, p in options.items()}
+    if name is not None and values["path"]:
+        raise InputError(f"{where}name={name} and {where}path={values['path']}: give one of them")
+    return Data(name, values)
+
+
+def plain(config: Any) -> Any:
+    """The configuration as dicts, lists and values, complete, secrets included."""
+    if isinstance(config, Data):
+        return {"name": config.name, **{name: plain(value) for name, value in config.options.items()}}
+    if isinstance(config, Member):
+        return plain(config.plain())
+    if is_dataclass(config):
+        return {field.name: plain(getattr(config, field.name)) for field in fields(config)}
+    if isinstance(config, dict):
+        return {name: plain(value) for name, value in config.items()}
+    if isinstance(config, (list, tuple)):
+        return [plain(value) for value in config]
+    return str(config) if isinstance(config, Path) else config
+
+
+def logged(config: Config) -> dict[str, Any]:
+    """The configuration as it may be shown, saved and tracked: without its secrets."""
+    shown: dict[str, Any] = redact(plain(config))
+    return {"verb": type(config).__name__.lower(), **shown}
+
+
+def save(config: Config, file: Path) -> None:
+    """Write the complete configuration, secrets redacted."""
+    file.write_text(yaml.safe_dump(logged(config), sort_keys=False, allow_unicode=True), encoding="utf-8")
+
+
+def load(file: Path, changes: dict[str, Any] | None = None) -> Any:
+    """The configuration that `save` wrote, with some of its keys (`trainer.max_steps`) changed."""
+    node = read_yaml(file)
+    for key, value in (changes or {}).items():
+        *path, last = key.split(".")
+        inner: Any = node
+        for part in path:
+            inner = inner.get(part) if isinstance(inner, dict) else None
+        if not isinstance(inner, dict) or last not in inner:
+            raise unknown("key", key, [*kinds(VERBS.get(str(node.get("verb")), Selftest))])
+        inner[last] = value
+    verb = node.pop("verb", None)
+    if verb not in VERBS:
+        raise InputError(f"{file}: not a configuration of a run; it names no verb")
+    return complete(VERBS[verb], node)

@@ -11,11 +11,19 @@ from typing import TypeAlias
 import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import ArrayLike
 from torch import Tensor
 
 from forecast.series.panel import Panel
 
 Time: TypeAlias = pd.Timestamp | int
+Span: TypeAlias = tuple[str, Time, Time, str, tuple[str, ...]]  # unique_id, start, end, kind, channels
+
+
+def runs(flags: ArrayLike) -> list[tuple[int, int]]:
+    """First row and row after the last of every run of true flags."""
+    edge = np.diff(np.asarray(flags, dtype=bool).astype(np.int8), prepend=0, append=0)
+    return list(zip(np.flatnonzero(edge == 1).tolist(), np.flatnonzero(edge == -1).tolist(), strict=True))
 
 
 @dataclass(frozen=True)
@@ -32,21 +40,30 @@ class Labels:
         return len(self.unique_id)
 
     @classmethod
-    def of(cls, spans: Sequence[tuple[str, Time, Time, str, tuple[str, ...]]]) -> "Labels":
-        """Labels from (unique_id, start, end, kind, channels) tuples."""
+    def of(cls, spans: Sequence[Span]) -> "Labels":
+        """Labels from one tuple for each."""
         return cls(*zip(*spans, strict=True)) if spans else cls((), (), (), (), ())
 
     @classmethod
     def of_rows(cls, panel: Panel, flags: Tensor, kind: str = "anomaly") -> "Labels":
         """One span for every run of true `flags` (R), the rows of a 0/1 column."""
-        spans: list[tuple[str, Time, Time, str, tuple[str, ...]]] = []
+        spans: list[Span] = []
         for s, name in enumerate(panel.names):
-            flagged = flags[int(panel.first[s]) : int(panel.first[s + 1])].numpy().astype(np.int8)
-            edge = np.diff(flagged, prepend=0, append=0)
             times = panel.times(s)
-            first, last = times[np.flatnonzero(edge == 1)], times[np.flatnonzero(edge == -1) - 1]
-            spans += [(name, start, end, kind, ()) for start, end in zip(first, last, strict=True)]
+            found = runs(flags[int(panel.first[s]) : int(panel.first[s + 1])].numpy())
+            spans += [(name, times[low], times[high - 1], kind, ()) for low, high in found]
         return cls.of(spans)
+
+    def within(self, panel: Panel) -> "Labels":
+        """The labels of the series that the panel has."""
+        names = set(panel.names)
+        spans = zip(self.unique_id, self.start, self.end, self.kind, self.channels, strict=True)
+        return Labels.of([span for span in spans if span[0] in names])
+
+    def of_kind(self, kind: str) -> "Labels":
+        """The labels of one kind."""
+        spans = zip(self.unique_id, self.start, self.end, self.kind, self.channels, strict=True)
+        return Labels.of([span for span in spans if span[3] == kind])
 
     def spans(self, panel: Panel) -> Iterator[tuple[int, int, int, int]]:
         """(label, series, first row, row after the last) of every label whose series is in the panel."""

@@ -6,7 +6,8 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 READY_DEV := $(VENV)/.ready-dev
 PEERS := .venv-peers/.ready
-PYTEST := OMP_NUM_THREADS=1 MPLBACKEND=Agg $(BIN)/python -m pytest
+# numpy reads the thread count when it is loaded, which pytest's plugins do before any of our files.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 SETUP := pyproject.toml constraints.txt install.sh
 
 .PHONY: run test test-all lint bench ui peers lock dev clean clean-all
@@ -52,11 +53,11 @@ clean-all: clean                    ## the results too
 	rm -rf outputs
 
 $(READY): $(SETUP)
-	PYTHON=$(PYTHON) sh install.sh $(VENV) -e .
+	PYTHON=$(PYTHON) sh install.sh $(VENV) -c constraints.txt -e .
 	touch $@
 
 $(READY_DEV): $(SETUP)
-	PYTHON=$(PYTHON) sh install.sh $(VENV) -e '.[dev]'
+	PYTHON=$(PYTHON) sh install.sh $(VENV) -c constraints.txt -e '.[dev]'
 	touch $(READY) $@
 
 $(PEERS): tests/bench/peers.txt

@@ -1,14 +1,14 @@
 #!/bin/sh
 # Makes a virtual environment and installs into it; run it again and it changes only what differs.
-#   sh install.sh                        the application in .venv
-#   sh install.sh .venv -e '.[dev]'      the application and the tools to work on it
-#   sh install.sh VENV PIP-ARGUMENTS...  anything else
+#   sh install.sh                                            the application in .venv, at the locked versions
+#   sh install.sh .venv -c constraints.txt -e '.[dev]'       the application and the tools to work on it
+#   sh install.sh VENV PIP-ARGUMENTS...                      anything else
 # Uses uv, several times faster than pip and half the disk; pip where uv fails. PYTHON names another interpreter.
 set -eu
 cd "$(dirname "$0")"
 venv=${1:-.venv}
 [ $# -eq 0 ] || shift
-[ $# -gt 0 ] || set -- -e .
+[ $# -gt 0 ] || set -- -c constraints.txt -e .
 python=${PYTHON:-python3}
 
 fail() { echo "install.sh: $1" >&2; exit 1; }
@@ -25,8 +25,8 @@ links=${PIP_FIND_LINKS:-$($pip config list 2>/dev/null | sed -n "s/^[^=]*find-li
 links=$(printf %s "$links" | sed 's/\\n/ /g' | tr -s ' \n' ',,')
 
 if { [ -x "$venv/bin/uv" ] || $pip install -qq --no-compile -c constraints.txt uv; } 2>/dev/null &&
-    UV_FIND_LINKS=${UV_FIND_LINKS:-$links} "$venv/bin/uv" pip install -q --python "$venv/bin/python" -c constraints.txt "$@"; then
+    UV_FIND_LINKS=${UV_FIND_LINKS:-$links} "$venv/bin/uv" pip install -q --python "$venv/bin/python" "$@"; then
     exit 0
 fi
 echo "install.sh: uv did not manage; installing with pip instead (slower)" >&2
-$pip install -qq --no-compile -c constraints.txt "$@"
+$pip install -qq --no-compile "$@"

@@ -95,13 +95,14 @@ def known_keys(node: Mapping[str, Any], names: Iterable[str], where: str) -> Non
 def convert(value: Any, kind: Any, key: str) -> Any:
     """`value` as `kind`: a number is no text and text no number, but 3 is a fine 3.0 and `x` a fine list of one."""
     origin, inner = get_origin(kind), get_args(kind)
-    if kind is Any or (kind is dict and isinstance(value, dict)):
+    if kind is Any or (dict in (kind, origin) and isinstance(value, dict)):
         return value
     if origin in (Union, UnionType):
         return _first(value, inner, kind, key)
     if origin is Literal:
-        if value in inner and type(value) in {type(choice) for choice in inner}:
-            return value
+        chosen = [choice for choice in inner if str(choice) == str(value) and not isinstance(value, bool)]
+        if chosen:
+            return chosen[0]
         raise unknown(key, str(value), map(str, inner))
     if origin is tuple:
         return _sequence(value, inner, kind, key)
@@ -122,11 +123,10 @@ def _first(value: Any, kinds: tuple[Any, ...], whole: Any, key: str) -> Any:
     """The first kind of a union that takes the value; one that it already is goes first."""
     if value is None and NoneType in kinds:
         return None
-    exact = [kind for kind in kinds if isinstance(kind, type) and type(value) is kind]
     choices = [kind for kind in kinds if kind is not NoneType]
-    if len(choices) == 1:
+    if len(choices) == 1 and get_origin(choices[0]) is Literal:
         return convert(value, choices[0], key)
-    for kind in [*exact, *choices]:
+    for kind in sorted(choices, key=lambda kind: type(value) is not kind):
         try:
             return convert(value, kind, key)
         except InputError:
@@ -158,4 +158,4 @@ def describe(kind: Any) -> str:
     if origin is tuple:
         same = len(inner) == 2 and inner[1] is ...
         return f"a list, each {describe(inner[0])}" if same else f"a list of {len(inner)} values"
-    return WORDS.get(kind, "text" if kind is Path else getattr(kind, "__name__", str(kind)))
+    return WORDS.get(origin or kind, "text" if kind is Path else getattr(kind, "__name__", str(kind)))

@@ -51,7 +51,7 @@ def _words(verb: str, chosen: dict[str, str], last: str, overlay: Path | None) -
     key, equals, _ = last.partition("=")
     found = help.keys(verb, chosen)
     if not equals:
-        return [f"{name}=" for name in ({*found} | {"data"} if "data.name" in found else {*found})]
+        return [*(["data="] if "data.name" in found else []), *(f"{name}=" for name in found)]
     if key == "data":
         from forecast.experiment.data import names
 

@@ -76,11 +76,12 @@ def _hydra() -> Iterator[Callable[..., Any]]:
         with hydra.initialize_config_dir(version_base="1.3", config_dir=str(CONF)):
             yield hydra.compose
     except (HydraException, OmegaConfBaseException) as error:
-        cause: BaseException = error
-        while not isinstance(cause, InputError) and (cause.__cause__ or cause.__context__):
-            cause = cause.__cause__ or cause.__context__  # type: ignore[assignment]
-        where = getattr(cause, "full_key", None)
-        raise InputError((f"{where}: " if where else "") + " ".join(str(cause).partition("\n")[0].split())) from error
+        cause: BaseException | None = error
+        while cause is not None and not isinstance(cause, InputError):
+            cause = cause.__cause__ or cause.__context__
+        where = getattr(error, "full_key", None)
+        line = (f"{where}: " if where else "") + " ".join(str(error).partition("\n")[0].split())
+        raise (cause or InputError(line)) from error
     finally:
         OmegaConf.register_new_resolver("oc.env", oc.env, replace=True)
 

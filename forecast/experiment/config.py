@@ -135,7 +135,7 @@ class Fetch:
     """forecast fetch"""
 
     name: str | None  # None: list what there is
-    url: str | None  # where to fetch from instead, for a mirror
+    url: str | None  # address of a mirror of the data folder
     accept: bool  # False: show address, size, SHA-256 and licence, and ask
     out: str
 
@@ -269,6 +269,8 @@ def load(file: Path, changes: dict[str, Any] | None = None) -> Any:
             inner = inner.get(part) if isinstance(inner, dict) else None
         if not isinstance(inner, dict) or last not in inner:
             raise unknown("key", key, [*kinds(VERBS.get(str(node.get("verb")), Selftest))])
+        if isinstance(inner[last], dict):
+            raise InputError(f"{key}={value}: a run goes on with what it began with; only single keys can be changed")
         inner[last] = value
     verb = node.pop("verb", None)
     if verb not in VERBS:

@@ -1,0 +1,1 @@
+"""Benchmarks under published protocols, one file each."""

@@ -1,8 +1,9 @@
 """Rolling cutoffs: every model forecasts every series from the same cutoffs, and never sees a row at or after one.
 
-`ends[k, s]` is the number of rows of series s before cutoff k (-1: the series does not have that cutoff). Parameters are
-estimated anew every `refit` cutoffs; weights of trained members are fitted once, on the rows before the first cutoff. Finished
-pieces are kept on disk under a fingerprint of data, cutoffs, member and code, so that a killed run goes on where it stopped.
+`ends[k, s]` is the number of rows of series s before cutoff k (-1: the series does not have that cutoff). Parameters
+are estimated anew every `refit` cutoffs; weights of trained members are fitted once, on the rows before the first
+cutoff. Finished pieces are kept on disk under a fingerprint of data, cutoffs, member and code, so that a killed run
+goes on where it stopped.
 """
 
 import contextlib

@@ -1,7 +1,8 @@
 """One finished piece of a comparison on disk: the forecasts of one model at one cutoff for some series, scored.
 
-Shapes: S series of the piece, H leads, C channels, Q levels. A failed series has missing forecasts and a reason. The file is
-safetensors with one JSON entry, written in one step, so that a killed comparison finds every finished piece again.
+Shapes: S series of the piece, H leads, C channels, Q levels. A failed series has missing forecasts and a reason. The
+file is safetensors with one JSON entry, written in one step, so that a killed comparison finds every finished piece
+again.
 """
 
 import json

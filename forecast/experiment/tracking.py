@@ -1,7 +1,8 @@
 """MLflow, and nothing else of it than this: runs, batched metrics, artefacts.
 
-The default store is SQLite beside the run folders, its artefacts beside it. Only pooled metrics and stepped curves go into the
-database; everything per series is a Parquet artefact. No model flavour of MLflow is used: our models are safetensors files.
+The default store is SQLite beside the run folders, its artefacts beside it. Only pooled metrics and stepped curves go
+into the database; everything per series is a Parquet artefact. No model flavour of MLflow is used: our models are
+safetensors files.
 """
 
 import contextlib

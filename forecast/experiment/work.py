@@ -1,7 +1,8 @@
 """The work of a comparison, one piece at a time: estimate, warm up, predict, score; in this process or in a worker.
 
-A piece is a model, some series and one or several cutoffs that share one estimate. Members whose `estimate` goes through the
-series one by one get their pieces in worker processes, and every series a time cap of its own: it fails alone and by name.
+A piece is a model, some series and one or several cutoffs that share one estimate. Members whose `estimate` goes
+through the series one by one get their pieces in worker processes, and every series a time cap of its own: it fails
+alone and by name.
 """
 
 import contextlib

@@ -3,8 +3,8 @@
     def run(config: Compare, out: Path) -> int      # out: the run folder, made already; the answer: the exit code
 
 The defaults and the help lines stand in conf/<verb>.yaml and conf/<group>/*.yaml, the types here, and nothing stands
-in both. `config.data` names what to read (`forecast.experiment.data.load(config.data) -> Panel` reads it). A model is
-a `Member` (`forecast.experiment.members`): `config.models[0].build(horizon=24, facts=facts_of(panel)) -> Forecaster`.
+in both. `config.data` names what to read: `forecast.experiment.data.load(config.data) -> Source` reads it to a panel.
+A model is a `Member`: `config.models[0].build(horizon=24, facts=facts_of(panel)) -> Forecaster`.
 From Python: `member("ridge", {"context": 720})`, or `member({"name": "ridge", "context": 720})`, makes one. The saved
 config (`out/config.yaml`) is the resolved one with secrets replaced by `***`; `load(path)` reads it back.
 """
@@ -48,6 +48,7 @@ class Trainer:
     num_nodes: int
     strategy: str
     precision: str
+    context: int | None  # rows of past in a training window; None: a few horizons and seasons
     max_steps: int
     batch_size: int
     early_stopping: bool
@@ -193,7 +194,7 @@ def kinds(kind: type[Any], where: str = "") -> dict[str, Any]:
         if hint is Data:
             found |= {f"{where}{name}.name": str | None}
             found |= {f"{where}{name}.{option}": p.type for option, p in read_options().items()}
-        elif is_dataclass(hint) and hint is not Member:
+        elif isinstance(hint, type) and is_dataclass(hint) and hint is not Member:
             found |= kinds(hint, f"{where}{name}.")
         else:
             found[where + name] = hint
@@ -216,7 +217,7 @@ def _field(hint: Any, value: Any, key: str) -> Any:
         return labelled([member(item, where=f"{key}.") for item in listed])
     if hint is Member:
         return member(value, where=f"{key}.")
-    if is_dataclass(hint):
+    if isinstance(hint, type) and is_dataclass(hint):
         if not isinstance(value, dict):
             raise InputError(f"{key}: expected keys with values, as in {key}.{fields(hint)[0].name}=…; got {value!r}")
         return _data(value, f"{key}.") if hint is Data else complete(hint, value, f"{key}.")

@@ -1,0 +1,153 @@
+"""Training of weights: Lightning's Trainer under our rules.
+
+An epoch is at most EPOCH steps. Data order and dropout of an epoch follow from (seed, epoch) alone and checkpoints are written at epoch
+ends, so a run that was killed and resumed ends with the same weights, bit for bit, as one that was not (one CPU thread).
+The weights kept are those of the best validation error; a panel too short for validation rows keeps the last ones.
+"""
+
+import logging
+import time
+import warnings
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import numpy as np
+import torch
+from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
+from numpy.typing import NDArray
+
+from forecast.experiment import checkpoints, config
+from forecast.models.forecaster import Forecaster
+from forecast.series.panel import Panel
+from forecast.series.windows import Windows
+
+logger = logging.getLogger("forecast")
+EPOCH = 100  # steps
+VALIDATION = 40  # batches at most
+SHARE = 0.15  # of the rows before the first cutoff are for validation
+LEAST, MOST = 48, 1024  # rows of past in a training window that is not stated
+
+
+@dataclass
+class Training:
+    """What a training did."""
+
+    steps: int = 0
+    epochs: int = 0
+    cpu_s: float = 0.0
+    best: float = float("nan")
+    curves: dict[str, list[float]] = field(default_factory=lambda: {"training_loss": [], "validation_loss": []})
+
+
+def train(
+    model: Forecaster,
+    panel: Panel,
+    ends: NDArray[np.int64],
+    horizon: int,
+    settings: config.Trainer,
+    seed: int,
+    folder: Path,
+    resume: bool = False,
+) -> Training:
+    """Fit the weights on the rows before `ends` (S) and leave the best ones in the model; checkpoints go to `folder`."""
+    started = time.process_time()
+    cut = validation_cut(ends, horizon)
+    context = settings.context or context_of(panel, cut, horizon)
+    windows = Windows(panel, cut, context, horizon, settings.batch_size, seed, end=ends)
+    validated = bool((ends > cut).any())
+    done = Training()
+    trainer = _trainer(settings, seed, folder, validated, done)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", category=UserWarning, module="lightning")
+        trainer.fit(model, datamodule=windows, ckpt_path=checkpoints.newest(folder) if resume else None, weights_only=True)
+    best = next((c.best_model_path for c in trainer.callbacks if isinstance(c, ModelCheckpoint) and c.monitor), "")  # type: ignore[attr-defined]
+    if best:
+        model.load_state_dict(checkpoints.read(Path(best))["state_dict"])
+    model.eval()
+    done.steps, done.epochs, done.cpu_s = trainer.global_step, trainer.current_epoch, time.process_time() - started
+    done.best = min(done.curves["validation_loss"], default=float("nan"))
+    logger.info("trained %d steps in %d epochs, %.1f CPU-s, best validation loss %.4g", done.steps, done.epochs, done.cpu_s, done.best)
+    return done
+
+
+def validation_cut(ends: NDArray[np.int64], horizon: int) -> NDArray[np.int64]:
+    """The row of each series where training ends: at least a horizon for validation, where that leaves two for training."""
+    apart = np.maximum((ends * SHARE).astype(np.int64), horizon)
+    return np.where(ends - apart >= 2 * horizon, ends - apart, ends)
+
+
+def context_of(panel: Panel, cut: NDArray[np.int64], horizon: int) -> int:
+    """Rows of past in a training window: a few horizons and seasons, no more than there are."""
+    wanted = max(4 * horizon, 3 * max(panel.seasons, default=1), LEAST)
+    return int(max(min(wanted, MOST, int(cut.max()) - horizon), 1))
+
+
+def _trainer(settings: config.Trainer, seed: int, folder: Path, validated: bool, done: Training) -> pl.Trainer:
+    every = ModelCheckpoint(folder, "epoch-{epoch:06d}", save_top_k=-1, every_n_epochs=1, save_on_train_epoch_end=True, auto_insert_metric_name=False)
+    callbacks: list[Callback] = [_Seeds(seed), _Curves(done), every, _Tidy(folder)]
+    if validated:
+        callbacks.append(
+            ModelCheckpoint(folder, "best-{epoch:06d}", monitor="validation_loss", save_top_k=1, save_on_train_epoch_end=True, auto_insert_metric_name=False)
+        )
+    if validated and settings.early_stopping:
+        callbacks.append(EarlyStopping("validation_loss", patience=settings.patience, check_on_train_epoch_end=True))
+    return pl.Trainer(
+        accelerator=settings.accelerator,
+        devices=settings.devices,
+        num_nodes=settings.num_nodes,
+        strategy=settings.strategy,
+        precision=settings.precision,  # type: ignore[arg-type]
+        max_steps=settings.max_steps,
+        limit_train_batches=EPOCH,
+        limit_val_batches=VALIDATION if validated else 0,
+        num_sanity_val_steps=0,
+        callbacks=callbacks,
+        plugins=[checkpoints.DurableCheckpoints()],
+        logger=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        gradient_clip_val=1.0,
+        deterministic=settings.accelerator == "cpu",
+        use_distributed_sampler=False,
+    )
+
+
+class _Seeds(Callback):
+    """Dropout of an epoch follows from (seed, epoch, rank), whether the run was resumed or not."""
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        torch.manual_seed((self.seed * 1_000_003 + trainer.current_epoch) * 1_009 + trainer.global_rank)
+
+
+class _Curves(Callback):
+    """Losses by epoch, kept in the checkpoint too."""
+
+    def __init__(self, done: Training) -> None:
+        self.done = done
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        for name, curve in self.done.curves.items():
+            if name in trainer.callback_metrics:
+                curve.append(float(trainer.callback_metrics[name]))
+
+    def state_dict(self) -> dict[str, Any]:
+        return {name: list(curve) for name, curve in self.done.curves.items()}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.done.curves = {name: list(curve) for name, curve in state_dict.items()}
+
+
+class _Tidy(Callback):
+    """Keeps the last two epochs' checkpoints: the newest may be half sealed when the machine dies."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        for path in sorted(self.folder.glob("epoch-*.ckpt"))[:-2]:
+            trainer.strategy.remove_checkpoint(path)

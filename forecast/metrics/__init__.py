@@ -1,1 +1,6 @@
 """Metrics: an Outcome becomes a Tally, tallies are pooled."""
+
+from forecast.metrics.outcome import Outcome, Tally
+from forecast.metrics.pooling import METRICS, Metric, naive_errors
+
+__all__ = ["METRICS", "Metric", "Outcome", "Tally", "naive_errors"]

@@ -12,6 +12,7 @@ from typing import NamedTuple, Self
 import torch
 from torch import Tensor
 
+from forecast.models.follower import Ahead
 from forecast.models.walk import Path, Walk, Walker, follow, with_errors
 from forecast.types import Parameters, Past
 
@@ -72,10 +73,10 @@ class Drift(Walker):
         since = path.walk.clock[:, row, None] - path.origin
         return Trend(walk, torch.where(begun, path.first, torch.nan), torch.where(begun, since, 0.0))
 
-    def ahead(self, path: TrendPath, starts: Tensor, clock: Tensor, horizon: int) -> tuple[Tensor, Tensor]:
-        level, age = path.walk.ahead(starts, clock, horizon)
-        part = age / path.span()[:, starts][:, :, None]
-        lead = torch.arange(1, horizon + 1, device=level.device, dtype=level.dtype)[:, None]
-        # After a long gap the line would run away: no more of the whole rise so far than leads + 1.
-        rise = (level - path.first[:, None, None]) * torch.minimum(part, lead + 1)
-        return level + rise, path.walk.variance(starts) * age * (1 + part)
+    def moments(self, path: TrendPath, ahead: Ahead) -> tuple[Tensor, Tensor]:
+        level, age = path.walk.ahead(ahead)
+        part = age / path.span()[:, ahead.starts][:, :, None]
+        lead = torch.arange(1, ahead.horizon + 1, device=level.device, dtype=level.dtype)[:, None]
+        # After a long gap the line would run away: at most the whole rise so far times the lead.
+        rise = (level - path.first[:, None, None]) * torch.minimum(part, lead)
+        return level + rise, path.walk.variance(ahead.starts) * age * (1 + part)

@@ -11,6 +11,7 @@ from typing import NamedTuple, Self
 import torch
 from torch import Tensor
 
+from forecast.models.follower import Ahead
 from forecast.models.walk import Path, Walk, Walker, random_walk
 from forecast.types import Parameters, Past
 
@@ -38,9 +39,9 @@ class Naive(Walker):
     def state_at(self, path: Path, row: int) -> Walk:
         return path.at(row)
 
-    def ahead(self, path: Path, starts: Tensor, clock: Tensor, horizon: int) -> tuple[Tensor, Tensor]:
-        level, age = path.ahead(starts, clock, horizon)
-        return level, path.variance(starts) * age
+    def moments(self, path: Path, ahead: Ahead) -> tuple[Tensor, Tensor]:
+        level, age = path.ahead(ahead)
+        return level, path.variance(ahead.starts) * age
 
 
 class Season(NamedTuple):
@@ -82,10 +83,10 @@ class SeasonalNaive(Walker):
     def state_at(self, path: SeasonPath, row: int) -> Season:
         return Season(path.season.at(row), path.last.at(row))
 
-    def ahead(self, path: SeasonPath, starts: Tensor, clock: Tensor, horizon: int) -> tuple[Tensor, Tensor]:
-        level, age = path.season.ahead(starts, clock, horizon)
-        last, last_age = path.last.ahead(starts, clock, horizon)
+    def moments(self, path: SeasonPath, ahead: Ahead) -> tuple[Tensor, Tensor]:
+        level, age = path.season.ahead(ahead)
+        last, last_age = path.last.ahead(ahead)
         known = level.isfinite()
-        plain = path.last.variance(starts) * torch.where(known, age, last_age)
-        seasonal = path.season.variance(starts) * age / self.season
+        plain = path.last.variance(ahead.starts) * torch.where(known, age, last_age)
+        seasonal = path.season.variance(ahead.starts) * age / self.season
         return torch.where(known, level, last), torch.where(known & seasonal.isfinite(), seasonal, plain)

@@ -17,6 +17,8 @@ from typing import NamedTuple, Self
 import torch
 from torch import Tensor
 
+from forecast.models.follower import Ahead, so_far, within_reach
+from forecast.models.gaps import interpolated, left_aligned
 from forecast.models.walk import Path, Walk, Walker, random_walk
 from forecast.types import Parameters, Past
 
@@ -81,29 +83,26 @@ class Naive2(Walker):
         begun = (state.walk.level.isfinite() | (seen.cumsum(1) > 0)).long()
         position = torch.nn.functional.pad(begun.cumsum(1), (0, 0, 1, 0)) + state.position[:, None]
         loc, spread = (index.gather(1, position[:, :-1] % self.season) for index in state.indices)
-        low = torch.cat([state.low[:, None], torch.where(seen, values, math.inf)], 1).cummin(1).values
-        high = torch.cat([state.high[:, None], torch.where(seen, values, -math.inf)], 1).cummax(1).values
         walk = random_walk(state.walk, (values - loc) / spread, past.elapsed)
-        return AdjustedPath(state.indices, walk, position % self.season, low, high)
+        return AdjustedPath(state.indices, walk, position % self.season, *so_far(values, state.low, state.high))
 
     def state_at(self, path: AdjustedPath, row: int) -> Adjusted:
         return Adjusted(path.indices, path.walk.at(row), path.position[:, row], path.low[:, row], path.high[:, row])
 
-    def ahead(self, path: AdjustedPath, starts: Tensor, clock: Tensor, horizon: int) -> tuple[Tensor, Tensor]:
-        level, age = path.walk.ahead(starts, clock, horizon)
-        lead = torch.arange(horizon, device=level.device)[:, None]
-        position = (path.position[:, starts, None] + lead) % self.season
+    def moments(self, path: AdjustedPath, ahead: Ahead) -> tuple[Tensor, Tensor]:
+        level, age = path.walk.ahead(ahead)
+        lead = torch.arange(ahead.horizon, device=level.device)[:, None]
+        position = (path.position[:, ahead.starts, None] + lead) % self.season
         loc, spread = (index.gather(1, position.flatten(1, 2)).reshape(position.shape) for index in path.indices)
-        low, high = path.low[:, starts, None], path.high[:, starts, None]
-        room = (lead + 2) * (high - low)  # a tiny index of the last row's position must not blow the others up
-        mean = torch.where(level.isfinite(), (loc + spread * level).clamp(low - room, high + room), torch.nan)
-        return mean, path.walk.variance(starts) * age * spread.square()
+        # A tiny index of the last row's position must not blow the others up.
+        mean = within_reach(loc + spread * level, path.low[:, ahead.starts, None], path.high[:, ahead.starts, None])
+        return mean, path.walk.variance(ahead.starts) * age * spread.square()
 
 
 def seasonal_indices(values: Tensor, season: int) -> tuple[Tensor, Tensor]:
     """Location and spread (L m) of each season position of the lanes `values` (L T); 0 and 1 without seasonality."""
     loc, spread = values.new_zeros(len(values), season), values.new_ones(len(values), season)
-    values, length = _left_aligned(values)
+    values, length = left_aligned(values)
     tested = (length >= 3 * season) & (length > 0) if season > 1 else torch.zeros_like(length, dtype=torch.bool)
     seasonal = tested.nonzero()[:, 0]
     seasonal = seasonal[_is_seasonal(values[seasonal], length[seasonal], season)]
@@ -120,15 +119,6 @@ def seasonal_indices(values: Tensor, season: int) -> tuple[Tensor, Tensor]:
     loc[seasonal] = torch.where((known & ~positive)[:, None], difference, 0.0)
     spread[seasonal] = torch.where((known & positive & (ratio > 0).all(1))[:, None], ratio, 1.0)
     return loc, spread
-
-
-def _left_aligned(values: Tensor) -> tuple[Tensor, Tensor]:
-    """Lanes (L T) moved so that the first observed value comes first, and their lengths up to the end (L)."""
-    seen = values.isfinite()
-    first = torch.where(seen.any(1), seen.to(torch.int8).argmax(1), values.shape[1])
-    index = torch.arange(values.shape[1], device=values.device) + first[:, None]
-    moved = values.gather(1, index.clamp(max=values.shape[1] - 1))
-    return torch.where(index < values.shape[1], moved, torch.nan), values.shape[1] - first
 
 
 def _is_seasonal(values: Tensor, length: Tensor, season: int) -> Tensor:
@@ -152,22 +142,10 @@ def _trend(values: Tensor, length: Tensor, season: int) -> Tensor:
     if season % 2 == 0:
         weight[0] = weight[-1] = 0.5
     half = len(weight) // 2
-    trend = torch.nn.functional.conv1d(_interpolated(values)[:, None], (weight / season)[None, None])[:, 0]
+    trend = torch.nn.functional.conv1d(interpolated(values)[:, None], (weight / season)[None, None])[:, 0]
     trend = torch.nn.functional.pad(trend, (half, half), value=torch.nan)
     row = torch.arange(values.shape[1], device=values.device)
     return torch.where(row < length[:, None] - half, trend, torch.nan)
-
-
-def _interpolated(values: Tensor) -> Tensor:
-    """Missing values (L T) replaced along straight lines, past the last observed value by it."""
-    seen = values.isfinite()
-    row = torch.arange(values.shape[1], device=values.device).expand_as(values)
-    before = torch.where(seen, row, 0).cummax(1).values
-    after = torch.where(seen, row, values.shape[1]).flip(1).cummin(1).values.flip(1)
-    after = torch.where(after == values.shape[1], before, after)
-    part = (row - before) / (after - before).clamp(min=1)
-    low, high = values.gather(1, before), values.gather(1, after)
-    return low + part * (high - low)
 
 
 def _by_position(values: Tensor, season: int) -> Tensor:

@@ -16,9 +16,8 @@ from typing import Any, ClassVar, NamedTuple, Self
 import torch
 from torch import Tensor
 
-from forecast.distribution import Forecast, Gaussian
-from forecast.models.forecaster import Forecaster
-from forecast.types import Future, Past, Row, State
+from forecast.distribution import Gaussian
+from forecast.models.follower import Ahead, Follower, time_after
 
 
 class Walk(NamedTuple):
@@ -56,20 +55,15 @@ class Path(NamedTuple):
         age = self.clock[:, row, None, None] - self.stamp[:, row : row + self.season]
         return Walk(level, torch.where(level.isfinite(), age, 0.0), self.square[:, row], self.errors[:, row])
 
-    def ahead(self, starts: Tensor, clock: Tensor, horizon: int) -> tuple[Tensor, Tensor]:
-        """Levels and their ages (B W H C) at leads 1 … H from the rows `starts`; clock: (B T+H+1)."""
-        lead = torch.arange(horizon, device=starts.device)
-        source = starts[:, None] + lead % self.season
-        return self.level[:, source], clock[:, starts[:, None] + lead + 1, None] - self.stamp[:, source]
+    def ahead(self, ahead: Ahead) -> tuple[Tensor, Tensor]:
+        """Levels and their ages (B W H C) at every lead."""
+        rows = ahead.rows()
+        source = ahead.starts[:, None] + (rows - ahead.starts[:, None]) % self.season
+        return self.level[:, source], ahead.clock[:, rows + 1, None] - self.stamp[:, source]
 
     def variance(self, starts: Tensor) -> Tensor:
         """Mean normalised squared error (B W 1 C) before each of the rows `starts`; NaN where there is none."""
         return (self.square[:, starts] / self.errors[:, starts])[:, :, None]
-
-
-def time_after(elapsed: Tensor) -> Tensor:
-    """Time at the start and after each row: (B T) → (B T+1)."""
-    return torch.nn.functional.pad(elapsed.double().cumsum(1), (1, 0))
 
 
 def follow(walk: Walk, values: Tensor, elapsed: Tensor) -> Path:
@@ -77,7 +71,7 @@ def follow(walk: Walk, values: Tensor, elapsed: Tensor) -> Path:
     clock = time_after(elapsed)
     level = torch.cat([walk.level, values.double()], 1)
     stamp = torch.cat([-walk.age, clock[:, 1:, None].expand_as(values)], 1)
-    source = _latest(level.isfinite(), walk.level.shape[1])
+    source = latest(level.isfinite(), walk.level.shape[1])
     same = (walk.square[:, None].expand(-1, clock.shape[1], -1), walk.errors[:, None].expand(-1, clock.shape[1], -1))
     return Path(level.gather(1, source), stamp.gather(1, source), clock, *same)
 
@@ -100,7 +94,7 @@ def random_walk(walk: Walk, values: Tensor, elapsed: Tensor) -> Path:
     return with_errors(path, (values.double() - path.level[:, :rows]).square() * path.season / age)
 
 
-def _latest(seen: Tensor, season: int) -> Tensor:
+def latest(seen: Tensor, season: int) -> Tensor:
     """Index of the latest seen row at or before each row at the same season position; its own where there is none."""
     batch, rows, channels = seen.shape
     own = torch.arange(rows, device=seen.device)[:, None].expand_as(seen)
@@ -109,51 +103,15 @@ def _latest(seen: Tensor, season: int) -> Tensor:
     return torch.where(latest < 0, own, latest)
 
 
-def gaussian(mean: Tensor, variance: Tensor, dtype: torch.dtype) -> Gaussian:
-    """The forecast in the caller's precision; missing where its variance is unknown."""
-    mean = torch.where(variance.isnan(), torch.nan, mean)
-    return Gaussian(mean.to(dtype), variance.clamp(max=torch.finfo(dtype).max).to(dtype))
-
-
-class Walker(Forecaster):
-    """A member whose parallel form follows a path, from which every state and every forecast is read off."""
+class Walker(Follower):
+    """A member of the naive family: a Gaussian forecast from its path."""
 
     traits: ClassVar[frozenset[str]] = frozenset({"scale", "shift"})
 
-    channels: int
-
     @abstractmethod
-    def follow(self, state: State, past: Past) -> Any:
-        """The path along the rows of `past`."""
+    def moments(self, path: Any, ahead: Ahead) -> tuple[Tensor, Tensor]:
+        """Mean and variance (B W H C)."""
 
-    @abstractmethod
-    def state_at(self, path: Any, row: int) -> State:
-        """The state before row `row` of the path."""
-
-    @abstractmethod
-    def ahead(self, path: Any, starts: Tensor, clock: Tensor, horizon: int) -> tuple[Tensor, Tensor]:
-        """Mean and variance (B W H C) of leads 1 … H from the rows `starts`."""
-
-    def warm_up(self, state: State, past: Past) -> State:
-        return self.state_at(self.follow(state, past), past.values.shape[1])
-
-    def step(self, state: State, row: Row) -> State:
-        return self.warm_up(state, row.past())
-
-    def predict(self, state: State, future: Future) -> Forecast:
-        nothing = Past.of(future.inputs.new_zeros(future.inputs.shape[0], 0, self.channels))
-        mean, variance = self._made(state, nothing, future, future.elapsed.shape[1], 1)
-        return gaussian(mean[:, 0], variance[:, 0], future.inputs.dtype)
-
-    def trace(
-        self, state: State, past: Past, future: Future, horizon: int = 1, every: int = 1
-    ) -> tuple[Forecast, State]:
-        mean, variance = self._made(state, past, future, horizon, every)
-        return gaussian(mean, variance, past.values.dtype), self.warm_up(state, past)
-
-    def _made(self, state: State, past: Past, future: Future, horizon: int, every: int) -> tuple[Tensor, Tensor]:
-        rows = past.values.shape[1]
-        starts = torch.arange(0, max(rows, 1), every, device=past.values.device)
-        elapsed = torch.cat([past.elapsed, future.elapsed], 1)
-        elapsed = torch.nn.functional.pad(elapsed, (0, max(0, rows + horizon - elapsed.shape[1])), value=1.0)
-        return self.ahead(self.follow(state, past), starts, time_after(elapsed), horizon)
+    def forecast(self, path: Any, ahead: Ahead) -> Gaussian:
+        mean, variance = self.moments(path, ahead)
+        return Gaussian(torch.where(variance.isnan(), torch.nan, mean), variance)

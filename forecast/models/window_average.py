@@ -11,6 +11,7 @@ from typing import NamedTuple, Self
 import torch
 from torch import Tensor
 
+from forecast.models.follower import Ahead
 from forecast.models.walk import Walk, Walker
 from forecast.types import Parameters, Past
 
@@ -75,7 +76,7 @@ class WindowAverage(Walker):
         square, errors = (part.gather(1, start)[:, 0] for part in (path.square, path.errors))
         return Window(path.values.gather(1, slots), square, errors)
 
-    def ahead(self, path: WindowPath, starts: Tensor, clock: Tensor, horizon: int) -> tuple[Tensor, Tensor]:
-        start = path.start[:, starts]
-        mean, square, errors = (part.gather(1, start)[:, :, None].expand(-1, -1, horizon, -1) for part in path[2:])
-        return mean, square / errors
+    def moments(self, path: WindowPath, ahead: Ahead) -> tuple[Tensor, Tensor]:
+        start = path.start[:, ahead.starts]
+        mean, square, errors = (part.gather(1, start)[:, :, None] for part in path[2:])
+        return mean.expand(-1, -1, ahead.horizon, -1), (square / errors).expand(-1, -1, ahead.horizon, -1)

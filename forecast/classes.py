@@ -93,7 +93,7 @@ def _module(name: str) -> Module | None:
         return None
     text = file.read_text(encoding="utf-8")
     defined: dict[str, ast.AST] = {}
-    imported = {}
+    imported: dict[str, str] = {}
     for node in ast.parse(text).body:
         if isinstance(node, ast.ClassDef):
             defined[node.name] = node

@@ -29,7 +29,7 @@ WORDS: dict[Any, str] = {
 }
 
 
-class Strict(yaml.SafeLoader):
+class Strict(yaml.SafeLoader):  # type: ignore[misc]  # yaml says nothing about its types
     """Plain YAML: no tags of its own, and no aliases, which a short file can grow to gigabytes."""
 
     def compose_node(self, parent: Any, index: Any) -> Any:
@@ -88,8 +88,10 @@ def known_keys(node: Mapping[str, Any], names: Iterable[str], where: str) -> Non
     names = list(names)
     for key in map(str, node):
         if key not in names:
-            near = difflib.get_close_matches(key, names, n=1) or names
-            raise unknown("key", where + key, [where + name for name in near])
+            near = difflib.get_close_matches(key, names, n=1)
+            if near:
+                raise unknown("key", where + key, [where + near[0]])
+            raise InputError(f"unknown key {where + key!r}; choose from {', '.join(where + n for n in sorted(names))}")
 
 
 def convert(value: Any, kind: Any, key: str) -> Any:

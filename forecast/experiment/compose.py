@@ -96,7 +96,7 @@ def _compose(compose: Callable[..., Any], verb: str, run: list[Word], overlay: P
     del composed["hydra"]
     raw = OmegaConf.to_container(composed, resolve=False)
     refuse_targets(raw, "the configuration")
-    node: Any = OmegaConf.to_container(composed, resolve=True)
+    node: Node = dict(OmegaConf.to_container(composed, resolve=True))  # type: ignore[arg-type]
     for group in NAMED:
         if isinstance(node.get(group), dict):
             node[group] = _from_group(group, str(groups.get(group)), node[group])

@@ -119,8 +119,8 @@ def line(word: Word, choices: dict[str, list[str]]) -> str:
         return f"{word.key}={given}"
     if word.key != "data":
         raise unknown(word.key, given, choices[word.key])
-    if given in names():
+    if given.partition("/")[0] in names():
         return f"++data.name={given}"
     if Path(given).suffix or "/" in given:
         raise InputError(f"unknown data {given!r}; for a file pass data.path={given}")
-    raise unknown("data", given, [*names(), *choices["data"]])
+    raise unknown("data", given, [*names(), *(word for word in choices["data"] if word != "file")])

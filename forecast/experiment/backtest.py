@@ -25,15 +25,14 @@ from numpy.typing import NDArray
 import forecast
 from forecast.experiment import cells
 from forecast.experiment.cells import Cell
-from forecast.experiment.members import Facts, Member
-from forecast.experiment.work import Array, Cut, Piece, arrays, run
+from forecast.experiment.members import Member, facts_of
+from forecast.experiment.work import Cut, Fitted, Piece, arrays, run
 from forecast.metrics import naive_errors
 from forecast.models.forecaster import Forecaster
 from forecast.series.panel import Panel
-from forecast.types import Past
 
 logger = logging.getLogger("forecast")
-Fit = Callable[[Member, Forecaster, Panel, NDArray[np.int64]], dict[str, Array]]
+Fit = Callable[[Member, Forecaster, Panel, NDArray[np.int64]], Fitted]
 Progress = Callable[[int, int, str], None]
 SHARD = 24  # series in a piece of a member that goes one by one
 DENSE = 1 << 24  # cells of a dense batch of a local member
@@ -54,14 +53,10 @@ class Plan:
     seed: int = 0
 
 
-def facts_of(panel: Panel) -> Facts:
-    """What the panel fills into a member's constructor."""
-    return Facts(panel.season, panel.seasons, len(panel.channels), len(panel.known.names), panel.static.shape[1] if len(panel.static) else 0)
-
-
 def backtest(plan: Plan, members: Sequence[Member], folder: Path, fit: Fit, progress: Progress = lambda done, total, what: None) -> dict[str, list[Cell]]:
     """Cells (S series each) per model and cutoff, finished ones read back from `folder`."""
-    here, away = [], []
+    here: list[Job] = []
+    away: list[Job] = []
     shared = _digest_of_data(plan)
     for member in members:
         model = member.build(horizon=plan.horizon, facts=facts_of(plan.panel))
@@ -108,13 +103,13 @@ def _all_run(plan: Plan, away: list[Job], here: list[Job], folder: Path, fit: Fi
     done: queue.SimpleQueue[str | BaseException | None] = queue.SimpleQueue()
     feeder = threading.Thread(target=_feed, args=(plan, away, folder, done), daemon=True)
     feeder.start()
-    weights: dict[str, dict[str, Array]] = {}
+    trained: dict[str, Fitted] = {}
     for job in here:
         member = job[0]
-        if member.label not in weights:
+        if member.label not in trained:
             model = member.build(horizon=plan.horizon, facts=facts_of(plan.panel))
-            weights[member.label] = fit(member, model, plan.panel, plan.ends[0]) if "trained" in model.traits else {}
-        run(_piece(plan, job, folder, weights[member.label]))
+            trained[member.label] = fit(member, model, plan.panel, plan.ends[0]) if "trained" in model.traits else Fitted()
+        run(_piece(plan, job, folder, trained[member.label]))
         yield member.label
     while (label := done.get()) is not None:
         if isinstance(label, BaseException):
@@ -130,7 +125,7 @@ def _feed(plan: Plan, jobs: list[Job], folder: Path, done: "queue.SimpleQueue[st
             while pool is not None and (left or waiting):
                 while left and len(waiting) < 2 * plan.processes:
                     job = left.pop()
-                    waiting[pool.submit(run, _piece(plan, job, folder, {}))] = job[0].label
+                    waiting[pool.submit(run, _piece(plan, job, folder, Fitted()))] = job[0].label
                 for future in wait(waiting, return_when=FIRST_COMPLETED).done:
                     future.result()
                     done.put(waiting.pop(future))
@@ -139,10 +134,10 @@ def _feed(plan: Plan, jobs: list[Job], folder: Path, done: "queue.SimpleQueue[st
         done.put(error)
 
 
-def _piece(plan: Plan, job: Job, folder: Path, weights: dict[str, Array]) -> Piece:
+def _piece(plan: Plan, job: Job, folder: Path, fitted: Fitted) -> Piece:
     member, cutoffs, shard, fingerprint = job
     cuts = tuple(_cut(plan, cutoff, shard, _path(folder, job, cutoff)) for cutoff in cutoffs)
-    return Piece(member, facts_of(plan.panel), plan.horizon, cuts, plan.metrics, plan.time_cap, fingerprint, plan.seed, weights)
+    return Piece(member, facts_of(plan.panel), plan.horizon, cuts, plan.metrics, plan.time_cap, fingerprint, plan.seed, fitted)
 
 
 def _cut(plan: Plan, cutoff: int, shard: Sequence[int], path: Path) -> Cut:
@@ -152,16 +147,11 @@ def _cut(plan: Plan, cutoff: int, shard: Sequence[int], path: Path) -> Cut:
     future = plan.panel.future(rows, plan.horizon, shard)
     actual = plan.panel.actual(rows, plan.horizon, shard)
     actual[torch.from_numpy(ends < 0)] = torch.nan
-    naive = naive_errors(_whole(plan, rows, shard), plan.panel.season)
+    naive = naive_errors(plan.panel.past(rows, shard).values, plan.panel.season)  # all rows, whatever the models see
     usable = (ends >= 0) & np.asarray(actual.isfinite().flatten(1).any(1))
     one, two = arrays(naive)
     values, inputs, elapsed, static = arrays(past)
     return Cut((values, inputs, elapsed, static), arrays(future)[:2], actual.numpy(), (one, two), usable, path)  # type: ignore[arg-type]
-
-
-def _whole(plan: Plan, rows: Sequence[int], shard: Sequence[int]) -> Past:
-    """All rows before the cutoff, also where the models see a sliding window of them only."""
-    return plan.panel.past(rows, shard)
 
 
 def _gather(plan: Plan, jobs: list[Job], folder: Path) -> list[Cell]:

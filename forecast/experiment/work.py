@@ -50,6 +50,15 @@ class Cut:
 
 
 @dataclass(frozen=True)
+class Fitted:
+    """The weights of a trained member and what they cost."""
+
+    weights: dict[str, Array] = field(default_factory=dict)
+    cpu_s: float = 0.0
+    peak_mb: float = 0.0
+
+
+@dataclass(frozen=True)
 class Piece:
     """What one worker does in one go; the first cutoff's past gives the parameters for all."""
 
@@ -61,7 +70,7 @@ class Piece:
     time_cap: float
     fingerprint: str
     seed: int
-    weights: dict[str, Array] = field(default_factory=dict)  # of a trained member
+    fitted: Fitted
 
 
 def run(piece: Piece) -> int:
@@ -79,8 +88,8 @@ def run(piece: Piece) -> int:
 def build(piece: Piece) -> Forecaster:
     """The model of a piece, with its weights where it is a trained one."""
     model = piece.member.build(horizon=piece.horizon, facts=piece.facts)
-    if piece.weights:
-        model.load_state_dict({name: torch.from_numpy(array) for name, array in piece.weights.items()})
+    if piece.fitted.weights:
+        model.load_state_dict({name: torch.from_numpy(array) for name, array in piece.fitted.weights.items()})
     return model.eval()
 
 
@@ -91,12 +100,15 @@ def _together(piece: Piece, model: Forecaster) -> list[Cell]:
     for index, cut in enumerate(piece.cuts):
         actual = torch.from_numpy(cut.actual)
         try:
-            with _measured() as clock:
+            with measured() as clock:
                 if index == 0:
                     parameters = model.estimate(_past(cut))
                 clock.lap()
                 cell = _predicted(piece, model, parameters, cut)
-            done.append(_with_failures(cell, cut, clock.cost(model, parameters)))
+            cost = clock.cost(model, parameters)
+            if index == 0:  # the weights' cost stands with the first cutoff that uses them
+                cost = cost._replace(fit_cpu_s=cost.fit_cpu_s + piece.fitted.cpu_s, peak_mb=max(cost.peak_mb, piece.fitted.peak_mb))
+            done.append(_with_failures(cell, cut, cost))
         except Exception as error:
             logger.debug("%s failed", piece.member.label, exc_info=True)
             done.append(cells.empty(actual, piece.metrics, dict.fromkeys(range(len(actual)), _reason(error))))
@@ -111,7 +123,7 @@ def _one_by_one(piece: Piece, model: Forecaster) -> list[Cell]:
         for column, cut in zip(columns, piece.cuts, strict=True):
             one = _only(cut, series)
             try:
-                with _measured() as clock, _capped(piece.time_cap):
+                with measured() as clock, _capped(piece.time_cap):
                     parameters = model.estimate(_past(one)) if parameters is None else parameters
                     clock.lap()
                     cell = _predicted(piece, model, parameters, one)
@@ -178,7 +190,7 @@ def _capped(seconds: float) -> Iterator[None]:
         signal.signal(signal.SIGALRM, before)
 
 
-class _Clock:
+class Clock:
     """CPU seconds before and after the lap, and the most memory held above that at the start.
 
     The system keeps one high-water mark per process: a piece that stays below an earlier one's is known only at its looks.
@@ -211,8 +223,8 @@ def _high_water() -> int:
 
 
 @contextlib.contextmanager
-def _measured() -> Iterator[_Clock]:
-    clock = _Clock()
+def measured() -> Iterator[Clock]:
+    clock = Clock()
     try:
         yield clock
     finally:

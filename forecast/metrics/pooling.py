@@ -69,7 +69,8 @@ def stack(cells: Sequence[Tally]) -> Tally:
 
 def common(tallies: Mapping[str, Tally]) -> tuple[dict[str, Tally], int]:
     """The same tallies on the cells that all models have, and how many cells some had and not all."""
-    defined = torch.stack([tally.weight > 0 for tally in tallies.values()])
+    # A cell of weight 0 may still have a total: an error where the actual is zero counts in a ratio of sums.
+    defined = torch.stack([(tally.weight > 0) | (tally.total != 0) for tally in tallies.values()])
     shared, some = defined.all(0), defined.any(0)
     kept = {name: Tally(torch.where(shared, t.total, 0.0), torch.where(shared, t.weight, 0.0)) for name, t in tallies.items()}
     return kept, int((some & ~shared).sum())

@@ -26,7 +26,7 @@ import forecast
 from forecast.experiment import cells
 from forecast.experiment.cells import Cell
 from forecast.experiment.members import Member, facts_of
-from forecast.experiment.work import Cut, Fitted, Piece, arrays, run
+from forecast.experiment.work import Bounds, Cut, Fitted, Piece, arrays, run
 from forecast.metrics import naive_errors
 from forecast.models.forecaster import Forecaster
 from forecast.series.panel import Panel
@@ -51,6 +51,7 @@ class Plan:
     time_cap: float = 60.0
     processes: int = 1
     seed: int = 0
+    bounds: Bounds = Bounds()
 
 
 def backtest(plan: Plan, members: Sequence[Member], folder: Path, fit: Fit, progress: Progress = lambda done, total, what: None) -> dict[str, list[Cell]]:
@@ -137,7 +138,7 @@ def _feed(plan: Plan, jobs: list[Job], folder: Path, done: "queue.SimpleQueue[st
 def _piece(plan: Plan, job: Job, folder: Path, fitted: Fitted) -> Piece:
     member, cutoffs, shard, fingerprint = job
     cuts = tuple(_cut(plan, cutoff, shard, _path(folder, job, cutoff)) for cutoff in cutoffs)
-    return Piece(member, facts_of(plan.panel), plan.horizon, cuts, plan.metrics, plan.time_cap, fingerprint, plan.seed, fitted)
+    return Piece(member, facts_of(plan.panel), plan.horizon, cuts, plan.metrics, plan.time_cap, fingerprint, plan.seed, plan.bounds, fitted)
 
 
 def _cut(plan: Plan, cutoff: int, shard: Sequence[int], path: Path) -> Cut:
@@ -174,7 +175,7 @@ def _digest_of_data(plan: Plan) -> str:
     tensors = [plan.panel.values, plan.panel.first, plan.panel.known.own, plan.panel.known.shared, plan.panel.static]
     for tensor in tensors + ([] if plan.panel.stamps is None else [plan.panel.stamps]):
         digest.update(tensor.contiguous().numpy().tobytes())
-    settings = [plan.horizon, plan.metrics, plan.context, plan.refit, plan.time_cap, plan.seed, plan.panel.seasons, plan.panel.known.shared_start]
+    settings = [plan.horizon, plan.metrics, plan.context, plan.refit, plan.time_cap, plan.seed, plan.bounds, plan.panel.seasons, plan.panel.known.shared_start]
     digest.update(plan.ends.tobytes() + json.dumps(settings).encode())
     for source in sorted(Path(forecast.__file__).parent.rglob("*.py")):
         digest.update(source.read_bytes())

@@ -28,7 +28,7 @@ from forecast.experiment.members import Member, facts_of
 from forecast.experiment.tables import Cells
 from forecast.experiment.tracking import Recorder, recording
 from forecast.experiment.training import train
-from forecast.experiment.work import Fitted, arrays, measured
+from forecast.experiment.work import Bounds, Fitted, arrays, measured
 from forecast.metrics import METRICS
 from forecast.models.forecaster import Forecaster
 from forecast.report import page
@@ -83,7 +83,12 @@ def plan_of(config: config.Compare, panel: Panel, horizon: int, protocol: Protoc
         ends = cutoffs(panel, horizon, config.cutoffs, config.step, short="skip")
     context = int(ends[0].max()) if config.window == "sliding" else None
     processes = config.processes or os.cpu_count() or 1
-    return Plan(panel, ends, horizon, tuple(config.metrics), context, config.refit, config.time_cap, processes, config.seed)
+    return Plan(panel, ends, horizon, tuple(config.metrics), context, config.refit, config.time_cap, processes, config.seed, bounds_of(config.data))
+
+
+def bounds_of(source: config.Data) -> Bounds:
+    """The bounds of the target that the configuration states."""
+    return Bounds(source.options.get("minimum"), source.options.get("maximum"), bool(source.options.get("integer")))
 
 
 def compare(plan: Plan, members: tuple[Member, ...], folder: Path, trainer: config.Trainer, failed: str | None = None) -> Comparison:

@@ -7,6 +7,7 @@ alone and by name.
 
 import contextlib
 import logging
+import math
 import resource
 import signal
 import threading
@@ -15,6 +16,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
+from typing import NamedTuple
 
 import numpy as np
 import psutil
@@ -22,7 +24,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from forecast.distribution import Forecast
+from forecast.distribution import Bounded, Forecast
 from forecast.experiment import cells
 from forecast.experiment.cells import Cell, Cost
 from forecast.experiment.members import Facts, Member
@@ -35,6 +37,22 @@ logger = logging.getLogger("forecast")
 
 class TimeCap(Exception):
     """A series took longer than it may."""
+
+
+class Bounds(NamedTuple):
+    """What the target can be; every forecast and sample keeps to it."""
+
+    minimum: float | None = None
+    maximum: float | None = None
+    integer: bool = False
+
+    def keep(self, forecast: Forecast) -> Forecast:
+        """The forecast inside the bounds; itself where there are none."""
+        if self == Bounds():
+            return forecast
+        low = -math.inf if self.minimum is None else self.minimum
+        high = math.inf if self.maximum is None else self.maximum
+        return Bounded(forecast, low, high, self.integer)
 
 
 @dataclass(frozen=True)
@@ -70,6 +88,7 @@ class Piece:
     time_cap: float
     fingerprint: str
     seed: int
+    bounds: Bounds
     fitted: Fitted
 
 
@@ -138,7 +157,7 @@ def _one_by_one(piece: Piece, model: Forecaster) -> list[Cell]:
 def _predicted(piece: Piece, model: Forecaster, parameters: Parameters, cut: Cut) -> Cell:
     forecast = forecast_from(model, parameters, _past(cut), Future(*map(torch.from_numpy, cut.future)))
     naive = torch.from_numpy(cut.naive[0]), torch.from_numpy(cut.naive[1])
-    return cells.score(forecast, torch.from_numpy(cut.actual), naive, piece.metrics)
+    return cells.score(piece.bounds.keep(forecast), torch.from_numpy(cut.actual), naive, piece.metrics)
 
 
 def forecast_from(model: Forecaster, parameters: Parameters, past: Past, future: Future) -> Forecast:

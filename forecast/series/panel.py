@@ -115,7 +115,11 @@ class Panel:
 
     def until(self, cutoff: pd.Timestamp | int) -> "Panel":
         """The rows before the time `cutoff` (on an integer clock a number)."""
-        return self.head(np.array([int((self.times(s) < cutoff).sum()) for s in range(len(self))]))
+        edge = self.clock.until(cutoff)
+        if self.stamps is None:
+            return self.head((edge - self.start).clamp(min=0).minimum(self.lengths))
+        before = _offsets((self.stamps < edge).tolist())
+        return self.head(before[self.first[1:]] - before[self.first[:-1]])
 
     def _with_rows(self, rows: list[Tensor], series: list[int]) -> "Panel":
         known = self.known

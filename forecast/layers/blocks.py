@@ -1,0 +1,71 @@
+"""Blocks declared as data: a word for each layer, a residual around it, a stack of them.
+
+    y = u + dropout(GLU(W GELU(layer(RMSNorm(u)))))
+
+Shapes: u, y (B T D). A stack of blocks is a sequence layer itself; its state is the tuple of the states of its blocks.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from torch import Tensor, nn
+
+from forecast.errors import unknown
+from forecast.layers.s4d import S4D
+from forecast.layers.sequence import SequenceLayer
+
+LAYERS: dict[str, Callable[[int], SequenceLayer[Any]]] = {
+    "s4d": S4D,
+}
+
+
+class Residual(SequenceLayer[Any]):
+    """A layer with its norm, its mixing of channels and its way around."""
+
+    def __init__(self, layer: SequenceLayer[Any], width: int, dropout: float) -> None:
+        super().__init__()
+        self.norm, self.layer = nn.RMSNorm(width, eps=1e-6), layer
+        self.mix, self.dropout = nn.Linear(width, 2 * width), nn.Dropout(dropout)
+
+    def initial_state(self, batch: int) -> Any:
+        return self.layer.initial_state(batch)
+
+    def forward(self, u: Tensor, state: Any, elapsed: Tensor, observed: Tensor) -> tuple[Tensor, Any]:
+        y, state = self.layer(self.norm(u), state, elapsed, observed)
+        return self._around(u, y), state
+
+    def step(self, u: Tensor, state: Any, elapsed: Tensor, observed: Tensor) -> tuple[Tensor, Any]:
+        y, state = self.layer.step(self.norm(u), state, elapsed, observed)
+        return self._around(u, y), state
+
+    def _around(self, u: Tensor, y: Tensor) -> Tensor:
+        return u + self.dropout(nn.functional.glu(self.mix(nn.functional.gelu(y)), -1))
+
+
+class Stack(SequenceLayer[tuple[Any, ...]]):
+    """An embedding, blocks one after the other, a last norm."""
+
+    def __init__(self, features: int, blocks: Sequence[str], width: int, dropout: float) -> None:
+        super().__init__()
+        for word in blocks:
+            if word not in LAYERS:
+                raise unknown("layer", word, LAYERS)
+        self.embed, self.norm = nn.Linear(features, width), nn.RMSNorm(width, eps=1e-6)
+        self.blocks = nn.ModuleList(Residual(LAYERS[word](width), width, dropout) for word in blocks)
+
+    def initial_state(self, batch: int) -> tuple[Any, ...]:
+        return tuple(block.initial_state(batch) for block in self.blocks)  # type: ignore[operator]
+
+    def forward(self, u: Tensor, state: tuple[Any, ...], elapsed: Tensor, observed: Tensor) -> tuple[Tensor, tuple[Any, ...]]:
+        y, after = self.embed(u), []
+        for block, part in zip(self.blocks, state, strict=True):
+            y, part = block(y, part, elapsed, observed)
+            after.append(part)
+        return self.norm(y), tuple(after)
+
+    def step(self, u: Tensor, state: tuple[Any, ...], elapsed: Tensor, observed: Tensor) -> tuple[Tensor, tuple[Any, ...]]:
+        y, after = self.embed(u), []
+        for block, part in zip(self.blocks, state, strict=True):
+            y, part = block.step(y, part, elapsed, observed)  # type: ignore[operator]
+            after.append(part)
+        return self.norm(y), tuple(after)

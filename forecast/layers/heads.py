@@ -1,0 +1,94 @@
+"""From features to the quantiles of every lead, through a basis of functions of the lead: any horizon.
+
+    m_h = Σ_j a_j φ_j(h)      gap_{q,h} = softplus(Σ_{j≤J} b_{q,j} φ_j(h) + γ_q)      a, b linear in the features
+
+The quantile at level q is the median plus (above) or minus (below) the cumulated gaps: quantiles cannot cross. γ makes them
+those of a standard normal at the start. φ spans constants, decays, Legendre polynomials, cosines and the harmonics of the
+seasons, made orthonormal over the leads 1 … H; polynomials stop at H.
+Leads are times from the last row in nominal rows: 1, 2, … on a regular clock.
+Shapes: features (… F); lead (H) or (… H); quantiles (… H Q).
+"""
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from forecast.distribution import LEVELS
+
+SHAPES = 8  # leading basis functions that the gaps may use
+
+
+class LeadBasis(nn.Module):
+    """Orthonormal functions of the lead."""
+
+    mix: Tensor
+
+    def __init__(self, horizon: int, seasons: Sequence[int], harmonics: int = 12, smallest: float = 0.01) -> None:
+        super().__init__()
+        self.horizon = horizon
+        self.frequencies = tuple(
+            sorted({2 * math.pi * k / season for season in seasons if season > 1 for k in range(1, min(season // 2, harmonics) + 1)})
+        )
+        raw = self._raw(torch.arange(1, horizon + 1, dtype=torch.float64))
+        _, sizes, directions = torch.linalg.svd(raw, full_matrices=False)
+        kept = sizes > smallest * sizes[0]
+        self.register_buffer("mix", (directions[kept] / sizes[kept, None]).mT * math.sqrt(horizon), persistent=False)
+
+    @property
+    def size(self) -> int:
+        """Functions in the basis."""
+        return self.mix.shape[1]
+
+    def _raw(self, lead: Tensor) -> Tensor:
+        """The functions before they are made orthonormal: (… H n)."""
+        position = (lead / self.horizon).clamp(max=1.0)
+        x = 2 * position - 1
+        decays = [torch.exp(-lead / span) for span in (1.0, 3.0, 10.0, 30.0, 100.0) if span < self.horizon]
+        waves = [wave(w * lead) for w in self.frequencies for wave in (torch.cos, torch.sin)]
+        cosines = [torch.cos(math.pi * k * position) for k in range(1, 9)]
+        return torch.stack([torch.ones_like(lead), x, 1.5 * x.square() - 0.5, *decays, *waves, *cosines], -1)
+
+    def forward(self, lead: Tensor) -> Tensor:
+        """φ at the leads: (… H n)."""
+        return self._raw(lead.double()) @ self.mix.double()
+
+
+class QuantileHead(nn.Module):
+    """Quantiles of all leads, linear in the features before the monotone map."""
+
+    offset: Tensor
+
+    def __init__(self, features: int, basis: LeadBasis, inputs: int = 0, levels: Sequence[float] = LEVELS) -> None:
+        super().__init__()
+        self.basis, self.levels, self.middle = basis, tuple(levels), list(levels).index(0.5)
+        self.shapes = min(SHAPES, basis.size)
+        self.median = nn.Linear(features, basis.size)
+        self.gaps = nn.Linear(features, (len(levels) - 1) * self.shapes)
+        nn.init.zeros_(self.gaps.weight)
+        nn.init.zeros_(self.gaps.bias)
+        self.effect = nn.Sequential(nn.Linear(inputs + 8, 32), nn.GELU(), nn.Linear(32, 1)) if inputs else None
+        self.context = nn.Linear(features, 8) if inputs else None
+        normal = torch.special.ndtri(torch.tensor(levels, dtype=torch.float64)).diff()
+        self.register_buffer("offset", torch.log(torch.expm1(normal)).float(), persistent=False)
+
+    def forward(self, features: Tensor, lead: Tensor, inputs: Tensor) -> Tensor:
+        """Quantiles (… H Q) from features (… F) and the known inputs (… H K) of the leads."""
+        phi = self.basis(lead).to(features.dtype).mT
+        median = (self.median(features)[..., None, :] @ phi)[..., 0, :]
+        if self.effect is not None and self.context is not None:
+            summary = self.context(features)[..., None, :].expand(*inputs.shape[:-1], -1)
+            median = median + self.effect(torch.cat([inputs.to(features.dtype), summary], -1))[..., 0]
+        shapes = self.gaps(features).unflatten(-1, (len(self.levels) - 1, self.shapes))
+        gaps = nn.functional.softplus((shapes @ phi[..., : self.shapes, :]).mT + self.offset)
+        below = -gaps[..., : self.middle].flip(-1).cumsum(-1).flip(-1)
+        above = gaps[..., self.middle :].cumsum(-1)
+        return median[..., None] + torch.cat([below, torch.zeros_like(median)[..., None], above], -1)
+
+
+def pinball(quantiles: Tensor, target: Tensor, levels: Sequence[float]) -> Tensor:
+    """Mean pinball loss over the levels: quantiles (… Q), target (…); NaN where the target is missing."""
+    level = torch.tensor(levels, dtype=quantiles.dtype, device=quantiles.device)
+    error = target[..., None] - quantiles
+    return torch.maximum(level * error, (level - 1) * error).mean(-1)

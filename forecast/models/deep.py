@@ -1,0 +1,164 @@
+"""Deep forecasters: causal scale → encoder (a sequence layer) → quantiles of every lead.
+
+    x_t = clip((y_t - m_t) / s_t, ±8)     f_t = encoder(x, observed, inputs, static)_t     q_{t,h} = m_t + s_t head(f_t)_h
+
+Every channel is a sequence of its own (channel-independent) under shared weights; location m and spread s are causal, so the
+recurrent form sees what the parallel form saw. Trained densely: pinball loss of the forecasts made after many rows of a window.
+Shapes: past (B T C); encoder rows (B·C T F); features (B T C F); quantiles (B H C Q), in data units and the dtype of the data.
+"""
+
+import math
+from typing import Any, ClassVar, NamedTuple
+
+import torch
+from torch import Tensor
+
+from forecast.distribution import Quantiles
+from forecast.layers.heads import QuantileHead, pinball
+from forecast.layers.scale import CausalScale, Units
+from forecast.layers.sequence import SequenceLayer
+from forecast.models.forecaster import Forecaster
+from forecast.models.recipe import Recipe
+from forecast.ssm.modes import is_regular
+from forecast.types import Future, Parameters, Past, Row, tree_map
+
+BOUND = 8.0  # spreads: what lies farther out enters the encoder as this
+CHUNK = 4096  # rows of a long past that are encoded at once
+ROW = 2  # columns of an encoder row before inputs and static covariates: value, observed
+
+
+class DeepState(NamedTuple):
+    """What a deep forecaster carries from row to row."""
+
+    moments: Tensor  # (B C 9): causal scale
+    encoder: Any  # (B C …)
+    features: Tensor  # (B C F): of the last row
+    static: Tensor  # (B M)
+
+
+class DeepForecaster(Forecaster):
+    """Causal scale, encoder and quantile head, and how they are trained together."""
+
+    needs = 3
+    traits: ClassVar[frozenset[str]] = frozenset({"scale", "shift", "panel", "trained", "covariates"})
+
+    def __init__(self, encoder: SequenceLayer[Any], head: QuantileHead, scale: CausalScale, channels: int, recipe: Recipe) -> None:
+        super().__init__()
+        self.encoder, self.head, self.scale, self.channels, self.recipe = encoder, head, scale, channels, recipe
+
+    def initial_state(self, parameters: Parameters, static: Tensor) -> DeepState:
+        fold = (static.shape[0], self.channels)
+        encoder = _unfold(self.encoder.initial_state(fold[0] * fold[1]), fold)
+        features = self.head.median.weight.new_zeros(*fold, self.head.median.in_features)
+        return DeepState(self.scale.initial_moments(*fold, static.device), encoder, features, static)
+
+    def warm_up(self, state: DeepState, past: Past) -> DeepState:
+        for low in range(0, past.values.shape[1], CHUNK):
+            _, _, state = self.encode(state, past.rows(low, low + CHUNK))
+        return state
+
+    def encode(self, state: DeepState, past: Past) -> tuple[Tensor, Units, DeepState]:
+        """Features after each row (B T C F), the units there (B T C), and the state after the last row."""
+        batch, _, channels = past.values.shape
+        units, moments = self.scale.run(past.values, past.elapsed, state.moments)
+        u, observed = self._rows(units, past.values, past.inputs, state.static[:, None])
+        elapsed = past.elapsed[:, None].expand(batch, channels, -1).flatten(0, 1)
+        fold = (batch, channels)
+        y, encoder = self.encoder(
+            u.transpose(1, 2).flatten(0, 1), _fold(state.encoder), elapsed, observed.transpose(1, 2).flatten(0, 1)
+        )
+        features = y.unflatten(0, fold).transpose(1, 2)
+        return features, units, DeepState(moments, _unfold(encoder, fold), features[:, -1], state.static)
+
+    def step(self, state: DeepState, row: Row) -> DeepState:
+        fold = row.values.shape
+        _, moments = self.scale.run(row.values[:, None], row.elapsed[:, None], state.moments)
+        u, observed = self._rows(Units.of(moments), row.values, row.inputs, state.static)
+        elapsed = row.elapsed[:, None].expand(fold).flatten()
+        y, encoder = self.encoder.step(u.flatten(0, 1), _fold(state.encoder), elapsed, observed.flatten())
+        return DeepState(moments, _unfold(encoder, fold), y.unflatten(0, fold), state.static)
+
+    def _rows(self, units: Units, values: Tensor, inputs: Tensor, static: Tensor) -> tuple[Tensor, Tensor]:
+        """What the encoder is given (… C F), and where something was observed (… C)."""
+        kind, observed = self.head.median.weight.dtype, ~values.isnan()
+        x = units.standardise(values.to(torch.float64), BOUND).nan_to_num(nan=0.0)
+        known = torch.cat([inputs, static.expand(*inputs.shape[:-1], -1)], -1)[..., None, :].expand(*values.shape, -1)
+        return torch.cat([torch.stack([x.to(kind), observed.to(kind)], -1), known.to(kind)], -1), observed
+
+    def predict(self, state: DeepState, future: Future) -> Quantiles:
+        return self._forecast(state.features, Units.of(state.moments[:, None]), future.inputs, future.elapsed)
+
+    def trace(self, state: DeepState, past: Past, future: Future, horizon: int = 1, every: int = 1) -> tuple[Quantiles, DeepState]:
+        features, units, end = self.encode(state, past)
+        before, rows = Units.of(state.moments[:, None]), past.values.shape[1]
+        features = torch.cat([state.features[:, None], features[:, :-1]], 1)[:, ::every]
+        made = [torch.cat([first, later[:, :-1]], 1)[:, ::every, None] for first, later in zip(before, units, strict=True)]
+        inputs = ahead(torch.cat([past.inputs, future.inputs], 1), rows, horizon, 0.0)[:, ::every]
+        elapsed = ahead(torch.cat([past.elapsed, future.elapsed], 1), rows, horizon, 1.0)[:, ::every]
+        return self._forecast(features, Units(*made), inputs, elapsed), end
+
+    def widen(self, state: DeepState, factor: Tensor) -> DeepState:
+        return state._replace(moments=self.scale.widen(state.moments, factor))
+
+    def _forecast(self, features: Tensor, units: Units, inputs: Tensor, elapsed: Tensor) -> Quantiles:
+        """Forecasts from features (B … C F), units (B … 1 C), inputs (B … H K) and elapsed (B … H) of the leads."""
+        values = units.restore(self.standardised(features, inputs, elapsed).transpose(-2, -3), self.head.middle)
+        known = (units.count >= self.needs)[..., None]
+        return Quantiles(torch.where(known, values, math.nan).to(elapsed.dtype), self.head.levels)
+
+    def standardised(self, features: Tensor, inputs: Tensor, elapsed: Tensor) -> Tensor:
+        """Quantiles (B … C H Q) in units of the scale."""
+        lead = elapsed.cumsum(-1)[..., None, :]
+        if is_regular(elapsed):
+            lead = torch.arange(1, elapsed.shape[-1] + 1, device=elapsed.device)
+        known = inputs[..., None, :, :].expand(*features.shape[:-1], *inputs.shape[-2:])
+        quantiles: Tensor = self.head(features, lead, known)
+        return quantiles
+
+    def training_step(self, batch: Past, index: int) -> Tensor:
+        loss = self._loss(batch, self.recipe.every, self.global_step)
+        self.log("training_loss", loss, on_step=False, on_epoch=True, batch_size=batch.values.shape[0])
+        return loss
+
+    def validation_step(self, batch: Past, index: int) -> Tensor:
+        loss = self._loss(batch, batch.values.shape[1], 0)
+        self.log("validation_loss", loss, batch_size=batch.values.shape[0])
+        return loss
+
+    def _loss(self, batch: Past, every: int, phase: int) -> Tensor:
+        """Pinball loss of the forecasts made after every `every`-th row, the last full one included where `phase` is 0."""
+        horizon, context = self.head.basis.horizon, batch.values.shape[1] - self.head.basis.horizon
+        features, units, _ = self.encode(self.initial_state((), batch.static), batch.rows(0, context))
+        made = torch.arange(context - 1 - phase % every, max(context // 4 - 1, 0) - 1, -every, device=batch.values.device)
+        after = made + 1
+        elapsed = ahead(batch.elapsed, context + 1, horizon, 1.0)[:, after]
+        q = self.standardised(features[:, made], ahead(batch.inputs, context + 1, horizon, 0.0)[:, after], elapsed)
+        actual = ahead(batch.values, context + 1, horizon, math.nan)[:, after]
+        there = Units(*(part[:, made, None] for part in units))
+        target = there.standardise(actual.to(torch.float64), self.recipe.outlier).transpose(-1, -2).to(q.dtype)
+        weight = ~target.isnan() & (there.count >= self.needs).transpose(-1, -2)
+        loss = pinball(q, torch.where(weight, target, 0.0), self.head.levels)
+        return torch.where(weight, loss, 0.0).sum() / weight.sum().clamp(min=1)
+
+    def configure_optimizers(self) -> Any:
+        return self.recipe.optimizers(self.named_parameters(), self.trainer.estimated_stepping_batches)
+
+    def configure_callbacks(self) -> Any:
+        return self.recipe.callbacks()
+
+
+def ahead(rows: Tensor, count: int, horizon: int, fill: float) -> Tensor:
+    """Windows of the rows t … t+horizon-1 of (B R …) for t < count: (B count horizon …), past the end filled up."""
+    short = max(0, count + horizon - 1 - rows.shape[1])
+    padded = torch.cat([rows, rows.new_full((rows.shape[0], short, *rows.shape[2:]), fill)], 1)
+    return padded.unfold(1, horizon, 1)[:, :count].movedim(-1, 2)
+
+
+def _fold(tree: Any) -> Any:
+    """Leaves (B C …) as (B·C …)."""
+    return tree_map(lambda leaf: leaf.flatten(0, 1), tree)
+
+
+def _unfold(tree: Any, fold: tuple[int, ...]) -> Any:
+    """Leaves (B·C …) as (B C …)."""
+    return tree_map(lambda leaf: leaf.unflatten(0, fold), tree)

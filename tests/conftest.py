@@ -9,6 +9,13 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 import pytest
 import torch
 from hypothesis import settings
+from jaxtyping import install_import_hook
+
+import tests.shapes  # noqa: F401 - the hook below names it
+
+# Floors whose functions are checked on every call; numba compiles those of kernels/ and wants them bare.
+SHAPED = ("types", "distribution", "ssm", "series", "layers", "metrics", "models", "detect")
+install_import_hook([f"forecast.{floor}" for floor in SHAPED], "tests.shapes.check")
 
 torch.set_num_threads(1)
 settings.register_profile("forecast", derandomize=True, deadline=None, max_examples=20)

@@ -195,7 +195,7 @@ class Clock:
         return index.to_numpy().astype(np.int64)
 
     @property
-    def offset(self) -> pd.DateOffset:
+    def offset(self) -> pd.offsets.BaseOffset:
         """The step of a time clock."""
         return to_offset(str(self.step))
 

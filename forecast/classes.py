@@ -47,9 +47,9 @@ class Module(NamedTuple):
     defined: dict[str, ast.AST]
     imported: dict[str, str]  # name here → forecast.<module>.<name there>
 
-    def comment(self, line: int) -> str:
-        """The comment at the end of a line; no default of ours holds a hash sign that this could take for one."""
-        return self.lines[line - 1].partition("  # ")[2].strip()
+    def comment(self, first: int, last: int) -> str:
+        """The comments at the ends of lines; no default of ours holds a hash sign that this could take for one."""
+        return " ".join(line.partition("  # ")[2].strip() for line in self.lines[first - 1 : last]).strip()
 
 
 def parameters(path: str) -> dict[str, Parameter]:
@@ -120,14 +120,16 @@ def _fields(module: Module, node: ast.ClassDef) -> dict[str, Parameter]:
 
 
 def _parameter(module: Module, node: ast.AST, annotation: ast.expr | None, default: ast.expr | None) -> Parameter:
+    first = getattr(node, "lineno", 1)
+    last = max(getattr(part, "end_lineno", first) for part in (node, default or node))
     try:
         return Parameter(
             Any if annotation is None else _type(module, annotation),
             ... if default is None else _value(module, default),
-            module.comment(getattr(node, "end_lineno", 1)),
+            module.comment(first, last),
         )
     except (ValueError, KeyError) as error:
-        where = f"{module.name}, line {getattr(node, 'lineno', '?')}"
+        where = f"{module.name}, line {first}"
         raise InputError(f"{where}: cannot read this parameter without importing it: {error}") from error
 
 

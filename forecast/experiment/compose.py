@@ -56,10 +56,18 @@ def resumed(folder: Path, verb: str, typed: Sequence[str]) -> Any:
 
 
 def _checked(overlay: Path) -> Path:
-    """The user's folder, once every file in it is known to be plain."""
+    """The user's folder, once every file in it is known to be plain and to be of use."""
     if not overlay.is_dir():
         raise InputError(f"--config-dir {overlay}: no such folder")
+    ours = overrides.groups(None)
     for file in sorted(overlay.rglob("*.yaml")):
+        group = file.parent.relative_to(overlay).as_posix()
+        if group == ".":
+            raise InputError(f"{file}: belongs into {overlay}/experiment/, with `# @package _global_` at its top")
+        if group not in overrides.GROUPS:
+            raise unknown("folder", group, overrides.GROUPS)
+        if file.stem in ours.get(group, ()):
+            raise InputError(f"{file}: {file.stem!r} is one of our own words for {group}; choose another name")
         read_yaml(file)
     return overlay.resolve()
 

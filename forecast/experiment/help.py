@@ -25,6 +25,7 @@ EXAMPLES = """examples:
   forecast train data.path=my.csv model=ridge model.context=720
   forecast predict run=latest"""
 COMMENT = re.compile(r"^([a-z_]+):.*?  # (.*)$", re.MULTILINE)
+RUN = re.compile(r"^def run\(", re.MULTILINE)
 Found: TypeAlias = dict[str, tuple[Any, str]]  # key → default, help
 
 
@@ -35,11 +36,11 @@ def about(file: Path) -> str:
 
 @cache
 def verbs() -> tuple[str, ...]:
-    """The verbs: a root file in conf/ and a module that does the work."""
+    """The verbs: a root file in conf/ and a module with a `run` that does the work."""
     here = Path(__file__).parent
-    return tuple(
-        v for v in VERBS if (CONF / f"{v}.yaml").is_file() and ((here / f"{v}.py").is_file() or (here / v).is_dir())
-    )
+    places = {verb: (here / f"{verb}.py", here / verb / "__init__.py") for verb in VERBS}
+    works = {verb: any(f.is_file() and RUN.search(f.read_text()) for f in files) for verb, files in places.items()}
+    return tuple(verb for verb in VERBS if works[verb] and (CONF / f"{verb}.yaml").is_file())
 
 
 def overview() -> str:

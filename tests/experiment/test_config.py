@@ -209,11 +209,14 @@ def test_a_folder_of_ones_own_adds_words(mine: Path) -> None:
         ("model/bad.yaml", "a: &a [1]\nb: *a\n", "bad.yaml:2: an alias (*name) is not allowed"),
         ("model/bad.yaml", "a: [\n", "bad.yaml:2: "),
         ("model/bad.yaml", "- a\n", "bad.yaml: expected keys with values"),
+        ("model/naive.yaml", "defaults: [drift]\n", "'naive' is one of our own words for model; choose another name"),
+        ("modle/x.yaml", "a: 1\n", "unknown folder 'modle'; did you mean 'model'?"),
+        ("./train.yaml", "seed: 1\n", "train.yaml: belongs into "),
         ("data/x.yaml", "hydra: {_target_: os.mkdir}\n", "x.yaml: 'hydra._target_' is not allowed"),
     ],
 )
 def test_a_bad_file_of_ones_own_is_named(tmp_path: Path, name: str, content: str, message: str) -> None:
-    (tmp_path / name).parent.mkdir()
+    (tmp_path / name).parent.mkdir(exist_ok=True)
     (tmp_path / name).write_text(content)
     assert message in refused("train", "model=bad" if name.startswith("model") else "seed=0", overlay=tmp_path)
 
@@ -241,7 +244,8 @@ def test_nothing_is_imported_on_the_way_to_a_refusal(mine: Path) -> None:
     from forecast.experiment import compose
     overlay = Path({str(mine)!r})
     (overlay / "model" / "walk.yaml").write_text("class: forecast.artefact.os.mkdir\\n")
-    for words in (["model=walk"], ["model={{name: naive, class: forecast.artefact.os.mkdir}}"], ["model._target_=forecast.artefact.os.mkdir"]):
+    walk = "forecast.artefact.os.mkdir"
+    for words in (["model=walk"], [f"model={{{{name: naive, class: {{walk}}}}}}"], [f"model._target_={{walk}}"]):
         try:
             compose.read("train", words, overlay, False)
         except InputError as error:

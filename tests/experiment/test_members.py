@@ -172,7 +172,9 @@ def test_parameters_of_many_kinds_are_read_from_source(tmp_path: Path, monkeypat
             self,
             width: int = 64,  # channels of a layer
             *,
-            rate: float | None = None,
+            rate: float | None = (
+                None  # of learning
+            ),
             words: tuple[str, ...] = ("x",),
             kind: Word = "a",
             sort: Sort = "c",
@@ -199,9 +201,9 @@ def test_parameters_of_many_kinds_are_read_from_source(tmp_path: Path, monkeypat
         "<class 'int'>", "typing.Optional[float]", "tuple[str, ...]", "typing.Literal['a', 'b']", "typing.Literal['c']",
         "tuple[float, ...]", "<class 'bool'>",
     ]  # fmt: skip
-    assert read["width"].help == "channels of a layer"
+    assert (read["width"].help, read["rate"].help, read["kind"].help) == ("channels of a layer", "of learning", "")
     monkeypatch.setattr(classes, "PACKAGE", tmp_path)
-    with pytest.raises(InputError, match=r"forecast.one, line 25: cannot read this parameter without importing it"):
+    with pytest.raises(InputError, match=r"forecast.one, line 27: cannot read this parameter without importing it"):
         classes.parameters("forecast.one.Odd")
     classes._module.cache_clear()
 

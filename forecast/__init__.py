@@ -2,6 +2,9 @@
 
     import forecast as fc
     panel = fc.read_csv("pump.csv")
+    table = fc.compare(panel, models=["seasonal_naive", "ets", "ridge"], horizon=24)
+    model = fc.fit("ridge", panel, horizon=24)
+    forecasts = fc.predict(model, panel)
 
 The names below are imported when they are first asked for: `import forecast` itself costs nothing.
 """
@@ -10,11 +13,13 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from forecast.experiment.api import compare, fit, load, predict
     from forecast.series.read import read_csv, read_frame
 
-__all__ = ["__version__", "read_csv", "read_frame"]
+__all__ = ["__version__", "compare", "fit", "load", "predict", "read_csv", "read_frame"]
 
 HOMES = {"read_csv": "forecast.series.read", "read_frame": "forecast.series.read"}
+HOMES |= dict.fromkeys(("compare", "fit", "load", "predict"), "forecast.experiment.api")
 
 
 def __getattr__(name: str) -> Any:

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from forecast.kernels import guard, scan_modes
+from forecast.kernels import jit, scan_modes
 
 TABLE = 1 << 22  # numbers in a table of powers; longer irregular pasts are cut
 
@@ -35,6 +35,11 @@ class Modes(NamedTuple):
         return size * torch.cos(e * self.log_i), size * torch.sin(e * self.log_i)
 
 
+def usable(u: Tensor) -> bool:
+    """Whether the kernel can work on this tensor: compiled, on the CPU, in single or double precision."""
+    return jit.AVAILABLE and u.device.type == "cpu" and u.dtype in (torch.float32, torch.float64)
+
+
 def is_regular(elapsed: Tensor) -> bool:
     """Whether every row is one nominal row after the last; on a device without values it is taken for granted."""
     return elapsed.is_meta or bool((elapsed == 1).all())
@@ -42,7 +47,7 @@ def is_regular(elapsed: Tensor) -> bool:
 
 def respond(modes: Modes, u: Tensor, elapsed: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
     """(y, state after the last row) in the form that suits the device and the clock."""
-    if guard.usable(u):
+    if usable(u):
         return recur(modes, u, elapsed, state)
     if is_regular(elapsed) and u.shape[1] > 1:
         return convolve(modes, u, state)

@@ -1,0 +1,242 @@
+"""Structural time-series forecaster on the exact Kalman filter: level, trend, season, regressors; every channel on its own.
+
+    y = loc + spread · (μ + Σ γ + x'β + v),  model and start as in `forecast.ssm.structural`
+Parameters are fitted for all series at once: batched BFGS on the exact score, from two starts, the better one kept.
+A season of up to 24 rows is a ring of dummies, a longer one six harmonics. Rows further apart than one unit of the clock move
+the belief by the whole number of units nearest to their distance; the first row of a series moves nothing.
+Medians are held within h + 1 ranges of the observed values around them: a trend is never extrapolated into the absurd.
+"""
+
+import logging
+import math
+from typing import NamedTuple, Self
+
+import torch
+from torch import Tensor
+
+from forecast.distribution import Forecast, Gaussian
+from forecast.errors import unknown
+from forecast.models.forecaster import Forecaster
+from forecast.ssm.belief import Belief, series_innermost
+from forecast.ssm.fit import minimise
+from forecast.ssm.kalman import Filtered, advance, loglik
+from forecast.ssm.structural import TRENDS, Season, Structural
+from forecast.types import Future, Parameters, Past, Row, join, take
+
+LONGEST_RING = 24
+FARTHEST = 100_000  # units of the clock that one row may lie after the one before
+
+_log = logging.getLogger("forecast")
+
+
+class Fitted(NamedTuple):
+    """Parameters of each series; the columns of several channels follow one another."""
+
+    theta: Tensor  # (B C P)
+    loc: Tensor  # (B C)
+    spread: Tensor  # (B C)
+    input_loc: Tensor  # (B K)
+    input_spread: Tensor  # (B K)
+
+
+class State(NamedTuple):
+    """Parameters and belief."""
+
+    fitted: Fitted
+    coefs: Tensor  # (B C Kc): what the kernels read, made of theta
+    mean: Tensor  # (B C m)
+    covariance: Tensor  # (B C n)
+    diffuse: Tensor  # (B C n)
+    tally: Tensor  # (B C 4)
+
+
+class Kalman(Forecaster):
+    """Structural model of each channel, fitted by maximum likelihood."""
+
+    traits = frozenset({"scale", "shift", "kernel", "generative", "covariates"})
+
+    def __init__(
+        self,
+        trend: str = "damped",
+        season: int = 1,
+        seasons: tuple[int, ...] = (),
+        harmonics: int = 0,
+        channels: int = 1,
+        inputs: int = 0,
+        robust: float = 0.0,
+        engine: str | None = None,
+    ) -> None:
+        super().__init__()
+        if trend not in TRENDS:
+            raise unknown("trend", trend, TRENDS)
+        lengths = [length for length in (seasons or (season,)) if length > 1]
+        self.model = Structural(trend, tuple(_season(length, harmonics) for length in lengths), inputs)
+        self.program = self.model.program
+        self.channels, self.inputs, self.robust, self.engine = channels, inputs, robust, engine
+        self.needs = self.model.rank + self.model.parameters
+
+    @classmethod
+    def example(cls) -> Self:
+        return cls(trend="damped", season=4, channels=2)
+
+    def estimate(self, past: Past) -> Parameters:
+        values = _by_channel(past.values)
+        loc, spread = _units(values)
+        enough = values.isfinite().sum(-1) >= self.needs
+        usable = (enough & spread.isfinite()).nonzero()[:, 0]
+        theta = values.new_full((len(values), self.model.parameters), math.nan)
+        input_loc, input_spread = _input_units(past.inputs)
+        if len(usable):
+            regressors = ((past.inputs - input_loc[:, None]) / input_spread[:, None]).repeat_interleave(self.channels, 0)
+            scaled = (values - loc[:, None]) / spread[:, None]
+            theta[usable] = self._fit(scaled[usable], regressors[usable])
+        lost = int(theta.isnan().any(-1).sum())
+        if lost:
+            _log.info("kalman: %d of %d series have too few observed rows (needs %d)", lost, len(values), self.needs)
+        shape = past.values.shape[0], self.channels
+        return Fitted(theta.unflatten(0, shape), loc.unflatten(0, shape), spread.unflatten(0, shape), input_loc, input_spread)
+
+    def _fit(self, values: Tensor, regressors: Tensor) -> Tensor:
+        """Maximum-likelihood parameters (n P) of scaled values (n T): the better end of two climbs."""
+        model, count = self.model, values.isfinite().sum(-1)
+        belief = model.start(len(values), values)
+
+        def objective(theta: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
+            theta = theta.detach().requires_grad_()
+            with torch.enable_grad():
+                coefs = model.with_regressors(model.coefficients(theta), regressors[rows])
+                found = loglik(self.program, coefs, take(belief, rows), values[rows, :, None], engine=self.engine)
+                value = -found / count[rows]
+            (slope,) = torch.autograd.grad(value.sum(), theta)
+            return value.detach(), slope
+
+        low, high = model.bounds(values)
+        ends = [minimise(objective, start, low, high) for start in model.starts(len(values), values)]
+        best = torch.stack([end.value.nan_to_num(math.inf) for end in ends]).argmin(0)
+        return torch.stack([end.x for end in ends])[best, torch.arange(len(values))]
+
+    def initial_state(self, parameters: Parameters, static: Tensor) -> State:
+        batch = parameters.theta.shape[0]
+        flat = parameters.theta.flatten(0, 1)
+        belief = self.model.start(len(flat), flat)
+        shape = batch, self.channels
+        leaves = [series_innermost(leaf).unflatten(0, shape) for leaf in (self.model.coefficients(flat), *belief)]
+        return State(parameters, *leaves)
+
+    def warm_up(self, state: State, past: Past) -> State:
+        return self._follow(state, past)[0]
+
+    def step(self, state: State, row: Row) -> State:
+        return self._follow(state, Past(row.values[:, None], row.inputs[:, None], row.elapsed[:, None], row.values[:, :0]))[0]
+
+    def predict(self, state: State, future: Future) -> Forecast:
+        missing = state.mean.new_full((*future.elapsed.shape, self.channels), math.nan)
+        return self._follow(state, Past(missing, future.inputs, future.elapsed, missing[:, 0, :0]))[1]
+
+    def trace(self, state: State, past: Past, future: Future, horizon: int = 1, every: int = 1) -> tuple[Forecast, State]:
+        if (horizon, every) != (1, 1):
+            return super().trace(state, past, future, horizon, every)
+        after, made = self._follow(state, past, each=True)
+        return made.rebuild(*[part[:, :, None] for part in made.parts()]), after
+
+    def widen(self, state: State, factor: Tensor) -> State:
+        covariance = state.covariance.clone()
+        covariance[..., 0] = covariance[..., 0] * factor[:, None]
+        return state._replace(covariance=covariance)
+
+    def _follow(self, state: State, past: Past, each: bool = False) -> tuple[State, Gaussian]:
+        """The state after all rows, and the forecast of every one of them made from the rows before it."""
+        units = past.elapsed.round().clamp(1, FARTHEST).to(torch.int64)
+        if bool((units == 1).all()):
+            return self._rows(state, past, each)
+        patterns, which = units.unique(dim=0, return_inverse=True)
+        parts = [(which == k).nonzero()[:, 0] for k in range(len(patterns))]
+        made = [self._apart(take(state, rows), take(past, rows), patterns[k], each) for k, rows in enumerate(parts)]
+        order = torch.cat(parts).argsort()
+        after = take(join([state for state, _ in made]), order)
+        return after, made[0][1].join([forecast for _, forecast in made[1:]]).rows(order)
+
+    def _apart(self, state: State, past: Past, units: Tensor, each: bool) -> tuple[State, Gaussian]:
+        """Rows of the same spacing: the units between them are rows in which everything is missing."""
+        fresh = state.tally[..., 0].amax(-1) == 0
+        if bool(fresh.any()) and not bool(fresh.all()):
+            parts = [fresh.nonzero()[:, 0], (~fresh).nonzero()[:, 0]]
+            made = [self._apart(take(state, rows), take(past, rows), units, each) for rows in parts]
+            order = torch.cat(parts).argsort()
+            return take(join([s for s, _ in made]), order), made[0][1].join([made[1][1]]).rows(order)
+        at = units.cumsum(0) - 1
+        total = int(at[-1]) + 1
+        values = past.values.new_full((past.values.shape[0], total, self.channels), math.nan)
+        values[:, at] = past.values
+        inputs = past.inputs.repeat_interleave(units, 1)
+        after, forecast = self._rows(state, Past(values, inputs, values[..., 0].new_ones(values.shape[:2]), past.static), each)
+        return after, forecast.rebuild(*[part[:, at] for part in forecast.parts()])
+
+    def _rows(self, state: State, past: Past, each: bool) -> tuple[State, Gaussian]:
+        """Rows one unit of the clock apart."""
+        fitted = state.fitted
+        loc, spread = fitted.loc[:, None], fitted.spread[:, None]
+        values = _by_channel((past.values - loc) / spread)
+        regressors = (past.inputs - fitted.input_loc[:, None]) / fitted.input_spread[:, None]
+        coefs = self.model.with_regressors(state.coefs.flatten(0, 1), regressors.repeat_interleave(self.channels, 0))
+        belief = Belief(*[leaf.flatten(0, 1) for leaf in state[2:]])
+        done = advance(self.program, coefs, belief, values[..., None], dof=self.robust, engine=self.engine)
+        after = state._replace(**{n: leaf.unflatten(0, (-1, self.channels)) for n, leaf in zip(Belief._fields, done.belief, strict=True)})
+        return after, self._forecast(state, done, past.values, each)
+
+    def _forecast(self, state: State, done: Filtered, values: Tensor, each: bool) -> Gaussian:
+        """In the units of the data; missing where too little has been observed."""
+        shape = values.shape[0], self.channels, values.shape[1]
+        mean, variance = [part[..., 0].reshape(shape).mT for part in (done.mean, done.variance)]
+        before = state.tally[:, :, 0][:, None]
+        seen = before + (values.isfinite().cumsum(1) - values.isfinite().to(torch.int64)) if each else before
+        low, high, lead = self._reach(state, values, each)
+        room = (high - low) * (lead + 1)
+        mean = torch.maximum(torch.minimum(mean, high + room), low - room)
+        known = (seen >= self.needs) & variance.isfinite()
+        spread = state.fitted.spread[:, None]
+        mean = torch.where(known, state.fitted.loc[:, None] + spread * mean, math.nan)
+        return Gaussian(mean, torch.where(known, variance * spread * spread, math.nan))
+
+    def _reach(self, state: State, values: Tensor, each: bool) -> tuple[Tensor, Tensor, Tensor]:
+        """Smallest and largest value observed before each forecast, in the model's units, and its lead."""
+        low, high = state.tally[:, None, :, 2], state.tally[:, None, :, 3]
+        if not each:
+            return low, high, torch.arange(1, values.shape[1] + 1, dtype=values.dtype)[None, :, None]
+        scaled = (values - state.fitted.loc[:, None]) / state.fitted.spread[:, None]
+        lows = torch.cat([low, scaled.nan_to_num(math.inf)], 1).cummin(1).values[:, :-1]
+        highs = torch.cat([high, scaled.nan_to_num(-math.inf)], 1).cummax(1).values[:, :-1]
+        return lows, highs, values.new_ones(1, 1, 1)
+
+
+def _season(length: int, harmonics: int) -> Season:
+    """The form of a season: as many harmonics as asked for, otherwise a ring, or six harmonics where it is long."""
+    if harmonics == 0 and length <= LONGEST_RING:
+        return Season(length)
+    return Season(length, min(harmonics or 6, (length - 1) // 2))
+
+
+def _by_channel(values: Tensor) -> Tensor:
+    """(B T C) as (B·C T): each channel a series."""
+    return values.mT.reshape(-1, values.shape[1])
+
+
+def _units(values: Tensor) -> tuple[Tensor, Tensor]:
+    """First observed value and typical change between neighbours (n), of values (n T)."""
+    seen = values.isfinite()
+    first = seen.to(torch.int64).argmax(1, keepdim=True)
+    loc = values.gather(1, first)[:, 0]
+    size = (values - loc[:, None]).abs().nan_to_num(0.0).amax(1)
+    scaled = (values - loc[:, None]) / torch.where(size > 0, size, 1.0)[:, None]
+    change = (scaled[:, 1:] - scaled[:, :-1]).square()
+    typical = change.nanmean(1).sqrt().nan_to_num(0.0)
+    spread = torch.where(typical > 1e-9, typical, 1.0) * size
+    floor = torch.where(loc == 0, 1.0, loc.abs() * 1e-9)
+    return loc, torch.where(spread > 0, spread, floor)
+
+
+def _input_units(inputs: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and spread of each input (B K); an input that never changes has spread 1."""
+    loc = inputs.mean(1)
+    spread = inputs.std(1, correction=0)
+    return loc, torch.where(spread > 1e-12 * loc.abs(), spread, torch.ones_like(spread))

@@ -1,0 +1,157 @@
+"""Structural models as programs: level, trend (none, damped, full), seasons and regressors.
+
+    y = μ + Σ γ + x'β + v;   μ' = μ + δ + w,  δ' = φ δ + w     (φ = 1: full trend)
+A season of `length` rows is either a ring of dummies, γ' = -(sum of the last length-1 effects) + w, or a few harmonics,
+each a rotation by 2πk/length. The ring keeps `length` slots: current, next, …; the slot "next" holds minus the sum of the other
+length-1, so the transition is a turn of the ring, w goes to the new current slot and -w to the new next one, and the slots
+always add up to w - w = 0. Start: level, slope and seasons exactly diffuse, β ~ N(0, shrinkage).
+Parameters θ (B P), all free: log variances of observation, level, slope (unless none), one per season; then logit of φ if damped.
+Source: Harvey (1989), Forecasting, Structural Time Series Models, §2.3; Durbin & Koopman (2012), §3.2.
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from forecast.ssm.belief import Belief, fresh
+from forecast.ssm.program import Builder, Program
+
+TRENDS = ("none", "damped", "full")
+DAMPING = (0.5, 0.995)  # φ stays between
+LOWEST, HIGHEST = -18.0, 10.0  # log variances, in units of the series' spread
+
+
+@dataclass(frozen=True)
+class Season:
+    """A ring of dummies, or `harmonics` pairs where that is not 0."""
+
+    length: int
+    harmonics: int = 0
+
+    @property
+    def size(self) -> int:
+        """States it takes; the harmonic at half the season length needs one only but keeps two."""
+        return 2 * self.harmonics or self.length
+
+    @property
+    def rank(self) -> int:
+        """Diffuse dimensions."""
+        return 2 * self.harmonics or self.length - 1
+
+
+@dataclass(frozen=True)
+class Structural:
+    """A structural model: which components there are, and where their numbers stand."""
+
+    trend: str = "none"
+    seasons: tuple[Season, ...] = ()
+    regressors: int = 0
+    shrinkage: float = 1.0
+
+    @property
+    def parameters(self) -> int:
+        """Free parameters P."""
+        return 2 + (self.trend != "none") + len(self.seasons) + (self.trend == "damped")
+
+    @property
+    def rank(self) -> int:
+        """Diffuse dimensions of the start."""
+        return 1 + (self.trend != "none") + sum(season.rank for season in self.seasons)
+
+    @property
+    def program(self) -> Program:
+        """Operations; states: level, slope, seasons, β; coefficients: variances, φ, rotations, regressors."""
+        b = Builder()
+        sloped = self.trend != "none"
+        variances = b.numbers(2 + sloped + len(self.seasons))
+        level = b.states()
+        if sloped:
+            slope = b.states()
+            b.add(level, slope)
+            if self.trend == "damped":
+                b.multiply(slope, b.numbers())
+            b.noise(slope, slope, variances + 2)
+        b.noise(level, level, variances + 1)
+        b.read(level)
+        for k, season in enumerate(self.seasons):
+            _add_season(b, season, variances + 2 + sloped + k)
+        for _ in range(self.regressors):
+            b.read(b.states(), 0, b.numbers(), fixed=True)
+        b.observation_noise(variances)
+        return b.program()
+
+    def coefficients(self, theta: Tensor) -> Tensor:
+        """Coefficients (B K) of parameters (B P), without those of the regressors."""
+        count = self.parameters - (self.trend == "damped")
+        parts = [theta[:, :count].exp()]
+        if self.trend == "damped":
+            low, high = DAMPING
+            parts.append(low + (high - low) * theta[:, count:].sigmoid())
+        for season in self.seasons:
+            for k in range(1, season.harmonics + 1):
+                angle = 2 * math.pi * k / season.length
+                turn = [math.cos(angle), math.sin(angle), -math.sin(angle), math.cos(angle)]
+                parts.append(theta.new_tensor(turn).expand(len(theta), 4))
+        return torch.cat(parts, 1)
+
+    def with_regressors(self, coefs: Tensor, regressors: Tensor) -> Tensor:
+        """Coefficients (B T K) of rows with regressors (B T X)."""
+        return torch.cat([coefs[:, None].expand(-1, regressors.shape[1], -1), regressors], -1) if self.regressors else coefs
+
+    def start(self, batch: int, like: Tensor) -> Belief:
+        """The belief before the first row."""
+        m = self.program.size
+        mean, covariance = like.new_zeros(batch, m), like.new_zeros(batch, m, m)
+        diffuse = like.new_zeros(m, m)
+        at = 1 + (self.trend != "none")
+        diffuse[range(at), range(at)] = 1.0
+        for season in self.seasons:
+            diffuse[at : at + season.size, at : at + season.size] = _start_of(season, like)
+            at += season.size
+        covariance[:, range(at, m), range(at, m)] = self.shrinkage
+        return fresh(mean, covariance, diffuse, rank=self.rank)
+
+    def starts(self, batch: int, like: Tensor) -> list[Tensor]:
+        """Two places (B P) from which the likelihood is climbed: smooth and restless, in units of the spread of the changes."""
+        made = []
+        for noise, level, slope, season in ((0.3, 0.1, 1e-3, 0.02), (0.05, 0.6, 1e-4, 1e-3)):
+            variances = [noise, level] + [slope] * (self.trend != "none") + [season] * len(self.seasons)
+            theta = [math.log(v) for v in variances] + [2.0] * (self.trend == "damped")
+            made.append(like.new_tensor(theta).expand(batch, -1))
+        return made
+
+    def bounds(self, like: Tensor) -> tuple[Tensor, Tensor]:
+        """Lowest and highest parameters (P)."""
+        damped = self.trend == "damped"
+        low = [LOWEST] * (self.parameters - damped) + [-6.0] * damped
+        high = [HIGHEST] * (self.parameters - damped) + [6.0] * damped
+        return like.new_tensor(low), like.new_tensor(high)
+
+
+def _add_season(b: Builder, season: Season, variance: int) -> None:
+    first = b.states(season.size)
+    if season.harmonics:
+        for k in range(season.harmonics):
+            i = first + 2 * k
+            b.mix(i, i + 1, b.numbers(4), fixed=True)
+            b.noise(i, i, variance)
+            b.noise(i + 1, i + 1, variance)
+            b.read(i)
+        return
+    b.shift(first, season.length)
+    b.noise(first, first, variance)
+    b.noise(first + 1, first + 1, variance)
+    b.noise(first, first + 1, variance, -1)
+    b.read(first)
+
+
+def _start_of(season: Season, like: Tensor) -> Tensor:
+    """Diffuse part of a season: free harmonics; in the ring length-1 free effects, of which "next" is minus the sum."""
+    if season.harmonics:
+        return torch.eye(season.size, dtype=like.dtype, device=like.device)
+    free = torch.eye(season.length, dtype=like.dtype, device=like.device)
+    free[1] = -1.0
+    free[1, 1] = 0.0
+    return free @ free.T

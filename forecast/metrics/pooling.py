@@ -68,11 +68,17 @@ def stack(cells: Sequence[Tally]) -> Tally:
 
 
 def common(tallies: Mapping[str, Tally]) -> tuple[dict[str, Tally], int]:
-    """The same tallies on the cells that all models have, and how many cells some had and not all."""
+    """The same tallies on the cells that all models have, and how many cells some had and not all.
+
+    A model that has no cell at all is left out of this: it would take everybody's cells away.
+    """
     # A cell of weight 0 may still have a total: an error where the actual is zero counts in a ratio of sums.
-    defined = torch.stack([(tally.weight > 0) | (tally.total != 0) for tally in tallies.values()])
-    shared, some = defined.all(0), defined.any(0)
-    kept = {name: Tally(torch.where(shared, t.total, 0.0), torch.where(shared, t.weight, 0.0)) for name, t in tallies.items()}
+    defined = {name: (tally.weight > 0) | (tally.total != 0) for name, tally in tallies.items()}
+    there = torch.stack([cells for cells in defined.values() if bool(cells.any())] or list(defined.values()))
+    shared, some = there.all(0), there.any(0)
+    kept = {
+        name: Tally(torch.where(shared & defined[name], t.total, 0.0), torch.where(shared & defined[name], t.weight, 0.0)) for name, t in tallies.items()
+    }
     return kept, int((some & ~shared).sum())
 
 

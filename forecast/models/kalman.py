@@ -107,7 +107,7 @@ class Kalman(Forecaster):
                 coefs = model.with_regressors(model.coefficients(theta), regressors[rows])
                 found = loglik(self.program, coefs, take(belief, rows), values[rows, :, None], engine=self.engine)
                 value = -found / count[rows]
-            (slope,) = torch.autograd.grad(value.sum(), theta)
+                (slope,) = torch.autograd.grad(value.sum(), theta)
             return value.detach(), slope
 
         low, high = model.bounds(values)
@@ -238,5 +238,5 @@ def _units(values: Tensor) -> tuple[Tensor, Tensor]:
 def _input_units(inputs: Tensor) -> tuple[Tensor, Tensor]:
     """Mean and spread of each input (B K); an input that never changes has spread 1."""
     loc = inputs.mean(1)
-    spread = inputs.std(1, correction=0)
+    spread = (inputs - loc[:, None]).square().mean(1).sqrt()
     return loc, torch.where(spread > 1e-12 * loc.abs(), spread, torch.ones_like(spread))

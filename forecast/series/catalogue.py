@@ -1,9 +1,10 @@
 """The catalogue: data sets by name, with licence, source, checked files and the protocol of their published tables.
 
-`data/catalogue.json` lists every set and its files; a file's sha256 and size are those of its text, decompressed, so that a copy
-is the same whether compressed or not. Files are looked for in the folder that comes with the package, then in the folders given,
-as `ett/ETTh1.csv.gz` or `ett/ETTh1.csv`. A file with other content is refused: published figures belong to these bytes.
-A name may hold several panels (M3: one per frequency; NAB: one per clock); `load` returns one Dataset for each.
+`data/catalogue.json` lists every set and its files; a file's sha256 and size are those of its text, decompressed, so
+that a copy is the same whether compressed or not. Files are looked for in the folder that comes with the package, then
+in the folders given, as `ett/ETTh1.csv.gz` or `ett/ETTh1.csv`. A file with other content is refused: published figures
+belong to these bytes. A name may hold several panels (M3: one per frequency; NAB: one per clock); `load` returns one
+Dataset for each.
 """
 
 import gzip
@@ -52,7 +53,9 @@ def catalogue() -> dict[str, Entry]:
     """Every data set by name, in alphabetical order."""
     listed = json.loads((packaged() / "catalogue.json").read_text(encoding="utf-8"))
     return {
-        name: Entry(name, entry["title"], entry["licence"], entry["source"], tuple(File(**file) for file in entry["files"]))
+        name: Entry(
+            name, entry["title"], entry["licence"], entry["source"], tuple(File(**file) for file in entry["files"])
+        )
         for name, entry in sorted(listed.items())
     }
 
@@ -114,15 +117,19 @@ class Texts:
     def _absent(self, path: str) -> InputError:
         name = self.entry.name
         looked = ", ".join(str(folder) for folder in self._folders) or "no folder was given"
-        way = f"run `forecast fetch name={name}`" if all(file.url for file in self.entry.files) else "set FORECAST_DATA to a folder that has it"
+        way = (
+            f"run `forecast fetch name={name}`"
+            if all(file.url for file in self.entry.files)
+            else "set FORECAST_DATA to a folder that has it"
+        )
         return InputError(f"data set {name!r}: {path} is not there (looked in {looked}); {way}")
 
 
 def load(name: str, folders: Sequence[Path] = (), raw: bool = False) -> tuple["Dataset", ...]:
     """The panels of a data set, each with its protocol and labels.
 
-    With `raw` values and rows stand as in the file, as the published figures want them (`Protocol.raw` says so): a stated sentinel
-    is a value, and rows keep their count where times repeat or lack.
+    With `raw` values and rows stand as in the file, as the published figures want them (`Protocol.raw` says so): a
+    stated sentinel is a value, and rows keep their count where times repeat or lack.
     """
     from forecast.series.catalogue_detection import DETECTION
     from forecast.series.catalogue_forecasting import FORECASTING

@@ -1,8 +1,8 @@
 """Loaders of the sets with labelled anomalies.
 
-With `raw` the rows of NAB and SKAB are numbered as they stand in the file, which is how their published scores count them; otherwise
-they lie on their clocks: a series whose steps are whole multiples of the commonest one gets the absent rows as missing, any other
-keeps its own times on an irregular clock. Repeated times keep their last row there.
+With `raw` the rows of NAB and SKAB are numbered as they stand in the file, which is how their published scores count
+them; otherwise they lie on their clocks: a series whose steps are whole multiples of the commonest one gets the absent
+rows as missing, any other keeps its own times on an irregular clock. Repeated times keep their last row there.
 """
 
 import json
@@ -14,7 +14,7 @@ import pandas as pd
 import torch
 
 from forecast.series.catalogue import Texts
-from forecast.series.catalogue_forecasting import Loader, Notes, on_clock, regular, tensor_of
+from forecast.series.catalogue_forecasting import Loader, Notes, on_clock, regular, tensor_of, times_of
 from forecast.series.clock import Clock, fixed_alias
 from forecast.series.labels import Labels, Span, runs
 from forecast.series.panel import Panel, panel_of
@@ -34,8 +34,18 @@ SKAB = Protocol(
     raw=True,
     source="waico/SKAB v0.9",
 )
-BY_ROWS = Protocol(split=InFile(()), metrics=("best_f1", "average_precision"), pooling="mean over series", source="own figures; no table for this selection")
-UCR = Protocol(split=InFile(()), metrics=("hit",), pooling="share of series whose highest score lies within 100 rows of the anomaly", source="Wu and Keogh (2021)")
+BY_ROWS = Protocol(
+    split=InFile(()),
+    metrics=("best_f1", "average_precision"),
+    pooling="mean over series",
+    source="own figures; no table for this selection",
+)
+UCR = Protocol(
+    split=InFile(()),
+    metrics=("hit",),
+    pooling="share of series whose highest score lies within 100 rows of the anomaly",
+    source="Wu and Keogh (2021)",
+)
 
 
 def nab(texts: Texts, raw: bool) -> tuple[Dataset, ...]:
@@ -48,7 +58,11 @@ def nab(texts: Texts, raw: bool) -> tuple[Dataset, ...]:
         for start, end in windows[f"{name}.csv"]:
             inside = (frame.index >= pd.Timestamp(start)) & (frame.index <= pd.Timestamp(end))
             rows = np.flatnonzero(inside)
-            spans.append((name, int(rows[0]), int(rows[-1]), "anomaly", ()) if raw else (name, pd.Timestamp(start), pd.Timestamp(end), "anomaly", ()))
+            spans.append(
+                (name, int(rows[0]), int(rows[-1]), "anomaly", ())
+                if raw
+                else (name, pd.Timestamp(start), pd.Timestamp(end), "anomaly", ())
+            )
         frames[name] = frame
     labels = Labels.of(spans)
     panels = [("nab", _numbered(frames), ())] if raw else _by_clock("nab", frames)
@@ -56,8 +70,13 @@ def nab(texts: Texts, raw: bool) -> tuple[Dataset, ...]:
 
 
 def skab(texts: Texts, raw: bool) -> tuple[Dataset, ...]:
-    """30 experiments with a 0/1 column of anomalies and one of change points; apart from them the record without anomalies."""
-    frames = {path.removeprefix("skab/").removesuffix(".csv"): pd.read_csv(texts[path], sep=";", index_col=0, parse_dates=True) for path in texts.paths()}
+    """30 experiments with 0/1 columns of anomalies and change points; apart the record without anomalies."""
+    frames = {
+        path.removeprefix("skab/").removesuffix(".csv"): pd.read_csv(
+            texts[path], sep=";", index_col=0, parse_dates=True
+        )
+        for path in texts.paths()
+    }
     normal = {"anomaly-free": frames.pop("anomaly-free/anomaly-free")}
     sensors = {name: frame.drop(columns=["anomaly", "changepoint"]) for name, frame in frames.items()}
     spans: list[Span] = []
@@ -73,17 +92,24 @@ def skab(texts: Texts, raw: bool) -> tuple[Dataset, ...]:
 
 
 def smd(texts: Texts, raw: bool) -> tuple[Dataset, ...]:
-    """Five machines of 38 metrics: the train file, then the test file, on an integer clock; labels with the metrics they concern."""
+    """Five machines of 38 metrics: the train file, then the test file; labels with the metrics they concern."""
     names = [path.removeprefix("smd/").removesuffix("_train.csv") for path in texts.paths("_train.csv")]
     values, train, spans = {}, [], []
     for name in names:
-        before, after = (pd.read_csv(texts[f"smd/{name}_{part}.csv"], header=None).to_numpy(dtype=np.float64) for part in ("train", "test"))
+        before, after = (
+            pd.read_csv(texts[f"smd/{name}_{part}.csv"], header=None).to_numpy(dtype=np.float64)
+            for part in ("train", "test")
+        )
         values[name] = torch.from_numpy(np.concatenate([before, after]))
         train.append(len(before))
         spans += _machine_spans(texts, name, len(before))
     panel = panel_of(values)
     channels = tuple(f"metric_{i}" for i in range(1, len(panel.channels) + 1))
-    return (Dataset("smd", replace(panel, channels=channels), replace(BY_ROWS, split=InFile(tuple(train))), Labels.of(spans)),)
+    return (
+        Dataset(
+            "smd", replace(panel, channels=channels), replace(BY_ROWS, split=InFile(tuple(train))), Labels.of(spans)
+        ),
+    )
 
 
 def _machine_spans(texts: Texts, name: str, offset: int) -> list[Span]:
@@ -111,8 +137,18 @@ def kpi(texts: Texts, raw: bool) -> tuple[Dataset, ...]:
         clock = Clock("time", start, fixed_alias(seconds * 1_000_000))
         panel, notes = on_clock({name: frame[["value"]] for name, frame in frames.items()}, clock, (day, 7 * day))
         train = [int((frame["split"] == "train").sum()) for frame in frames.values()]
-        flags = torch.from_numpy(np.concatenate([frame["label"].to_numpy(dtype=np.int64) for frame in frames.values()])) > 0
-        made.append(Dataset(f"kpi/{clock.step}", panel, replace(BY_ROWS, split=InFile(tuple(train))), Labels.of_rows(panel, flags), notes))
+        flags = (
+            torch.from_numpy(np.concatenate([frame["label"].to_numpy(dtype=np.int64) for frame in frames.values()])) > 0
+        )
+        made.append(
+            Dataset(
+                f"kpi/{clock.step}",
+                panel,
+                replace(BY_ROWS, split=InFile(tuple(train))),
+                Labels.of_rows(panel, flags),
+                notes,
+            )
+        )
     return tuple(made)
 
 
@@ -122,15 +158,20 @@ def ucr(texts: Texts, raw: bool) -> tuple[Dataset, ...]:
     values = {name: tensor_of(pd.read_csv(texts[f"ucr/{name}.csv"], usecols=["value"])) for name in index["name"]}
     bounds = zip(index["name"], index["anomaly_start"], index["anomaly_end_excl"], strict=True)
     spans: list[Span] = [(name, int(start), int(end) - 1, "anomaly", ()) for name, start, end in bounds]
-    return (Dataset("ucr", panel_of(values), replace(UCR, split=InFile(tuple(index["train_end"].tolist()))), Labels.of(spans)),)
+    return (
+        Dataset(
+            "ucr", panel_of(values), replace(UCR, split=InFile(tuple(index["train_end"].tolist()))), Labels.of(spans)
+        ),
+    )
 
 
 def plant(texts: Texts, raw: bool) -> tuple[Dataset, ...]:
     """The made plant: the four weeks before the first event are for training."""
     frame = pd.read_csv(texts["plant.csv"], index_col=0, parse_dates=True)
     events = pd.read_csv(texts["plant_labels.csv"], parse_dates=["start", "end"])
-    panel, notes = on_clock({"plant": frame}, regular(frame.index, "30min"), (48, 336))
-    spans = [(e.unique_id, e.start, e.end, e.kind, tuple(e.channels.split())) for e in events.itertuples()]
+    panel, notes = on_clock({"plant": frame}, regular(times_of(frame), "30min"), (48, 336))
+    channels = [tuple(names.split()) for names in events["channels"]]
+    spans = list(zip(events["unique_id"], events["start"], events["end"], events["kind"], channels, strict=True))
     protocol = Protocol(Rows(28 * 48, 28 * 48), (48,), (48, 336), ("mase", "wql"), "mean over channels", step=48)
     return (Dataset("plant", panel, protocol, Labels.of(spans), notes),)
 

@@ -1,9 +1,9 @@
 """Loaders of the forecasting sets.
 
-Every loader takes the checked texts of its set and `raw` (see `forecast.series.catalogue.load`) and returns its Datasets.
-Protocols: LTSF after thuml/Time-Series-Library `data_provider/data_loader.py` (ETT: 12, 4 and 4 months of 30 days, the rest of the
-file unused; the others 70/10/20 % with int()), M4 after Makridakis et al. (2020), M1 and M3 after robjhyndman/Mcomp. The others
-have no table; their split is ours.
+Every loader takes the checked texts of its set and `raw` (see `forecast.series.catalogue.load`) and returns its
+Datasets. Protocols: LTSF after thuml/Time-Series-Library `data_provider/data_loader.py` (ETT: 12, 4 and 4 months of 30
+days, the rest of the file unused; the others 70/10/20 % with int()), M4 after Makridakis et al. (2020), M1 and M3
+after robjhyndman/Mcomp. The others have no table; their split is ours.
 """
 
 from collections.abc import Callable, Sequence
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from forecast.errors import InputError
 from forecast.series.catalogue import Texts
-from forecast.series.clock import Clock, stamp_of
+from forecast.series.clock import Clock
 from forecast.series.panel import Known, Panel, panel_of
 from forecast.series.protocol import Dataset, LastRows, Protocol, Rows, Shares
 
@@ -42,7 +42,12 @@ M4 = Protocol(
     pooling="mean over series of the means over leads",
     source="Makridakis et al. (2020), The M4 Competition",
 )
-M3 = replace(M4, metrics=("smape", "mase"), pooling="sMAPE: mean over all points; MASE: mean over series", source="robjhyndman/Mcomp")
+M3 = replace(
+    M4,
+    metrics=("smape", "mase"),
+    pooling="sMAPE: mean over all points; MASE: mean over series",
+    source="robjhyndman/Mcomp",
+)
 M_FREQUENCIES = {"Yearly": (6, ()), "Quarterly": (8, (4,)), "Monthly": (18, (12,)), "Other": (8, ())}
 
 
@@ -57,7 +62,7 @@ def own(horizon: int, seasons: tuple[int, ...] = ()) -> Protocol:
 
 
 def on_clock(frames: dict[str, pd.DataFrame], clock: Clock, seasons: tuple[int, ...] = ()) -> tuple[Panel, Notes]:
-    """One series per frame (index: UTC times) on a regular clock; of repeated times the last row stays, absent rows are missing."""
+    """One series per frame (index: UTC times) on a regular clock; the last of repeated times, absent rows missing."""
     values, starts, notes = {}, [], []
     for name, frame in frames.items():
         positions, on = clock.positions(frame.index.to_numpy().astype("datetime64[us]").astype(np.int64))
@@ -68,7 +73,9 @@ def on_clock(frames: dict[str, pd.DataFrame], clock: Clock, seasons: tuple[int, 
         dense[positions - first] = frame.to_numpy(dtype=np.float64)
         repeated = len(frame) - len(np.unique(positions))
         absent = rows - len(frame) + repeated
-        notes += [f"{name}: {repeated} repeated times, the last row kept"] * (repeated > 0) + [f"{name}: {absent} absent rows set missing"] * (absent > 0)
+        notes += [f"{name}: {repeated} repeated times, the last row kept"] * (repeated > 0) + [
+            f"{name}: {absent} absent rows set missing"
+        ] * (absent > 0)
         values[name] = torch.from_numpy(dense)
         starts.append(first)
     channels = tuple(str(column) for column in next(iter(frames.values())).columns)
@@ -76,16 +83,23 @@ def on_clock(frames: dict[str, pd.DataFrame], clock: Clock, seasons: tuple[int, 
     return panel, tuple(notes)
 
 
+def times_of(frame: pd.DataFrame) -> pd.DatetimeIndex:
+    """The times of the rows."""
+    return pd.DatetimeIndex(frame.index)
+
+
 def regular(times: pd.DatetimeIndex, step: str) -> Clock:
     """A time clock from the earliest of these times."""
     return Clock("time", times.min(), step)
 
 
-def dated(texts: Texts, raw: bool, path: str, step: str, protocol: Protocol, sentinel: float | None = None) -> tuple[Dataset, ...]:
+def dated(
+    texts: Texts, raw: bool, path: str, step: str, protocol: Protocol, sentinel: float | None = None
+) -> tuple[Dataset, ...]:
     """One series from a table whose first column is the time: every other column a channel."""
     name = texts.entry.name
     frame = pd.read_csv(texts[path], index_col=0, parse_dates=True)
-    clock = regular(frame.index, step)
+    clock = regular(times_of(frame), step)
     if raw:
         frame.index = clock.times(np.arange(len(frame)))
     absent = 0 if sentinel is None or raw else int((frame == sentinel).to_numpy().sum())
@@ -110,13 +124,13 @@ def los_speed(texts: Texts, raw: bool) -> tuple[Dataset, ...]:
 
 
 def pjm_hourly(texts: Texts, raw: bool) -> tuple[Dataset, ...]:
-    """12 series over years of their own. Times are local ends of hours: the hour before one tells winter from summer time."""
+    """12 series, each over its own years. Times are local ends of hours, so the clock changes at their beginnings."""
     frame = pd.read_csv(texts["ltsf/pjm_hourly.csv"], index_col=0, parse_dates=True)
-    hours = frame.index - pd.Timedelta(hours=1)
+    hours = times_of(frame) - pd.Timedelta(hours=1)
     summer = ~hours.duplicated()  # an hour twice: the first time in summer time
-    frame.index = hours.tz_localize("America/New_York", ambiguous=summer).tz_convert("UTC").tz_localize(None) + pd.Timedelta(hours=1)
-    frame.index = frame.index.as_unit("us")
-    clock, protocol = replace(regular(frame.index, "h"), timezone="America/New_York"), own(24, (24, 168))
+    utc = hours.tz_localize("America/New_York", ambiguous=summer).tz_convert(None)
+    frame.index = (utc + pd.Timedelta(hours=1)).as_unit("us")
+    clock, protocol = replace(regular(times_of(frame), "h"), timezone="America/New_York"), own(24, (24, 168))
     regions = {str(name): column.dropna().sort_index().to_frame("load") for name, column in frame.items()}
     panel, notes = on_clock(regions, clock, protocol.seasons)
     return (Dataset("pjm_hourly", panel, protocol, notes=notes),)
@@ -125,7 +139,9 @@ def pjm_hourly(texts: Texts, raw: bool) -> tuple[Dataset, ...]:
 def bike_sharing(texts: Texts, raw: bool) -> tuple[Dataset, ...]:
     """Rentals, with the weather as it was observed (not scored) and the working calendar (known in advance)."""
     frame = pd.read_csv(texts["covariates/bike_sharing.csv"], index_col=0, parse_dates=True)
-    observed = frame[["temp", "atemp", "hum", "windspeed"]].join(pd.get_dummies(frame["weather"], prefix="weather", dtype=float))
+    observed = frame[["temp", "atemp", "hum", "windspeed"]].join(
+        pd.get_dummies(frame["weather"], prefix="weather", dtype=float)
+    )
     known = Known(("holiday", "workingday"), tensor_of(frame[["holiday", "workingday"]]), torch.tensor([0, len(frame)]))
     notes = ("month, hour and weekday left out: calendar inputs give them",)
     return (_with_covariates(texts, frame[["users"]].join(observed), own(24, (24, 168)), notes, known),)
@@ -135,14 +151,16 @@ def beijing_pm25(texts: Texts, raw: bool) -> tuple[Dataset, ...]:
     """Fine dust, with the weather as it was observed (not scored); the wind direction as 0/1 channels."""
     frame = pd.read_csv(texts["covariates/beijing_pm25.csv"])
     frame.index = pd.to_datetime(frame[["year", "month", "day", "hour"]])
-    observed = frame[["DEWP", "TEMP", "PRES", "Iws", "Is", "Ir"]].join(pd.get_dummies(frame["cbwd"], prefix="wind", dtype=float))
+    observed = frame[["DEWP", "TEMP", "PRES", "Iws", "Is", "Ir"]].join(
+        pd.get_dummies(frame["cbwd"], prefix="wind", dtype=float)
+    )
     return (_with_covariates(texts, frame[["pm2.5"]].join(observed), own(24, (24,)), (), Known()),)
 
 
 def _with_covariates(texts: Texts, frame: pd.DataFrame, protocol: Protocol, notes: Notes, known: Known) -> Dataset:
     """One series whose first channel is the target."""
     name = texts.entry.name
-    panel, repairs = on_clock({name: frame}, regular(pd.DatetimeIndex(frame.index), "h"), protocol.seasons)
+    panel, repairs = on_clock({name: frame}, regular(times_of(frame), "h"), protocol.seasons)
     target = torch.arange(frame.shape[1]) == 0
     return Dataset(name, replace(panel, target=target, known=known), protocol, notes=notes + repairs)
 
@@ -150,7 +168,11 @@ def _with_covariates(texts: Texts, frame: pd.DataFrame, protocol: Protocol, note
 def m4(texts: Texts, raw: bool, path: str, horizon: int, seasons: tuple[int, ...] = ()) -> tuple[Dataset, ...]:
     """A long table whose `split` column marks the official test rows."""
     frame = pd.read_csv(texts[path])
-    return (_competition(texts.entry.name, frame, replace(M4, split=LastRows(horizon), horizons=(horizon,), seasons=seasons)),)
+    return (
+        _competition(
+            texts.entry.name, frame, replace(M4, split=LastRows(horizon), horizons=(horizon,), seasons=seasons)
+        ),
+    )
 
 
 def mcomp(texts: Texts, raw: bool, path: str) -> tuple[Dataset, ...]:
@@ -173,10 +195,14 @@ def _competition(name: str, frame: pd.DataFrame, protocol: Protocol) -> Dataset:
     first = np.append(edges, len(frame))
     last = np.arange(len(frame)) >= np.repeat(first[1:] - protocol.horizons[0], np.diff(first))
     if not np.array_equal(last, frame["split"].to_numpy() == "test"):
-        raise InputError(f"data set {name!r}: the test rows are not the last {protocol.horizons[0]} rows of every series")
+        raise InputError(
+            f"data set {name!r}: the test rows are not the last {protocol.horizons[0]} rows of every series"
+        )
     panel = panel_of([tensor_of(frame["y"])], Clock("integer", 0), protocol.seasons)
     start: NDArray[np.int64] = frame["ds"].to_numpy(dtype=np.int64)[edges]
-    panel = replace(panel, first=torch.from_numpy(first), start=torch.from_numpy(start), names=tuple(str(n) for n in names[edges]))
+    panel = replace(
+        panel, first=torch.from_numpy(first), start=torch.from_numpy(start), names=tuple(str(n) for n in names[edges])
+    )
     return Dataset(name, panel, protocol)
 
 
@@ -192,7 +218,9 @@ FORECASTING: dict[str, Loader] = {
     "etth1": partial(dated, path="ett/ETTh1.csv", step="h", protocol=ETT_HOURS),
     "etth2": partial(dated, path="ett/ETTh2.csv", step="h", protocol=ETT_HOURS),
     "ettm1": partial(dated, path="ett/ETTm1.csv", step="15min", protocol=ETT_QUARTERS),
-    "weather": partial(dated, path="ltsf/weather.csv", step="10min", protocol=replace(LTSF, seasons=(144,)), sentinel=-9999.0),
+    "weather": partial(
+        dated, path="ltsf/weather.csv", step="10min", protocol=replace(LTSF, seasons=(144,)), sentinel=-9999.0
+    ),
     "exchange_rate": partial(undated, path="ltsf/exchange_rate.csv", protocol=replace(LTSF, raw=False)),
     "ilinet": partial(dated, path="ltsf/ilinet.csv", step="W-SUN", protocol=own(24, (52,))),
     "los_speed": los_speed,

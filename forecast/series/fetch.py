@@ -1,8 +1,9 @@
 """Fetching a data set into a cache: what it is and under which licence first, then file by file, resumable and checked.
 
-A file grows as `<path>.part`; a cut connection goes on where it stopped (HTTP Range), at once while bytes keep coming and at the
-next call otherwise. It takes its name only when its text has the catalogue's sha256: written, synced to disk, renamed.
-A mirror is the address of a folder laid out like a data folder; it also serves the sets that have no address of their own.
+A file grows as `<path>.part`; a cut connection goes on where it stopped (HTTP Range), at once while bytes keep coming
+and at the next call otherwise. It takes its name only when its text has the catalogue's sha256: written, synced to
+disk, renamed. A mirror is the address of a folder laid out like a data folder; it also serves the sets that have no
+address of their own.
 """
 
 import contextlib
@@ -27,7 +28,9 @@ def terms(entry: Entry, mirror: str | None = None) -> str:
     """What a person should know before fetching: title, licence, source, and of every file address, size and sha256."""
     lines = [f"{entry.name}: {entry.title}", f"licence: {entry.licence}", f"source:  {entry.source}"]
     for file in entry.files:
-        address = address_of(file, mirror) or "no address known; it can only come from a mirror (url=…) or a data folder"
+        address = (
+            address_of(file, mirror) or "no address known; it can only come from a mirror (url=…) or a data folder"
+        )
         lines += [f"{address}", f"    {file.size:,} bytes, sha256 {file.sha256}"]
     return "\n".join(lines)
 
@@ -46,7 +49,7 @@ def fetch(
     progress: Progress = lambda path, done, total: None,
     timeout: float = 30.0,
 ) -> tuple[Path, ...]:
-    """Fetch every file of a data set into `cache` after telling its terms; files that are there already are only checked."""
+    """Fetch the files of a data set into `cache` after telling its terms; those there already are only checked."""
     if name not in registry:
         raise unknown("data set", name, registry)
     entry = registry[name]
@@ -88,7 +91,9 @@ def _download(address: str, cache: Path, file: File, progress: Progress, timeout
             return _accept(part, cache, file, address)
         if _length(part) <= before:
             break
-    raise ForecastError(f"{address}: stopped after {_length(part):,} bytes ({trouble}); run the same command again to go on from there")
+    raise ForecastError(
+        f"{address}: stopped after {_length(part):,} bytes ({trouble}); run the same command again to go on from there"
+    )
 
 
 def _attempt(address: str, part: Path, file: File, progress: Progress, timeout: float) -> str | None:
@@ -113,6 +118,7 @@ def _receive(answer: http.client.HTTPResponse, part: Path, have: int, file: File
     """Append what comes to the part; a server that ignores the range sends everything and the part begins anew."""
     if answer.status != 206 or not (answer.headers.get("Content-Range") or "").startswith(f"bytes {have}-"):
         have = 0
+    longest = 2 * file.size + CHUNK  # not even an incompressible text gets so long
     length = answer.headers.get("Content-Length")
     total = have + int(length) if length else 0
     with part.open("r+b" if have else "wb") as out:
@@ -122,12 +128,12 @@ def _receive(answer: http.client.HTTPResponse, part: Path, have: int, file: File
             out.write(chunk)
             done += len(chunk)
             progress(file.path, done, total)
-            if done > 2 * file.size + CHUNK:  # not even an incompressible text gets so long
+            if done > longest:
                 break
         out.truncate()
         out.flush()
         os.fsync(out.fileno())
-    return "the connection was cut" if done < total else None
+    return "the connection was cut" if done < min(total, longest) else None
 
 
 def _accept(part: Path, cache: Path, file: File, address: str) -> Path:

@@ -1,7 +1,7 @@
 """Labels: the spans of a panel that somebody called anomalous.
 
-A span runs from its first to its last labelled time, both belonging to it; times are those of `Panel.times` (numbers on an integer
-clock). A span without channels concerns the series as a whole.
+A span runs from its first to its last labelled time, both belonging to it; times are those of `Panel.times` (numbers
+on an integer clock). A span without channels concerns the series as a whole.
 """
 
 from collections.abc import Iterator, Sequence

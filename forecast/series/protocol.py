@@ -1,8 +1,8 @@
 """Protocols: how the published tables of a data set split, scale and score it.
 
-A split rule turns the lengths of the series into borders: rows 0 … train-1 are for training, train … validation-1 for choosing,
-validation … test-1 for the table. The first test cutoff lies at `validation`; its context may reach back over the border, so the
-set of test windows does not depend on the context length.
+A split rule turns the lengths of the series into borders: rows 0 … train-1 are for training, train … validation-1 for
+choosing, validation … test-1 for the table. The first test cutoff lies at `validation`; its context may reach back
+over the border, so the set of test windows does not depend on the context length.
 """
 
 from dataclasses import dataclass
@@ -108,7 +108,7 @@ class Protocol:
     source: str = ""  # where the protocol was read; empty: no published table, the split is ours
 
     def cutoffs(self, panel: Panel, horizon: int) -> NDArray[np.int64]:
-        """Every test cutoff (K S), in the form of `forecast.series.split`: rows before it, -1 where a series has fewer cutoffs."""
+        """Every test cutoff (K S) in the form of `forecast.series.split`: -1 where a series has fewer of them."""
         borders = self.split.borders(panel.lengths)
         counts = ((borders.test - borders.validation - horizon) // self.step + 1).clamp(min=0).numpy()
         if not counts.any():
@@ -118,7 +118,8 @@ class Protocol:
 
 
 def training_scale(panel: Panel, train: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and population standard deviation (S C) of the rows before `train` (S); spread 1 where a channel is constant.
+    """Mean and population standard deviation (S C) of the rows before `train` (S); spread 1 where a channel is
+    constant.
 
     The convention of the long-horizon tables (scikit-learn's StandardScaler on the training rows).
     """

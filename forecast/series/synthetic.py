@@ -1,11 +1,12 @@
 """Made data with known truth: a plant of 20 sensors with labelled events, and the small panels that tests are made of.
 
-The plant has four lines (a to d). A production load ℓ_t ≥ 0 with daily and weekly cycles and an AR(1) disturbance drives each line:
+The plant has four lines (a to d). A production load ℓ_t ≥ 0 with daily and weekly cycles and an AR(1) disturbance
+drives each line:
     power P = 20 + 60 g ℓ,   flow F = 5 + 30 √(g ℓ),   pressure p = 9 − 0.12 F,   vibration v = (1 + g ℓ) e^{0.12 z},
     temperature T' = T + (A_t + 0.5 P − T)/τ        (A_t: air temperature, daily cycle plus an AR(1); τ = 6 rows)
-with g the line's gain, each with white noise. Events are laid over the readings in multiples of a channel's noise, one at a time
-and never in the first four weeks; readings also go missing, which is no event. The legacy generator of NumPy is used because its
-stream is frozen: the same seed gives the same plant under every version.
+with g the line's gain, each with white noise. Events are laid over the readings in multiples of a channel's noise, one
+at a time and never in the first four weeks; readings also go missing, which is no event. The legacy generator of NumPy
+is used because its stream is frozen: the same seed gives the same plant under every version.
 """
 
 from dataclasses import replace
@@ -67,9 +68,18 @@ def _line(random: RandomState, rows: int) -> dict[str, NDArray[np.float64]]:
     work = random.uniform(0.7, 1.2) * load.clip(0.02)
     air = 12 + 6 * np.cos(2 * np.pi * (hour - 15) / 24) + 3 * _ar(random, rows, 0.995)
     power, flow = 20 + 60 * work, 5 + 30 * np.sqrt(work)
-    clean = {"power": power, "flow": flow, "pressure": 9 - 0.12 * flow, "vibration": 1 + work, "temperature": _lag(air + 0.5 * power)}
+    clean = {
+        "power": power,
+        "flow": flow,
+        "pressure": 9 - 0.12 * flow,
+        "vibration": 1 + work,
+        "temperature": _lag(air + 0.5 * power),
+    }
     clean["vibration"] = clean["vibration"] * np.exp(0.12 * random.standard_normal(rows))
-    return {kind: readings + (kind != "vibration") * NOISE[kind] * random.standard_normal(rows) for kind, readings in clean.items()}
+    return {
+        kind: readings + (kind != "vibration") * NOISE[kind] * random.standard_normal(rows)
+        for kind, readings in clean.items()
+    }
 
 
 def _ar(random: RandomState, rows: int, memory: float) -> NDArray[np.float64]:
@@ -108,7 +118,9 @@ def _disturb(random: RandomState, values: dict[str, NDArray[np.float64]], rows: 
     return spans
 
 
-def _apply(random: RandomState, kind: str, pieces: list[NDArray[np.float64]], noises: list[float], strength: float) -> None:
+def _apply(
+    random: RandomState, kind: str, pieces: list[NDArray[np.float64]], noises: list[float], strength: float
+) -> None:
     """Change the readings of one event in place."""
     if kind == "swapped":
         pieces[0][:], pieces[1][:] = pieces[1].copy(), pieces[0].copy()
@@ -132,11 +144,16 @@ def write_plant(folder: Path) -> None:
     labels.frame().to_csv(folder / "plant_labels.csv", index=False)
 
 
-def cycles(series: int = 3, rows: int = 400, seasons: tuple[int, ...] = (24,), noise: float = 0.1, seed: int = 0) -> Panel:
+def cycles(
+    series: int = 3, rows: int = 400, seasons: tuple[int, ...] = (24,), noise: float = 0.1, seed: int = 0
+) -> Panel:
     """Sums of sines of these season lengths, phases and levels of their own, plus white noise; amplitude 1."""
     random = RandomState(seed)
     time = np.arange(rows)
-    waves = [sum(np.sin(2 * np.pi * (time / m + random.random_sample())) for m in seasons) + random.normal(5, 1) for _ in range(series)]
+    waves = [
+        sum(np.sin(2 * np.pi * (time / m + random.random_sample())) for m in seasons) + random.normal(5, 1)
+        for _ in range(series)
+    ]
     return panel_of([torch.from_numpy(wave + noise * random.standard_normal(rows)) for wave in waves], seasons=seasons)
 
 

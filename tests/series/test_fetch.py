@@ -64,10 +64,21 @@ def registry(url: str | None, path: str = "made/squares.csv.gz") -> dict[str, En
 
 def test_terms_come_first_then_the_file(server: str, tmp_path: Path) -> None:
     told: list[str] = []
-    (path,) = fetch("squares", registry(f"{server}/squares.csv"), tmp_path, tell=lambda text: told.append(f"{len(Server.asked)} {text}"))
+    (path,) = fetch(
+        "squares",
+        registry(f"{server}/squares.csv"),
+        tmp_path,
+        tell=lambda text: told.append(f"{len(Server.asked)} {text}"),
+    )
     assert path == tmp_path / "made/squares.csv" and path.read_bytes() == TEXT
     assert len(told) == 1 and told[0].startswith("0 squares: Squares")
-    for word in ("public domain", "arithmetic", hashlib.sha256(TEXT).hexdigest(), f"{server}/squares.csv", f"{len(TEXT):,} bytes"):
+    for word in (
+        "public domain",
+        "arithmetic",
+        hashlib.sha256(TEXT).hexdigest(),
+        f"{server}/squares.csv",
+        f"{len(TEXT):,} bytes",
+    ):
         assert word in told[0]
     assert not list(tmp_path.rglob("*.part"))
 
@@ -91,7 +102,9 @@ def test_cut_connection_goes_on_where_it_stopped(server: str, tmp_path: Path) ->
     Server.cut = 100_000
     (path,) = fetch("squares", registry(f"{server}/squares.csv"), tmp_path)
     assert path.read_bytes() == TEXT
-    assert [wanted for _, wanted in Server.asked] == [None] + [f"bytes={n}-" for n in range(100_000, len(TEXT), 100_000)]
+    assert [wanted for _, wanted in Server.asked] == [None] + [
+        f"bytes={n}-" for n in range(100_000, len(TEXT), 100_000)
+    ]
 
 
 def test_the_next_call_resumes_a_killed_one(server: str, tmp_path: Path) -> None:
@@ -99,7 +112,12 @@ def test_the_next_call_resumes_a_killed_one(server: str, tmp_path: Path) -> None
     part.parent.mkdir()
     part.write_bytes(TEXT[:54_321])
     seen: list[int] = []
-    (path,) = fetch("squares", registry(f"{server}/a"), tmp_path, progress=lambda _, done, total: seen.append(done if total == len(TEXT) else -1))
+    (path,) = fetch(
+        "squares",
+        registry(f"{server}/a"),
+        tmp_path,
+        progress=lambda _, done, total: seen.append(done if total == len(TEXT) else -1),
+    )
     assert path.read_bytes() == TEXT
     assert Server.asked == [("/a", "bytes=54321-")] and min(seen) > 54_321 and max(seen) == len(TEXT)
 
@@ -126,12 +144,16 @@ def test_no_progress_is_an_error_that_keeps_the_part(server: str, tmp_path: Path
     part = tmp_path / "made/squares.csv.gz.part"
     part.parent.mkdir()
     part.write_bytes(TEXT[:1000])
-    with pytest.raises(ForecastError, match=r"stopped after 1,000 bytes \(the connection was cut\); run the same command again"):
+    with pytest.raises(
+        ForecastError, match=r"stopped after 1,000 bytes \(the connection was cut\); run the same command again"
+    ):
         fetch("squares", registry(f"{server}/a"), tmp_path)
     assert part.read_bytes() == TEXT[:1000]
 
 
-@pytest.mark.parametrize("content", [TEXT[:-1], TEXT + b"1", TEXT.replace(b"49\n", b"50\n", 1), gzip.compress(TEXT)[:-9] + b"123456789"])
+@pytest.mark.parametrize(
+    "content", [TEXT[:-1], TEXT + b"1", TEXT.replace(b"49\n", b"50\n", 1), gzip.compress(TEXT)[:-9] + b"123456789"]
+)
 def test_wrong_content_is_refused_and_not_kept(content: bytes, server: str, tmp_path: Path) -> None:
     Server.content = content
     with pytest.raises(InputError, match="not kept"):

@@ -149,16 +149,8 @@ class Selftest:
 
 
 @dataclass(frozen=True)
-class Demo:
-    """forecast demo"""
-
-    data: Data
-    models: tuple[Member, ...]
-    horizon: int | None
-    seed: int
-    processes: int
-    tracking: Tracking
-    out: str
+class Demo(Compare):
+    """forecast demo: a comparison on data that comes with the package"""
 
 
 @dataclass(frozen=True)

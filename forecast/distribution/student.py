@@ -33,7 +33,12 @@ class StudentT(Forecast):
 
     def quantile(self, level: float | Tensor) -> Tensor:
         level = torch.as_tensor(level, dtype=torch.float64, device=self.loc.device)
-        z = student_quantile(torch.minimum(level, 1 - level).log(), self.df)
+        log_p = torch.minimum(level, 1 - level).log()
+        if level.ndim:
+            z = student_quantile(log_p, self.df)
+        else:  # one level for all cells: solve once for cells of the same df
+            kinds, kind = torch.unique(self.df, return_inverse=True)
+            z = student_quantile(log_p, kinds)[kind]
         signed = torch.where(level < 0.5, -z, z).to(self.loc.dtype)
         return self.loc + self.scale * signed
 
@@ -48,7 +53,7 @@ class StudentT(Forecast):
         return torch.where(z < 0, tail, rest), torch.where(z < 0, rest, tail)
 
     def crps(self, y: Tensor) -> Tensor:
-        error, z, df = y - self.loc, self._standardise(y).double(), self.df.double()
+        error, z, df = y - self.loc, self._standardise(y).double().clamp(-1e150, 1e150), self.df.double()
         growth = torch.log1p((z / df.sqrt()).square())
         slope = 2 * df / (df - 1) * (log_student_density(z, df) + growth).exp()
         # B(½, ν-½) / B(½, ν/2)² = Γ(ν-½) / Γ(ν) · (Γ((ν+1)/2) / Γ(ν/2))² / √π

@@ -19,10 +19,11 @@ from torch import Tensor
 
 from forecast.distribution.forecast import alike
 
-LARGE = 15.0  # first argument from which the expansion is exact to double precision
-SHALLOW = 0.25  # x below which the shifted series alone is exact
-SHIFT = 24
-TERMS = 12
+LARGE = 40.0  # first argument from which the expansion is exact to double precision
+SHALLOW = 0.5  # x below which the shifted series alone is exact
+SHIFT = 48
+TERMS = 8
+STEPS = 3  # of Halley's rule, from the first guess to full precision for any ν and level
 
 
 def _weights() -> list[float]:
@@ -38,27 +39,34 @@ WEIGHTS = _weights()
 
 
 def _expansion(u: Tensor, log_x: Tensor, large: Tensor) -> Tensor:
-    """Σ p_n k_n of the expansion for the first argument `large`."""
+    """C Σ p_n k_n of the expansion for the first argument `large`."""
     four_square = 4 * (large - 0.25).square()
     edge = (u / math.pi).sqrt()
     quarter_square = (log_x / 2).square()
     k: Tensor = torch.special.erfcx(u.sqrt())
     total = k * WEIGHTS[0]
-    for n in range(1, TERMS):
-        m = 2 * (n - 1)
-        k = ((m + 0.5) * (m + 1.5) * k + (u + m + 1.5) * edge) / four_square
+    for n in range(TERMS - 1):
+        k = ((2 * n + 0.5) * (2 * n + 1.5) * k + (u + (2 * n + 1.5)) * edge) / four_square
         edge = edge * quarter_square
-        total = total + WEIGHTS[n] * k
-    return total
+        total = total + WEIGHTS[n + 1] * k
+    return total / _whole(large)
+
+
+def _whole(large: Tensor) -> Tensor:
+    """1/C = √T Γ(A) / Γ(A + ½), the sum at x = 1."""
+    four_square = 4 * (large - 0.25).square()
+    total = torch.zeros_like(large)
+    for n in reversed(range(TERMS - 1)):
+        total = (2 * n + 0.5) * (2 * n + 1.5) / four_square * (WEIGHTS[n + 1] + total)
+    return 1 + total
 
 
 def gamma_ratio(a: Tensor) -> Tensor:
     """Γ(a + ½) / Γ(a) in float64, without the cancellation of two large logarithms."""
     a = a.double()
-    zero = torch.zeros_like(a)
     large = a.clamp(min=LARGE)
     small = (torch.lgamma(a + 0.5) - torch.lgamma(a)).exp()
-    return torch.where(a < LARGE, small, (large - 0.25).sqrt() / _expansion(zero, zero, large))
+    return torch.where(a < LARGE, small, (large - 0.25).sqrt() / _whole(large))
 
 
 def log_student_density(z: Tensor, df: Tensor) -> Tensor:
@@ -70,12 +78,8 @@ def log_student_density(z: Tensor, df: Tensor) -> Tensor:
 
 def _series(log_x: Tensor, a: Tensor) -> Tensor:
     """log of the SHIFT positive terms by which I_x(a, ½) exceeds I_x(a + SHIFT, ½)."""
-    x = log_x.exp()
-    term = torch.ones_like(x)
-    total = term
-    for j in range(1, SHIFT):
-        term = term * x * (a + j - 0.5) / (a + j)
-        total = total + term
+    j = torch.arange(1, SHIFT, dtype=a.dtype, device=a.device).reshape(-1, *[1] * a.ndim)
+    total = 1 + ((a + j - 0.5) / (a + j) * log_x.exp()).cumprod(0).sum(0)
     lead = gamma_ratio(a) / (a * math.sqrt(math.pi))
     return lead.log() + a * log_x + 0.5 * (-torch.expm1(log_x)).log() + total.log()
 
@@ -90,27 +94,25 @@ def log_student_tail(z: Tensor, df: Tensor) -> Tensor:
     large = torch.where(direct, a, a + SHIFT)
     near = log_x.clamp(min=math.log(SHALLOW))
     u = -(large - 0.25) * near
-    zero = torch.zeros_like(u)
-    rest = (_expansion(u, near, large) / _expansion(zero, zero, large)).log() - u
+    rest = _expansion(u, near, large).log() - u
     series = _series(log_x, a)
     shifted = torch.where(deep, series, torch.logaddexp(series, rest))
     return torch.where(direct, rest, shifted) - math.log(2)
 
 
 def student_quantile(log_p: Tensor, df: Tensor) -> Tensor:
-    """z ≥ 0 with log P(T > z) = log_p ≤ log ½: Newton's rule in s, z = √ν sinh s, where the log tail is concave."""
+    """z ≥ 0 with log P(T > z) = log_p ≤ log ½: Halley's rule in s, z = √ν sinh s, where the log tail is concave."""
     log_p, df = alike(log_p.double(), df.double().clamp(max=1e12))
     root = df.sqrt()
     score: Tensor = torch.special.ndtri(log_p.exp().clamp(min=1e-300))
     s = torch.asinh((torch.expm1((score.square() / df).clamp(max=600))).sqrt())
-    for _ in range(30):
+    for _ in range(STEPS):
         z = root * torch.sinh(s)
         tail = log_student_tail(z, df)
         slope = (log_student_density(z, df) - tail).exp() * root * torch.cosh(s)
-        change = (tail - log_p) / slope
-        s = (s + change).clamp(min=0)
-        if not bool((change.abs() > 1e-14 * (1 + s)).any()):
-            break
+        bend = slope * (df * torch.tanh(s) - slope)  # second derivative of the log tail
+        gap = (tail - log_p) / slope
+        s = (s + gap / (1 - gap * bend / (2 * slope))).clamp(min=0)
     return torch.where(log_p == -math.inf, math.inf, root * torch.sinh(s))
 
 

@@ -91,9 +91,7 @@ def _typed(source: str, table: pa.Table, options: ReadOptions) -> Table:
             column = column.cast(pa.float64())
         elif pa.types.is_integer(kind):
             column = column.cast(pa.int64())
-        elif pa.types.is_dictionary(kind):
-            column = column.cast(pa.string())
-        elif pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
+        elif pa.types.is_dictionary(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
             column = column.cast(pa.string())
         elif not pa.types.is_string(kind):
             continue  # nested or binary: no reader of ours could use it; named only if somebody asks for it

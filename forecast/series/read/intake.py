@@ -19,7 +19,7 @@ from forecast.series.read.options import Guess, Notes, ReadOptions, Repair, coun
 from forecast.series.read.panels import Columns, Placed
 from forecast.series.read.resample import resampled
 from forecast.series.read.roles import Roles
-from forecast.series.read.rows import Rows, arrange, series_of, single
+from forecast.series.read.rows import UNNAMED, Rows, arrange, series_of, single
 from forecast.series.read.table import Table
 from forecast.series.season import seasons_of
 
@@ -116,7 +116,8 @@ def _filled(table: Table, rows: Rows, found: Roles, options: ReadOptions, notes:
     straight = len(rows.row) == len(table) and bool((np.diff(rows.row) == 1).all())
     if not straight:
         values, inputs, labels = values[rows.row], inputs[rows.row], labels[rows.row]
-    rows = replace(rows, values=values, inputs=inputs, labels=labels)
+    name = found.target[0] if len(found.target) == 1 and not found.id else UNNAMED
+    rows = replace(rows, names=rows.names if found.id else (name,), values=values, inputs=inputs, labels=labels)
     target = (*(True for _ in found.target), *(False for _ in watched))
     if options.layout == "columns" and not found.id:
         return *_series_from_columns(rows, readings, names), np.zeros((len(readings), 0))

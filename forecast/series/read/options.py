@@ -56,7 +56,7 @@ class ReadOptions:
     missing: tuple[str, ...] = ()  # more words for a missing value
     format: str | None = None  # of the times, as %d.%m.%Y %H:%M
     dayfirst: bool | None = None  # whether 01/02/2020 is the first of February
-    epoch: Literal["s", "ms", "us", "ns", "none"] | None = None  # unit of times that are numbers; none: plain integers
+    epoch: Literal["s", "ms", "us", "ns", "date", "none"] | None = None  # unit of times that are numbers; date: 20200131; none: integers
     timezone: str | None = None  # zone of times without an offset, as Europe/Berlin; times are shown in it
     clock: str | None = None  # step between rows, as 15min, 1h, D, MS; or irregular
     repeated: Literal["error", "first", "last", "mean"] = "error"  # rows of one series with the same time
@@ -179,7 +179,7 @@ def override(key: str, value: str | Iterable[str]) -> str:
     if isinstance(value, str):
         text = words.get(value, value) if key in ("delimiter", "decimal", "thousands", "quote") else value
         return f"data.{key}={text}" if re.fullmatch(r"[\w./:%+-]+", text) else shlex.quote(f"data.{key}={text}")
-    items = ",".join(v if _plain(v) else '"' + v.replace("\\", "\\\\").replace('"', '\\"') + '"' for v in value)
+    items = ",".join(v if _plain(v) or (key == "season" and v.isdigit()) else '"' + v.replace("\\", "\\\\").replace('"', '\\"') + '"' for v in value)
     typed = f"data.{key}=[{items}]"
     return typed if re.fullmatch(r"[\w.=\[\],-]+", typed) else shlex.quote(typed)
 

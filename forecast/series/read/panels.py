@@ -15,8 +15,8 @@ from forecast.series.panel import Known, Panel
 from forecast.series.read import clocks
 from forecast.series.read.clocks import Found, Runs, Stamps
 from forecast.series.read.options import Notes, ReadOptions, count, problem, several
-from forecast.series.read.rows import Rows, single
 from forecast.series.read.roles import Roles
+from forecast.series.read.rows import Rows, single
 from forecast.series.read.table import Table
 from forecast.series.read.zones import wall
 

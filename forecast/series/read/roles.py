@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from forecast.series.read.numbers import is_text, numbers, words_of
 from forecast.series.read.options import Notes, ReadOptions, override, problem, several
+from forecast.series.read.shapes import SHAPES
 from forecast.series.read.table import Table
 from forecast.series.read.text import WORDS
-from forecast.series.read.shapes import SHAPES
 
 IDS = (
     "unique_id",

@@ -17,6 +17,7 @@ from forecast.series.read.times import Times, times
 from forecast.series.read.zones import to_utc
 
 Ints = NDArray[np.int64]
+UNNAMED = "series"  # the only one of a table without a column of names
 Values = NDArray[np.float64]
 
 
@@ -53,7 +54,7 @@ class Rows:
 def series_of(table: Table, id: tuple[str, ...]) -> tuple[tuple[str, ...], Ints]:
     """The names of the series in order of appearance, and the series of each row."""
     if not id:
-        return ("series",), np.zeros(len(table), dtype=np.int64)
+        return (UNNAMED,), np.zeros(len(table), dtype=np.int64)
     coded = []
     for name in id:
         column = table.columns[name]

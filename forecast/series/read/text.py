@@ -7,6 +7,7 @@ the parsers of `numbers` and `times` find the cell. A column that names series i
 import csv
 from collections.abc import Iterator
 from dataclasses import dataclass
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc

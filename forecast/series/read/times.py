@@ -101,15 +101,13 @@ def _of_numbers(
     none = np.zeros(len(values), dtype=bool)
     known = values[~missing]
     fractions = known.dtype.kind == "f" and bool((known % 1 != 0).any())
-    if (
-        options.epoch is None
-        and len(known)
-        and not fractions
-        and (compact := _compact(values.astype(np.int64), missing)) is not None
-    ):
-        notes.guess("epoch", "none", f"{int(known[0])} is a date")
-        return Times(False, compact, missing, none)
-    unit: str = options.epoch or _epoch(known)
+    if options.epoch in (None, "date") and len(known) and not fractions:
+        dates, real = _dates(values.astype(np.int64), missing)
+        if options.epoch == "date" or real[~missing].mean() > 0.9:
+            if options.epoch is None:
+                notes.guess("epoch", "date", f"as {int(known[0])}")
+            return Times(False, dates, missing | ~real, none)
+    unit = "none" if options.epoch == "date" else options.epoch or _epoch(known)
     if unit == "none":
         if fractions:
             row = int(np.flatnonzero(~missing & (values % 1 != 0))[0])
@@ -136,12 +134,12 @@ def _epoch(known: NDArray[np.float64] | Ints) -> str:
     return next((u for u, (low, high, _) in EPOCHS.items() if low <= known.min() and known.max() < high), "none")
 
 
-def _compact(values: Ints, missing: Flags) -> Ints | None:
-    """Stamps of numbers that are all dates such as 20200131, 202001 or 2020013123, or None."""
+def _dates(values: Ints, missing: Flags) -> tuple[Ints, Flags]:
+    """Stamps of numbers such as 20200131, 202001 or 2020013123, and which of them are such dates."""
     known = values[~missing]
-    digits = len(str(int(known.max())))
-    if digits not in (6, 8, 10, 12, 14) or len(str(int(known.min()))) != digits or known.min() <= 0:
-        return None
+    digits = len(str(int(np.median(known))))
+    if digits not in (6, 8, 10, 12, 14) or known.min() <= 0:
+        return values, np.zeros(len(values), dtype=bool)
     parts: list[Ints] = []
     rest = values
     for _ in range((digits - 4) // 2):
@@ -149,8 +147,8 @@ def _compact(values: Ints, missing: Flags) -> Ints | None:
         parts.insert(0, part)
     zero = np.zeros_like(values)
     month, day, hour, minute, second = [*parts, *([zero + 1] if digits == 6 else []), *[zero] * 3][:5]
-    stamps, ok = assemble(rest, month, day, hour, minute, second, zero)
-    return stamps if bool((ok & (rest >= 1700) & (rest <= 2200))[~missing].all()) else None
+    stamps, real = assemble(np.clip(rest, 1, 9999), month, day, hour, minute, second, zero)
+    return stamps, real & (rest >= 1700) & (rest <= 2200)
 
 
 def _formatted(words: pa.Array, form: str) -> tuple[Ints, Flags, Flags]:

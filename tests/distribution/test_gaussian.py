@@ -65,7 +65,7 @@ def test_joint_surprise_is_finite_for_a_reading_out_of_range() -> None:
 
 
 def test_channels_that_say_the_same_thing() -> None:
-    """A singular covariance is no error: equal channels that agree surprise like one, and apart they surprise greatly."""
+    """A singular covariance is no error: equal channels that agree surprise like one, apart they surprise greatly."""
     mean, one = torch.zeros(1, 2, dtype=torch.float64), torch.ones(1, 2, dtype=torch.float64)
     forecast = Gaussian(mean, one, torch.ones(1, 2, 2, dtype=torch.float64))
     together = float(forecast.joint_surprise(torch.tensor([[2.0, 2.0]], dtype=torch.float64)))

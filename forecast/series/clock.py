@@ -1,10 +1,10 @@
 """Clocks: from a row's position to its time and back.
 
-A regular clock counts positions: row j of a series that starts at position p has the time `origin + (p + j)·step`, where the step
-may be a calendar one (days, weeks, months, business days). An integer clock has plain numbers for times. On an irregular clock every
-row has a stamp of its own (microseconds since 1970, UTC) and `unit` microseconds are one unit of elapsed time.
-Times are UTC inside. Where a zone is set, calendar steps are counted on its wall clock (a local day has 23 to 25 hours), the origin
-of such a clock is a wall time, and times are shown in the zone.
+A regular clock counts positions: row j of a series that starts at position p has the time `origin + (p + j)·step`,
+where the step may be a calendar one (days, weeks, months, business days). An integer clock has plain numbers for
+times. On an irregular clock every row has a stamp of its own (microseconds since 1970, UTC) and `unit` microseconds
+are one unit of elapsed time. Times are UTC inside. Where a zone is set, calendar steps are counted on its wall clock
+(a local day has 23 to 25 hours), the origin of such a clock is a wall time, and times are shown in the zone.
 """
 
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", 
 
 @dataclass(frozen=True)
 class Step:
-    """The step of a time clock, taken apart: so many microseconds, months or business days; `other` is left to pandas."""
+    """The step of a time clock: so many microseconds, months or business days; `other` is left to pandas."""
 
     family: Family
     size: int
@@ -65,7 +65,7 @@ def time_of(stamp: int) -> pd.Timestamp:
 
 
 def fixed_alias(microseconds: int, days: bool = True) -> str:
-    """The alias of a fixed step: `15min`, `h`, `D`; or `24h` where a day is to be 24 hours whatever the wall clock does."""
+    """The alias of a fixed step: `15min`, `h`, `D`; `24h` where a day is 24 hours whatever the wall clock does."""
     names = ((DAY, "D"), (DAY // 24, "h"), (60_000_000, "min"), (1_000_000, "s"), (1000, "ms"), (1, "us"))
     unit, name = next((u, n) for u, n in names[not days :] if microseconds % u == 0)
     return name if microseconds == unit else f"{microseconds // unit}{name}"
@@ -116,7 +116,8 @@ class Clock:
     def positions(self, stamps: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
         """Position of the last tick at or before each stamp, and whether the stamp is that tick.
 
-        Stamps are numbers on an integer clock, else microseconds since 1970: UTC, or wall times on a calendar clock with a zone.
+        Stamps are numbers on an integer clock, else microseconds since 1970: UTC, or wall times on a calendar
+        clock with a zone.
         """
         stamps = np.asarray(stamps, dtype=np.int64)
         if self.kind == "irregular":

@@ -2,11 +2,12 @@
 
     r(m) = correlation of z_t and z_{t-m},  z = y - centred mean of m rows of y
 
-Taking out the mean over one season leaves neither trend nor slow wander, so r(m) is near zero for noise, trends and random walks, and
-near one for a season of length m; a cycle of varying length, as that of the sunspots, still has its peak. Lags come from the calendar (an hour, a day, a week, a year
-in rows of this clock); where none of these shows, from peaks of the autocorrelation, and then they have to show more. r is the median
-over the series. A longer season counts beside a shorter one if it shows in what the shorter one leaves, and more than the multiples
-of the shorter one around it do: 168 beside 24, but not 48. At least three seasons must have been seen.
+Taking out the mean over one season leaves neither trend nor slow wander, so r(m) is near zero for noise, trends and
+random walks, and near one for a season of length m; a cycle of varying length, as that of the sunspots, still has its
+peak. Lags come from the calendar (an hour, a day, a week, a year in rows of this clock); where none of these shows,
+from peaks of the autocorrelation, and then they have to show more. r is the median over the series. A longer season
+counts beside a shorter one if it shows in what the shorter one leaves, and more than the multiples of the shorter one
+around it do: 168 beside 24, but not 48. At least three seasons must have been seen.
 """
 
 import numpy as np
@@ -77,7 +78,7 @@ def calendar_lags(clock: Clock) -> tuple[int, ...]:
 
 
 def _sample(panel: Panel) -> tuple[list[Values], int]:
-    """Target channels of some series, gaps bridged and outliers clipped, constant and mostly missing ones left out; how many series."""
+    """Target channels of some series, ready to be judged, constant and mostly missing ones left out; how many series."""
     columns = np.flatnonzero(panel.target.numpy())
     long = np.flatnonzero(panel.lengths.numpy() >= 2 * CYCLES)
     if not len(long):
@@ -150,7 +151,7 @@ def _shown(sample: list[Values], lag: int, least: float) -> bool:
 
 
 def _beyond(left: list[Values], lag: int, shorter: int) -> bool:
-    """Whether a longer lag shows more than the multiples of a shorter season around it, by a part of what a sine of that length would."""
+    """Whether a longer lag shows more than the multiples of a shorter one around it, by a part of what its sine would."""
     times = round(lag / shorter)
     if abs(lag - times * shorter) > max(1.0, 0.05 * lag):
         return True

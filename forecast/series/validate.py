@@ -1,8 +1,10 @@
-"""What was understood of a table, as plain facts: series, clock, span, what is missing, repairs, seasons, demand that comes now and then.
+"""What was understood of a table, as plain facts: series, clock, span, what is missing, repairs, seasons, demand that
+comes now and then.
 
-Missing counts readings of target channels between the first and the last row of each series. Demand is intermittent where readings are
-zero or more and the mean interval between demands is at least 1.32 rows (Syntetos, Boylan and Croston 2005, On the categorization of
-demand patterns), unless the zeros come and go with the season, as those of a night do.
+Missing counts readings of target channels between the first and the last row of each series. Demand is intermittent
+where readings are zero or more and the mean interval between demands is at least 1.32 rows (Syntetos, Boylan and
+Croston 2005, On the categorization of demand patterns), unless the zeros come and go with the season, as those of a
+night do.
 """
 
 from dataclasses import dataclass
@@ -203,10 +205,7 @@ def _named(panel: Panel, channels: list[str], which: NDArray[np.bool_]) -> tuple
 
 def _extreme(panel: Panel) -> list[int]:
     """The series that begins first and the one that ends last."""
-    if panel.stamps is not None:
-        last = panel.stamps[panel.first[1:] - 1]
-    else:
-        last = panel.start + panel.lengths
+    last = panel.start + panel.lengths if panel.stamps is None else panel.stamps[panel.first[1:] - 1]
     return [int(panel.start.argmin()), int(last.argmax())]
 
 
@@ -286,6 +285,7 @@ def _hints(values: Values, names: list[str]) -> tuple[str, ...]:
             if min(abs(mark - low), abs(mark - high)) > 3 * max(high - low, 1e-12) and not low <= mark <= high:
                 fix = override("missing", [f"{mark:g}", f"{mark:.1f}"])
                 out.append(
-                    f"{mark:g} stands {count(int(there.sum()), 'time')} in {name!r}, far from all else; {fix} takes it as missing"
+                    f"{mark:g} stands {count(int(there.sum()), 'time')} in {name!r}, far from all else; "
+                    f"{fix} takes it as missing"
                 )
     return tuple(out)

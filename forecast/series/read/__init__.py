@@ -5,7 +5,8 @@
     read_frame(frame, **options) -> Panel
     understand(path, options) -> Intake           panels, labels, guesses, repairs
 
-What is wrong gets one line: file and line, cause, and the option that mends it. Nothing is left out or changed without being counted.
+What is wrong gets one line: file and line, cause, and the option that mends it. Nothing is left out or changed
+without being counted.
 """
 
 from forecast.series.read.intake import Intake, read, read_csv, read_frame, understand

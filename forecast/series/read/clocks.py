@@ -1,8 +1,8 @@
 """The clocks of many series at once: for each series the most common gap, or the calendar that its times follow.
 
-The most common gap and not the smallest: the smallest would take a row that is off the clock for a finer clock in silence.
-A series is on a clock if nine of ten rows are; the others are off-clock rows, which the user decides about. A series that is on none
-keeps its stamps. Short series, which fit several clocks, join one that others are sure of.
+The most common gap and not the smallest: the smallest would take a row that is off the clock for a finer clock in
+silence. A series is on a clock if nine of ten rows are; the others are off-clock rows, which the user decides about.
+A series that is on none keeps its stamps. Short series, which fit several clocks, join one that others are sure of.
 """
 
 from dataclasses import dataclass, replace
@@ -75,7 +75,7 @@ class Runs:
         return out
 
     def common(self, values: Ints) -> tuple[Ints, Ints]:
-        """The most common value of each series, the smallest of several, and how often it comes; 0 and 0 without rows."""
+        """The most common value of each series (the smallest of several) and how often it comes; 0, 0 without rows."""
         low, high = self.reduce(np.minimum, values), self.reduce(np.maximum, values)
         often = self.lengths.copy()
         mixed = np.flatnonzero(low != high)

@@ -1,7 +1,7 @@
 """From a file to its text: sizes capped, compression by content, encoding and damage checked before anything is parsed.
 
-What comes out is UTF-8 without a mark at its start, every line ended by a newline. A last line without one is never parsed unasked:
-a file cut in the middle of 12345.75 reads as 12345 or 12.
+What comes out is UTF-8 without a mark at its start, every line ended by a newline. A last line without one is never
+parsed unasked: a file cut in the middle of 12345.75 reads as 12345 or 12.
 """
 
 import difflib
@@ -10,7 +10,7 @@ import zlib
 from pathlib import Path
 
 from forecast.errors import InputError
-from forecast.series.read.options import Notes, ReadOptions, override
+from forecast.series.read.options import Notes, ReadOptions, count, override
 
 SMALL = 32 << 20  # unpacked bytes below which a high ratio is nothing to fear
 FOREIGN = {
@@ -27,6 +27,7 @@ FOREIGN = {
     b"\x80\x04": "a pickle",
     b"\xd0\xcf\x11\xe0": "an old Excel file (.xls)",
 }
+KINDS = "data.path takes .csv, .csv.gz, .tsv, .parquet and .xlsx"
 ROW_OPTIONS = "data.bad_rows=drop leaves such rows out"
 
 
@@ -36,13 +37,13 @@ def load(path: str, options: ReadOptions) -> bytes:
     if not file.exists():
         raise InputError(f"{path}: no such file{_near(file)}")
     if not file.is_file():
-        raise InputError(f"{path}: is not a file; name a .csv, .csv.gz, .tsv, .parquet or .xlsx in data.path")
+        raise InputError(f"{path}: is not a file; {KINDS}")
     size = file.stat().st_size
     if size == 0:
         raise InputError(f"{path}: the file is empty (0 bytes)")
     if size > options.max_bytes:
         raise InputError(
-            f"{path}: {size} bytes are more than data.max_bytes={options.max_bytes}; data.max_bytes={size} reads it"
+            f"{path}: has {size} bytes, more than the {options.max_bytes} allowed; data.max_bytes={size} reads it"
         )
     with file.open("rb") as opened:
         packed = opened.read(2) == b"\x1f\x8b"
@@ -65,11 +66,12 @@ def _unpack(file: Path, size: int, options: ReadOptions) -> bytes:
                 out += piece
                 if len(out) > options.max_bytes:
                     raise InputError(
-                        f"{file}: unpacks to more than data.max_bytes={options.max_bytes}; data.max_bytes={10 * options.max_bytes} reads on"
+                        f"{file}: unpacks to more than the {options.max_bytes} bytes allowed; "
+                        f"data.max_bytes={10 * options.max_bytes} reads on"
                     )
                 if len(out) > max(SMALL, options.max_ratio * size):
                     raise InputError(
-                        f"{file}: unpacks to more than {options.max_ratio:g} times its {size} bytes, as a gzip bomb does; "
+                        f"{file}: unpacks to more than {options.max_ratio:g} times its {size} bytes, like a gzip bomb; "
                         "data.max_ratio=2000 reads it if you trust it"
                     )
     except EOFError:
@@ -88,46 +90,42 @@ def text(path: str, data: bytes, options: ReadOptions, notes: Notes) -> bytes:
     """The lines as UTF-8, or one line about what is wrong with them."""
     for magic, what in FOREIGN.items():
         if data.startswith(magic):
-            raise InputError(f"{path}: is {what}, not a table; data.path takes .csv, .csv.gz, .tsv, .parquet and .xlsx")
-    data = _without_nul(path, _decoded(path, data, options, notes), options, notes)
+            raise InputError(f"{path}: is {what}, not a table; {KINDS}")
+    data = _decoded(path, data, options, notes)
     if b"\r" in data:
         data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
     if data.isspace():
         raise InputError(f"{path}: the file holds nothing but blanks")
-    return data if data.endswith(b"\n") else _ended(path, data, options, notes)
+    data = data if data.endswith(b"\n") else _ended(path, data, options, notes)
+    if not data.isascii():
+        _check_utf8(path, data)
+    return _without_nul(path, data, options, notes)
 
 
 def _decoded(path: str, data: bytes, options: ReadOptions, notes: Notes) -> bytes:
-    """The text as UTF-8."""
-    if options.encoding is not None:
+    """The text as UTF-8, if it is text at all."""
+    encoding = options.encoding
+    if encoding is None and data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        encoding = "utf-16"
+        notes.guess("encoding", encoding, "the mark at its start")
+    if encoding is not None:
         try:
-            return data.decode(options.encoding).removeprefix("\ufeff").encode()
+            return data.decode(encoding).removeprefix("\ufeff").encode()
         except LookupError:
             raise InputError(
-                f"{path}: unknown encoding; write for example data.encoding=utf-8, cp1252 or utf-16"
+                f"{path}: no encoding is called {encoding!r}; data.encoding=utf-8 is the usual one"
             ) from None
         except UnicodeError as error:
-            raise InputError(f"{path}: is not {options.encoding} ({error}); leave out data.encoding") from None
+            raise InputError(f"{path}: is not {encoding} ({error}); leave out data.encoding") from None
     if data.startswith(b"\xef\xbb\xbf"):
         return data[3:]
-    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        notes.guess("encoding", "utf-16", "the mark at its start")
-        return _decoded(path, data, ReadOptions(encoding="utf-16"), notes)
     head = data[:65536]
-    if head.count(0) * 10 > len(head) or sum(
-        head.count(c) for c in range(1, 32) if c not in b"\t\n\r\f\x1b"
-    ) * 100 > len(head):
-        wide = next(
-            (e for e, zero in (("utf-16-le", 1), ("utf-16-be", 0)) if head[zero::2].count(0) * 3 > len(head)), None
-        )
-        hint = (
-            f"UTF-16 text? {override('encoding', wide)}"
-            if wide
-            else "data.path takes .csv, .csv.gz, .tsv, .parquet and .xlsx"
-        )
+    control = sum(head.count(c) for c in range(1, 32) if c not in b"\t\n\r\f\x1b")
+    if head.count(0) * 10 > len(head) or control * 100 > len(head):
+        zeros = (("utf-16-le", head[1::2].count(0)), ("utf-16-be", head[::2].count(0)))
+        wide = next((name for name, zero in zeros if zero * 3 > len(head)), None)
+        hint = f"{override('encoding', wide)} if it is UTF-16" if wide else KINDS
         raise InputError(f"{path}: holds binary data, not text; {hint}")
-    if not data.isascii():
-        _check_utf8(path, data)
     return data
 
 
@@ -136,13 +134,8 @@ def _check_utf8(path: str, data: bytes) -> None:
         data.decode()
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        if error.reason == "unexpected end of data" and error.end == len(data):
-            raise InputError(
-                f"{path}:{line}: the file is cut in the middle of a character; data.encoding=cp1252 reads it still"
-            ) from None
-        raise InputError(
-            f"{path}:{line}: byte 0x{data[error.start]:02x} is not UTF-8; data.encoding=cp1252 reads Western European text"
-        ) from None
+        what = f"byte 0x{data[error.start]:02x} is not UTF-8"
+        raise InputError(f"{path}:{line}: {what}; data.encoding=cp1252 reads Western European text") from None
 
 
 def _without_nul(path: str, data: bytes, options: ReadOptions, notes: Notes) -> bytes:
@@ -151,25 +144,23 @@ def _without_nul(path: str, data: bytes, options: ReadOptions, notes: Notes) -> 
         return data
     lines = data.split(b"\n")
     bad = [i for i, line in enumerate(lines) if 0 in line]
+    place = f"{path}:{bad[0] + 1}: "
     if options.bad_rows == "error":
-        raise InputError(f"{path}:{bad[0] + 1}: {len(bad)} line(s) with NUL bytes, the file is damaged; {ROW_OPTIONS}")
+        raise InputError(f"{place}{count(len(bad), 'line')} with NUL bytes, the file is damaged; {ROW_OPTIONS}")
     for i in bad:
         lines[i] = b""  # an empty line keeps the numbers of those after it
-    notes.repair("damaged", len(bad), f"{path}:{bad[0] + 1}: left out {len(bad)} line(s) with NUL bytes")
+    notes.repair("damaged", len(bad), f"{place}left out {count(len(bad), 'line')} with NUL bytes")
     return b"\n".join(lines)
 
 
 def _ended(path: str, data: bytes, options: ReadOptions, notes: Notes) -> bytes:
     """The text with its last line ended, or without it, as the user says."""
-    line = data.count(b"\n") + 1
+    place = f"{path}:{data.count(10) + 1}: "
     if options.last_line == "error":
         raise InputError(
-            f"{path}:{line}: the last line does not end in a newline, so the file may be cut; "
+            f"{place}the last line does not end in a newline, so the file may be cut; "
             "data.last_line=keep reads it if it is complete, data.last_line=drop leaves it out"
         )
-    notes.repair(
-        "last line",
-        1,
-        f"{path}:{line}: the last line without a newline was {'kept' if options.last_line == 'keep' else 'left out'}",
-    )
+    done = "kept" if options.last_line == "keep" else "left out"
+    notes.repair("last line", 1, f"{place}the last line without a newline was {done}")
     return data + b"\n" if options.last_line == "keep" else data[: data.rfind(b"\n") + 1]

@@ -1,7 +1,7 @@
 """Covariates: known inputs, observed channels and static ones, with words encoded as numbers.
 
-A column of words becomes one column of 0 and 1 for each word (`weather=clear`), or one of codes in alphabetical order where there
-are many; which it was stands in the report.
+A column of words becomes one column of 0 and 1 for each word (`weather=clear`), or one of codes in alphabetical order
+where there are many; which it was stands in the report.
 """
 
 import numpy as np

@@ -10,14 +10,14 @@ from collections import Counter
 from dataclasses import dataclass
 
 from forecast.errors import InputError
-from forecast.series.read.options import Notes, ReadOptions, override, several
+from forecast.series.read.options import Notes, ReadOptions, count, override, several
 
 SAMPLE = 1 << 18  # bytes looked at
 ROWS = 1000  # rows looked at
 # What other programs write for a missing value; `NA` in a column of names is a name.
 MISSING = (
-    "", "NA", "N/A", "n/a", "na", "NaN", "nan", "NAN", "-nan", "null", "NULL", "Null", "None", "none", "nil", "<NA>", "-", "--", "?", ".", "missing",
-    "#N/A", "#NA", "#N/A N/A", "#VALUE!", "#DIV/0!", "#REF!", "#NUM!", "#NULL!", "1.#QNAN", "-1.#IND",
+    "", "NA", "N/A", "n/a", "na", "NaN", "nan", "NAN", "-nan", "null", "NULL", "Null", "None", "none", "nil", "<NA>",
+    "-", "--", "?", ".", "missing", "#N/A", "#NA", "#N/A N/A", "#VALUE!", "#DIV/0!", "#REF!", "#NUM!", "#NULL!", "1.#QNAN", "-1.#IND",
 )  # fmt: skip
 NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*")
 COMMA = re.compile(r"\s*[+-]?\d*,\d+([eE][+-]?\d+)?\s*")
@@ -76,7 +76,7 @@ def sniff(path: str, data: bytes, options: ReadOptions, notes: Notes) -> Dialect
     delimiter = options.delimiter or (marked[1] if marked else _delimiter(text, options.quote, notes))
     rows = records(text, delimiter, options.quote, ROWS)
     if not rows:
-        raise InputError(f"{path}: no line is left after data.skip={options.skip}")
+        raise InputError(f"{path}: no line is left below the {options.skip} skipped; lower data.skip")
     width = Counter(len(r) for r in rows[1:] or rows).most_common(1)[0][0]
     _check_first(path, rows, width, options)
     missing = frozenset((*MISSING, *options.missing))
@@ -110,10 +110,12 @@ def _check_first(path: str, rows: list[list[str]], width: int, options: ReadOpti
     place = f"{path}:{options.skip + 1}"
     if above == 1 and 1 < widths[0] == width - 1:
         raise InputError(
-            f"{place}: {width - 1} names for {width} columns; row numbers without a name? {override('names', ['row', *rows[0]])}"
+            f"{place}: {width - 1} names for {width} columns; row numbers without a name? "
+            + override("names", ["row", *rows[0]])
         )
     raise InputError(
-        f"{place}: {widths[0]} field(s) where later lines have {width}; lines above the header? data.skip={options.skip + above}"
+        f"{place}: {count(widths[0], 'field')} where later lines have {width}; lines above the header? "
+        f"data.skip={options.skip + above}"
     )
 
 
@@ -153,7 +155,8 @@ def check_names(path: str, names: tuple[str, ...], line: int) -> None:
             fresh.append(name if seen[name] == 1 else f"{name}_{seen[name]}")
         places = [i + 1 for i, n in enumerate(names) if n == repeated[0]]
         raise InputError(
-            f"{path}:{line}: the name {repeated[0]!r} heads columns {' and '.join(map(str, places))}; {override('names', fresh)}"
+            f"{path}:{line}: the name {repeated[0]!r} heads columns {' and '.join(map(str, places))}; "
+            + override("names", fresh)
         )
 
 
@@ -226,6 +229,6 @@ def _marks(
         return ".", ","
     if commas:
         raise InputError(
-            f"{path}: {min(commas)} may be a fraction or thousands; data.decimal=comma or data.thousands=comma says which"
+            f"{path}: {min(commas)} may be a fraction or thousands; data.decimal=comma or data.thousands=comma"
         )
     return ".", ""

@@ -19,7 +19,7 @@ from forecast.series.read.text import text_table
 
 
 def read_table(path: str, options: ReadOptions, notes: Notes, texts: frozenset[str], whole: frozenset[str]) -> Table:
-    """The table in a file; columns named in `texts` (lower case) stay text, those in `whole` keep whole numbers exact."""
+    """The table in a file; columns in `texts` (lower case) stay text, those in `whole` keep whole numbers exact."""
     data = content.load(path, options)
     if data.startswith(b"PAR1") or path.endswith(".parquet"):
         return parquet_table(path, data, options)
@@ -35,12 +35,13 @@ def parquet_table(path: str, data: bytes, options: ReadOptions) -> Table:
         size = sum(file.metadata.row_group(i).total_byte_size for i in range(file.metadata.num_row_groups))
         if size > options.max_bytes:
             raise InputError(
-                f"{path}: unpacks to {size} bytes, more than data.max_bytes={options.max_bytes}; data.max_bytes={size} reads it"
+                f"{path}: unpacks to {size} bytes, more than the {options.max_bytes} allowed; "
+                f"data.max_bytes={size} reads it"
             )
         columns = file.read()
     except (pa.ArrowException, OSError) as error:
         raise InputError(
-            f"{path}: no readable Parquet file ({str(error).splitlines()[0]}); fetch it again or give a CSV in data.path"
+            f"{path}: no readable Parquet file ({str(error).splitlines()[0]}); fetch it again, or give a CSV"
         ) from None
     return _typed(path, columns, options)
 
@@ -111,7 +112,8 @@ def first_sheet(path: str, data: bytes, options: ReadOptions) -> bytes:
         size = sum(entry.file_size for entry in zipfile.ZipFile(io.BytesIO(data)).infolist())
         if size > min(options.max_bytes, max(content.SMALL, options.max_ratio * len(data))):
             raise InputError(
-                f"{path}: unpacks to {size} bytes, as a zip bomb does; data.max_bytes={size} data.max_ratio=2000 reads it if you trust it"
+                f"{path}: unpacks to {size} bytes, like a zip bomb; "
+                f"data.max_bytes={max(size, options.max_bytes)} data.max_ratio=2000 reads it if you trust it"
             )
         sheet = openpyxl.load_workbook(io.BytesIO(data), read_only=True, data_only=True).worksheets[0]
         rows = [[_cell(c) for c in row] for row in sheet.iter_rows(values_only=True)]

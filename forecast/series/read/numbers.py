@@ -1,6 +1,7 @@
 """Cells to float64: NaN where missing, and one line about the first cell that is no finite number.
 
-A column that kept the type it showed at its top needs no look at its cells. Text is looked at word by word, each distinct one once.
+A column that kept the type it showed at its top needs no look at its cells. Text is looked at word by word, each
+distinct one once.
 """
 
 import re
@@ -108,7 +109,8 @@ def _explain(table: Table, name: str, codes: NDArray[np.int64], words: pa.Array,
     word = distinct[0]
     large = re.fullmatch(r"\s*[+-]?[\d.,]+[eE]\+?\d+\s*|\s*[+-]?\d{300,}\s*", word)
     shown = word if len(word) < 40 else f"{word[:37]}..."
-    what = f"{shown!r} in column {name!r} is {'too large for a number' if large else 'no number'} ({count(len(rows), 'such cell')})"
+    why = "too large for a number" if large else "no number"
+    what = f"{shown!r} in column {name!r} is {why} ({count(len(rows), 'such cell')})"
     leave = override("ignore", [name]) + " leaves the column out"
     if len(distinct) > FEW:
         raise problem(table.at(int(rows[0])), f"{what}, like {several(distinct[1:], 3)}", leave)

@@ -1,6 +1,7 @@
 """How to read a table: every field is a key under `data.`; what is None or empty is guessed, and the guess is printed.
 
-A guess is shown as the very words that would set it (`data.time=ds`); a repair says how many rows it touched and the first line.
+A guess is shown as the very words that would set it (`data.time=ds`); a repair says how many rows it touched and the
+first line.
 """
 
 import re
@@ -56,7 +57,9 @@ class ReadOptions:
     missing: tuple[str, ...] = ()  # more words for a missing value
     format: str | None = None  # of the times, as %d.%m.%Y %H:%M
     dayfirst: bool | None = None  # whether 01/02/2020 is the first of February
-    epoch: Literal["s", "ms", "us", "ns", "date", "none"] | None = None  # unit of times that are numbers; date: 20200131; none: integers
+    epoch: Literal["s", "ms", "us", "ns", "date", "none"] | None = (
+        None  # unit of times that are numbers; date: 20200131; none: integers
+    )
     timezone: str | None = None  # zone of times without an offset, as Europe/Berlin; times are shown in it
     clock: str | None = None  # step between rows, as 15min, 1h, D, MS; or irregular
     repeated: Literal["error", "first", "last", "mean"] = "error"  # rows of one series with the same time
@@ -92,7 +95,7 @@ class ReadOptions:
 
 
 def _fitted(name: str, value: Any, hint: Any) -> Any:
-    """The value as the field's type wants it: a word becomes a tuple of one, a list a tuple, a number in a list of words a word."""
+    """The value as the field's type wants it: a word becomes a tuple of one, a list a tuple, a number a word."""
     kinds = get_args(hint) if type(None) in get_args(hint) else (hint,)
     if value is None and type(None) in kinds:
         return None
@@ -179,7 +182,10 @@ def override(key: str, value: str | Iterable[str]) -> str:
     if isinstance(value, str):
         text = words.get(value, value) if key in ("delimiter", "decimal", "thousands", "quote") else value
         return f"data.{key}={text}" if re.fullmatch(r"[\w./:%+-]+", text) else shlex.quote(f"data.{key}={text}")
-    items = ",".join(v if _plain(v) or (key == "season" and v.isdigit()) else '"' + v.replace("\\", "\\\\").replace('"', '\\"') + '"' for v in value)
+    items = ",".join(
+        v if _plain(v) or (key == "season" and v.isdigit()) else '"' + v.replace("\\", "\\\\").replace('"', '\\"') + '"'
+        for v in value
+    )
     typed = f"data.{key}=[{items}]"
     return typed if re.fullmatch(r"[\w.=\[\],-]+", typed) else shlex.quote(typed)
 
@@ -197,7 +203,7 @@ def several(things: list[str], most: int = 5) -> str:
 
 
 def problem(place: str, what: str, *fixes: str) -> InputError:
-    """`pump.csv:8812: what is wrong; data.key=value`: the fixes are complete overrides, each with a word on what it does."""
+    """`pump.csv:8812: what is wrong; data.key=value`: fixes are complete overrides with a word on what they do."""
     return InputError(f"{place}: {what}" + (f"; {' or '.join(fixes)}" if fixes else ""))
 
 

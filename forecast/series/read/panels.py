@@ -1,7 +1,8 @@
 """From rows in order to panels: one for each clock, dense between the first and the last row of every series.
 
-A tick of the clock without a row is a missing row. Rows after the last reading, where inputs are known, are the future and belong to
-the inputs alone. Inputs that are missing before are carried forward, and counted: a model needs them at every row.
+A tick of the clock without a row is a missing row. Rows after the last reading, where inputs are known, are the
+future and belong to the inputs alone. Inputs that are missing before are carried forward, and counted: a model needs
+them at every row.
 """
 
 from dataclasses import dataclass, replace
@@ -77,7 +78,8 @@ def _check_found(table: Table, rows: Rows, found: Found) -> None:
     lost = np.flatnonzero(found.family == clocks.UNKNOWN)
     if len(lost):
         row = int(rows.row[rows.edges()[lost[0]]])
-        what = f"{count(len(lost), 'series')} of a single row, {several([rows.names[k] for k in lost], 3)}, and no clock they are on"
+        who = several([rows.names[k] for k in lost], 3)
+        what = f"{count(len(lost), 'series')} of a single row, {who}, and no clock they are on"
         raise problem(
             table.at(row), what, "data.clock=1" if rows.integer else "data.clock=D, or whatever their step is"
         )

@@ -1,7 +1,7 @@
 """Rows to longer steps: mean, sum or last of what falls between one tick and the next, stamped with the first.
 
-A sum over a span in which rows are missing would be too small and pass for a reading: it is missing. A mean or last value is of the
-rows there are.
+A sum over a span in which rows are missing would be too small and pass for a reading: it is missing. A mean or last
+value is of the rows there are.
 """
 
 from dataclasses import replace
@@ -31,13 +31,14 @@ def resampled(rows: Rows, options: ReadOptions, notes: Notes) -> tuple[Rows, Clo
     starts = np.flatnonzero(np.concatenate([[True], (np.diff(positions) != 0) | (np.diff(rows.codes) != 0)]))
     if len(starts) == len(rows.stamps) and len(starts) > len(rows.names):
         raise InputError(
-            f"data.resample={step} is no longer than the step of the file, whose rows it leaves as they are; leave it out"
+            f"data.resample={step} is no longer than the step of the file, whose rows it leaves as they are"
         )
     values, inputs = (_aggregated(v, starts, options.aggregate) for v in (rows.values, rows.inputs))
     if options.aggregate == "sum":
         partial = _partial(rows, stamps, positions, starts, clock)
         values[partial], inputs[partial] = np.nan, np.nan
-        text = f"{count(int(partial.sum()), 'sum')} over incomplete spans of {step} taken as missing (data.aggregate=mean is of the rows there are)"
+        sums = count(int(partial.sum()), "sum")
+        text = f"{sums} over incomplete spans of {step} taken as missing; data.aggregate=mean is of the rows there are"
         notes.repair("incomplete", int(partial.sum()), text)
     labels = np.fmax.reduceat(rows.labels, starts) if len(starts) else rows.labels
     return replace(rows.take(starts), stamps=positions[starts], values=values, inputs=inputs, labels=labels), clock
@@ -78,6 +79,6 @@ def _partial(rows: Rows, stamps: Ints, positions: Ints, starts: Ints, clock: Clo
     gap = np.maximum(gaps.common(gaps.stamps)[0], 1)[rows.codes[starts]]
     span = clock.stamps(positions[starts] + 1) - clock.stamps(positions[starts])
     there = np.diff([*starts, len(stamps)])
-    # A local day has 23 to 25 hours and a month of daily rows no missing ones: a span is whole if it holds its rows less one clock change.
+    # A local day has 23 to 25 hours: a span is whole if it holds its rows less one clock change.
     allowed = np.where(span >= DAY, DAY // 24 // gap, 0) if clock.timezone else 0
     return there < span // gap - allowed

@@ -1,7 +1,7 @@
 """Which column is what: named by the user, else known by its name, else by what it holds. Every guess is noted.
 
-Names that other tools use are known: unique_id/ds/y, item_id/timestamp/target, id/timestamp/target, timestamp,value…, and labels.
-Columns nobody asked for are left out only where that is said.
+Names that other tools use are known: unique_id/ds/y, item_id/timestamp/target, id/timestamp/target, timestamp,value…,
+and labels. Columns nobody asked for are left out only where that is said.
 """
 
 import difflib
@@ -251,7 +251,7 @@ def _is_empty(table: Table, name: str) -> bool:
 
 
 def find_id(table: Table, time: NDArray[np.int64], roles: Roles, options: ReadOptions, words: bool) -> tuple[str, ...]:
-    """The columns, one or two, that tell rows with the same time apart; () if none do. Those of words, or whole numbers too."""
+    """The columns, one or two, that tell rows of one time apart; () if none do. Of words, or whole numbers too."""
     taken = {*roles.time, *roles.target, *roles.observed, *roles.inputs, *options.ignore, roles.labels}
     free = [n for n in table.columns if n not in taken and n.lower() not in (*TARGETS, *LABELS, *BESIDE)]
     codes = {n: few for n in free if (few := _few(table, n, words)) is not None}

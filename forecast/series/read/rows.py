@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from forecast.series.clock import DAY
+from forecast.series.read import content
 from forecast.series.read.numbers import words_of
 from forecast.series.read.options import Notes, ReadOptions, count, override, problem
 from forecast.series.read.roles import COUNTED, Roles, find_id
@@ -17,6 +18,7 @@ from forecast.series.read.times import Times, times
 from forecast.series.read.zones import to_utc
 
 Ints = NDArray[np.int64]
+Flags = NDArray[np.bool_]
 UNNAMED = "series"  # the only one of a table without a column of names
 Values = NDArray[np.float64]
 
@@ -65,23 +67,14 @@ def series_of(table: Table, id: tuple[str, ...]) -> tuple[tuple[str, ...], Ints]
     for more, others in coded[1:]:
         codes, words = codes * len(others) + more, [f"{a}/{b}" for a in words for b in others.to_pylist()]
     used, first, codes = np.unique(codes, return_index=True, return_inverse=True)
-    order = np.argsort(first, kind="stable")
-    place = np.empty(len(order), dtype=np.int64)
-    place[order] = np.arange(len(order))
-    names = tuple(words[int(used[k])].strip() for k in order)
-    blank = next((k for k, n in enumerate(names) if not n), None)
-    if blank is not None:
-        row = int(np.flatnonzero(place[codes] == blank)[0])
-        raise problem(
-            table.at(row),
-            f"no name in column {id[0]!r}",
-            f"{override('ignore', list(id))} data.layout=wide reads without it",
-        )
-    return names, place[codes]
+    place: dict[str, int] = {}
+    for k in np.argsort(first, kind="stable"):
+        place.setdefault(words[int(used[k])].strip(), len(place))
+    return tuple(place), np.array([place[words[int(k)].strip()] for k in used], dtype=np.int64)[codes]
 
 
 def arrange(table: Table, roles: Roles, options: ReadOptions, notes: Notes) -> tuple[Rows, Roles]:
-    """The rows without readings, in order of series and time; roles with the column of names that the times called for."""
+    """The rows without readings, in order of series and time; roles with the column of names that times called for."""
     when = times(table, roles.time, options, notes) if roles.time and set(roles.time) <= set(table.columns) else None
     if when is not None and not roles.id and options.layout is None:
         found = _telling(table, when, roles, options)
@@ -99,7 +92,11 @@ def arrange(table: Table, roles: Roles, options: ReadOptions, notes: Notes) -> t
     none = np.zeros((len(table), 0))
     rows = Rows(names, codes, stamps, when.integer, np.arange(len(table)), none, none, np.full(len(table), np.nan))
     if bad.any():
-        rows = _without(table, rows, bad, roles, options, notes)
+        fixes = ["data.bad_rows=drop leaves such rows out"] if not bad.all() else ["data.time=[row] counts the rows"]
+        rows = _without(table, rows, bad, _no_time(table, int(bad.argmax()), roles, options), fixes, options, notes)
+    if "" in names:
+        what = f"no name in column {roles.id[0]!r}"
+        rows = _without(table, rows, rows.codes == names.index(""), what, [content.ROW_OPTIONS], options, notes)
     return _ordered(table, rows, notes), roles
 
 
@@ -120,29 +117,27 @@ def _counted(codes: Ints) -> Ints:
     return counted
 
 
+def _no_time(table: Table, row: int, roles: Roles, options: ReadOptions) -> str:
+    """Why a row has no time."""
+    cells = [table.columns[n][row] for n in roles.time]
+    shown = " ".join(str(c.as_py()) for c in cells if c.is_valid).strip()
+    zone = f" in {options.timezone}" if options.timezone else ""
+    return (
+        f"{shown!r} in column {roles.time[0]!r} is no time{zone}" if shown else f"no time in column {roles.time[0]!r}"
+    )
+
+
 def _without(
-    table: Table, rows: Rows, bad: NDArray[np.bool_], roles: Roles, options: ReadOptions, notes: Notes
+    table: Table, rows: Rows, bad: Flags, what: str, fixes: list[str], options: ReadOptions, notes: Notes
 ) -> Rows:
-    """The rows that have a time."""
-    first, number = int(bad.argmax()), int(bad.sum())
-    shown = " ".join(
-        str(table.columns[n][first].as_py() if table.columns[n][first].is_valid else "") for n in roles.time
-    ).strip()
-    what = f"{shown!r} in column {roles.time[0]!r} is no time" if shown else f"no time in column {roles.time[0]!r}"
-    if options.timezone and shown and table.columns[roles.time[0]].type != pa.null():
-        what += f" in {options.timezone}"
-    if options.bad_rows == "error":
-        raise problem(
-            table.at(first), f"{what} ({count(number, 'such row')})", "data.bad_rows=drop leaves such rows out"
-        )
-    notes.repair("no time", number, f"{table.at(first)}: left out {count(number, 'row')} without a readable time")
-    if bad.all():
-        raise problem(
-            table.at(first),
-            f"{what}, nor in any other row",
-            "name another column in data.time, or their shape in data.format",
-        )
-    return rows.take(~bad)
+    """The other rows, and of the series those that still have some."""
+    place, number = table.at(int(rows.row[bad.argmax()])), int(bad.sum())
+    if options.bad_rows == "error" or bad.all():
+        raise problem(place, f"{what} ({count(number, 'such row')})", *fixes)
+    notes.repair("bad row", number, f"{place}: {what}, left out ({count(number, 'such row')})")
+    left = rows.take(~bad)
+    used, codes = np.unique(left.codes, return_inverse=True)
+    return replace(left, names=tuple(rows.names[int(k)] for k in used), codes=codes)
 
 
 def _ordered(table: Table, rows: Rows, notes: Notes) -> Rows:

@@ -1,7 +1,7 @@
 """The shapes of words for times, and whole numbers put together to a time.
 
-A shape names its groups: y m d (year, month, day), a b (the two numbers before a year, in either order), n (a month's name), q (quarter),
-w e (ISO week and weekday), h i s f p z (hour, minute, second, fraction, half of the day, zone).
+A shape names its groups: y m d (year, month, day), a b (the two numbers before a year, in either order), n (a month's
+name), q (quarter), w e (ISO week and weekday), h i s f p z (hour, minute, second, fraction, half of the day, zone).
 """
 
 import numpy as np

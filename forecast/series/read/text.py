@@ -1,7 +1,8 @@
 """A text as columns: one pass of Arrow over the text, typed where the sample shows a type, text where a cell defies it.
 
-Numbers and ISO times that keep their promise cost no second look. Where a cell breaks it, the whole table is read again as text and
-the parsers of `numbers` and `times` find the cell. A column that names series is text always: a sensor called NA keeps its name.
+Numbers and ISO times that keep their promise cost no second look. Where a cell breaks it, the whole table is read
+again as text and the parsers of `numbers` and `times` find the cell. A column that names series is text always: a
+sensor called NA keeps its name.
 """
 
 import csv
@@ -32,7 +33,7 @@ def text_table(
     data = data[head:] if head else data
     laid = dialect.sniff(path, data, options, notes)
     body, line = _below(data, laid, options.skip)
-    if body == len(data) or data[body : body + dialect.SAMPLE].isspace() and data[body:].isspace():
+    if body == len(data) or (data[body : body + dialect.SAMPLE].isspace() and data[body:].isspace()):
         raise InputError(f"{path}:{line}: the file has a header but no rows")
     source = _Text(path, data, body, line, laid, options.bad_rows == "drop")
     types = {n: _type(n, [r[i] for r in laid.rows], laid, texts, whole) for i, n in enumerate(laid.names)}
@@ -156,7 +157,7 @@ class _Text:
         return repr(row[:60].decode(errors="replace"))
 
     def _records(self) -> Iterator[tuple[int, int, bool]]:
-        """First line and number of fields of every record that is no blank line, and whether it ends in the middle of a quote."""
+        """First line and number of fields of every record but blank lines, and whether it ends inside a quote."""
         reader = dialect.reader(self.data[self.body :].decode(), self.laid.delimiter, self.laid.quote)
         line = self.above
         try:
@@ -179,7 +180,8 @@ class _Text:
         for line, _, open_at_end in [*self._records(), (self.above + lines + 1, 0, False)]:
             if before is not None and (before[1] or line - before[0] > LONG):
                 raise InputError(
-                    f"{self.path}:{before[0]}: a quote {self.laid.quote} opens here and never closes; data.quote=none takes it as text"
+                    f"{self.path}:{before[0]}: a quote {self.laid.quote} opens here and never closes; "
+                    "data.quote=none takes it as text"
                 )
             before = (line, open_at_end)
 

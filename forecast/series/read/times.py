@@ -1,8 +1,9 @@
 """Cells to times: ISO, day or month first, names of months, quarters, weeks, compact dates, epochs, plain integers.
 
-A word is matched by one of a few shapes and put together as whole numbers, so that a date that does not exist is found and not moved.
-Out come microseconds since 1970, in UTC where the word carries an offset and on the wall clock where not; or plain integers.
-What a table leaves open is asked, not chosen: 01/02/2020 alone may be in January or in February.
+A word is matched by one of a few shapes and put together as whole numbers, so that a date that does not exist is
+found and not moved. Out come microseconds since 1970, in UTC where the word carries an offset and on the wall clock
+where not; or plain integers. What a table leaves open is asked, not chosen: 01/02/2020 alone may be in January or in
+February.
 """
 
 from dataclasses import dataclass

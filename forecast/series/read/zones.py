@@ -1,7 +1,8 @@
 """Wall times to UTC and back.
 
-Where clocks go back an hour comes twice: within a series and a night, rows belong to the second pass from the first of them that
-does not come after the one before it. Where clocks go forward an hour does not exist, and a row that claims it is an error.
+Where clocks go back an hour comes twice: within a series and a night, rows belong to the second pass from the first
+of them that does not come after the one before it. Where clocks go forward an hour does not exist, and a row that
+claims it is an error.
 """
 
 import zoneinfo
@@ -39,7 +40,7 @@ def wall(stamps: Ints, timezone: str) -> Ints:
 def to_utc(
     stamps: Ints, zoned: Flags, bad: Flags, codes: Ints, timezone: str | None, table: Table, notes: Notes
 ) -> tuple[Ints, Flags]:
-    """UTC stamps, and which rows have none because their hour does not exist; without a zone wall times stay as they are."""
+    """UTC stamps, and which rows have none because their hour does not exist; without a zone wall times stay."""
     local = ~zoned & ~bad
     if timezone is None:
         if local.any() and zoned.any():

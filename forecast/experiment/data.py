@@ -17,9 +17,8 @@ from forecast.series import catalogue
 
 if TYPE_CHECKING:
     from forecast.experiment.config import Data
-    from forecast.series.labels import Labels
     from forecast.series.panel import Panel
-    from forecast.series.protocol import Protocol
+    from forecast.series.protocol import Dataset, Protocol
     from forecast.series.read import Intake
 
 OF_THE_SERIES = ("season", "minimum", "maximum", "integer")
@@ -30,9 +29,8 @@ class Source(NamedTuple):
 
     name: str  # that of the data set or of the file; where it has several panels, with what tells them apart
     panel: "Panel"
-    labels: "Labels | None"
+    intake: "Intake"  # labels, guesses, repairs
     protocol: "Protocol | None"  # None: a file
-    notes: tuple[str, ...]  # guesses and repairs, a line each
 
 
 def cache() -> Path:
@@ -81,8 +79,7 @@ def _understood(data: "Data") -> "Intake":
 
 
 def _source(found: "Intake", panel: "Panel") -> Source:
-    notes = (*(f"guessed {guess.line()}" for guess in found.guesses), *(repair.line() for repair in found.repairs))
-    return Source(Path(found.source).name, panel, found.labels, None, notes)
+    return Source(Path(found.source).name, panel, found, None)
 
 
 def _of_catalogue(data: "Data", name: str) -> tuple[Source, ...]:
@@ -96,14 +93,12 @@ def _of_catalogue(data: "Data", name: str) -> tuple[Source, ...]:
         if name not in {dataset.name for dataset in found}:
             raise unknown("data", name, [dataset.name for dataset in found])
         found = tuple(dataset for dataset in found if dataset.name == name)
-    seasons = data.options["season"]
-    return tuple(
-        Source(
-            dataset.name,
-            dataset.panel if seasons is None else replace(dataset.panel, seasons=seasons),
-            dataset.labels,
-            dataset.protocol,
-            dataset.notes,
-        )
-        for dataset in found
-    )
+    return tuple(_from_dataset(dataset, data.options["season"]) for dataset in found)
+
+
+def _from_dataset(dataset: "Dataset", seasons: tuple[int, ...] | None) -> Source:
+    from forecast.series.read import Intake, Repair
+
+    panel = dataset.panel if seasons is None else replace(dataset.panel, seasons=seasons)
+    repairs = tuple(Repair("note", 1, note) for note in dataset.notes)
+    return Source(dataset.name, panel, Intake(dataset.name, (panel,), dataset.labels, (), repairs), dataset.protocol)

@@ -31,10 +31,9 @@ def write(folder: Path) -> Path:
     """Draw report.html from the tables of a run folder."""
     tables = read(folder)
     sections = [section for make in SECTIONS if (section := make(tables)) is not None]
-    environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    template = environment.from_string((Path(__file__).parent / "page.html").read_text(encoding="utf-8"))
     s = tables.summary
-    page = template.render(
+    return render(
+        folder,
         title=f"forecast: {s['data']}",
         overline=f"Comparison of {len(s['models'])} models on {s['data']}",
         verdict=s["verdict"],
@@ -46,6 +45,12 @@ def write(folder: Path) -> Path:
         seed=s["seed"],
         created=s["created"],
     )
+
+
+def render(folder: Path, **content: object) -> Path:
+    """Fill the page (see page.html for what it holds) and write it as report.html."""
+    environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    template = environment.from_string((Path(__file__).parent / "page.html").read_text(encoding="utf-8"))
     path = folder / "report.html"
-    write_durably(path, page.encode())
+    write_durably(path, template.render(content).encode())
     return path

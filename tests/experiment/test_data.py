@@ -22,7 +22,7 @@ def test_a_file_is_read_as_the_options_say(tmp_path: Path) -> None:
     source = data.load(named(f"data.path={tmp_path}/pump 1.csv", "data.season=7", "data.delimiter=;", "data.decimal=,"))
     assert source.panel.values[:, 0].tolist()[:2] == [1.5, 2.5]
     assert (source.name, source.panel.seasons, source.protocol) == ("pump 1.csv", (7,), None)
-    assert any(note.startswith("guessed data.") and "when" in note for note in source.notes)
+    assert any(guess.line().startswith("data.time=") and "when" in guess.line() for guess in source.intake.guesses)
 
 
 def test_several_clocks_are_several_panels(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """What a metric sees and what it answers.
 
-A metric turns an Outcome into a Tally, cell by cell (B H C); pooling over leads, channels, cutoffs and series happens in one place
-only (`forecast.metrics.pooling`), each metric the way its literature pools it.
+A metric turns an Outcome into a Tally, cell by cell (B H C); pooling over leads, channels, cutoffs and series happens
+in one place only (`forecast.metrics.pooling`), each metric the way its literature pools it.
 """
 
 from typing import NamedTuple
@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 
 from forecast.distribution import Forecast
+
+FAINT = 1e-300  # a weight that counts as defined and adds nothing
 
 
 class Outcome(NamedTuple):
@@ -24,12 +26,16 @@ class Outcome(NamedTuple):
 class Tally(NamedTuple):
     """Values with their weights; weight 0 where the metric is undefined, and the value there is 0."""
 
-    total: Tensor  # (B H C)
-    weight: Tensor  # (B H C)
+    total: Tensor  # (B H C) float64
+    weight: Tensor  # (B H C) float64
 
     @classmethod
     def of(cls, value: Tensor, weight: Tensor | None = None) -> "Tally":
-        """A tally whose undefined cells (not finite) have no weight."""
-        defined = value.isfinite() if weight is None else value.isfinite() & weight.isfinite()
-        ones = torch.ones_like(value) if weight is None else weight.expand_as(value)
-        return cls(torch.where(defined, value, torch.zeros_like(value)), torch.where(defined, ones, torch.zeros_like(value)))
+        """A tally whose undefined cells (not finite) have no weight.
+
+        In a ratio of sums a cell whose own weight is 0 still counts: it gets the weight FAINT.
+        """
+        value = value.double()
+        size = torch.ones_like(value) if weight is None else weight.double().expand_as(value).clamp(min=FAINT)
+        defined = value.isfinite() & size.isfinite()
+        return cls(torch.where(defined, value, 0.0), torch.where(defined, size, 0.0))

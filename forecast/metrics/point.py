@@ -1,9 +1,11 @@
 """Errors of the point forecast: the median for absolute errors, the mean for squared ones.
 
-Shapes: every function takes an Outcome and gives a Tally (B H C). Sources: Hyndman & Koehler (2006) for the scaled errors;
-Makridakis, Spiliotis & Assimakopoulos (2020) for sMAPE as the M4 competition takes it, 200 |y - f| / (|y| + |f|).
+Shapes: every function takes an Outcome and gives a Tally (B H C). Sources: Hyndman & Koehler (2006) for the scaled
+errors; Makridakis, Spiliotis & Assimakopoulos (2020) for sMAPE as the M4 competition takes it, 200 |y - f| / (|y| +
+|f|).
 """
 
+import torch
 from torch import Tensor
 
 from forecast.metrics.outcome import Outcome, Tally
@@ -34,8 +36,10 @@ def mape(outcome: Outcome) -> Tally:
 
 
 def smape(outcome: Outcome) -> Tally:
-    """Symmetric absolute percentage error; undefined where actual and forecast are both zero."""
-    return Tally.of(200 * _absolute(outcome) / (outcome.actual.abs() + outcome.forecast.median.abs()))
+    """Symmetric absolute percentage error; 0 where forecast and actual are both zero: the forecast is right."""
+    error = _absolute(outcome)
+    size = outcome.actual.abs() + outcome.forecast.median.abs()
+    return Tally.of(200 * torch.where(error == 0, error, error / size))
 
 
 def wmape(outcome: Outcome) -> Tally:

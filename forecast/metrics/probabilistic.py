@@ -1,7 +1,8 @@
 """Scores of the whole predictive distribution.
 
-Shapes: Outcome → Tally (B H C). Sources: Gneiting & Raftery (2007) for CRPS and the interval score; M4 for MSIS (95 % intervals, in units
-of the seasonal naive error); GIFT-Eval for WQL: twice the pinball losses of the nine deciles, over the sum of |y|.
+Shapes: Outcome → Tally (B H C). Sources: Gneiting & Raftery (2007), JASA 102(477), for CRPS and the interval score;
+Makridakis, Spiliotis & Assimakopoulos (2020), Int. J. Forecast. 36(1), §3 for MSIS (95 % intervals, in units of the
+seasonal naive error); GIFT-Eval for WQL: twice the pinball losses of the nine deciles, over the sum of |y|.
 """
 
 import torch

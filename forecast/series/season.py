@@ -78,7 +78,7 @@ def calendar_lags(clock: Clock) -> tuple[int, ...]:
 
 
 def _sample(panel: Panel) -> tuple[list[Values], int]:
-    """Target channels of some series, ready to be judged, constant and mostly missing ones left out; how many series."""
+    """Target channels of some series, ready to be judged, without constant and mostly missing ones; how many series."""
     columns = np.flatnonzero(panel.target.numpy())
     long = np.flatnonzero(panel.lengths.numpy() >= 2 * CYCLES)
     if not len(long):
@@ -147,11 +147,11 @@ def _shown(sample: list[Values], lag: int, least: float) -> bool:
     """Whether a lag repeats enough, and more than the lags around it."""
     r = _repeat(sample, lag)
     around = {lag + side * max(lag // part, 1) for part in (8, 4) for side in (-1, 1)}
-    return r >= least and all(r >= _repeat(sample, other) for other in around)
+    return bool(r >= least and all(r >= _repeat(sample, other) for other in around))
 
 
 def _beyond(left: list[Values], lag: int, shorter: int) -> bool:
-    """Whether a longer lag shows more than the multiples of a shorter one around it, by a part of what its sine would."""
+    """Whether a longer lag shows more than multiples of a shorter one around it, by a part of what a sine would."""
     times = round(lag / shorter)
     if abs(lag - times * shorter) > max(1.0, 0.05 * lag):
         return True

@@ -160,7 +160,8 @@ def _divide(runs: Runs, gaps: Runs, found: Found, on: Ints, integer: bool) -> No
     span = some.stamps[some.first[1:] - 1] - some.stamps[some.first[:-1]]
     dense = (span // divisor < SPARSE * some.lengths) | integer
     start = some.stamps[some.first[:-1]] % divisor
-    median = np.array([np.median(between.stamps[a:b]) for a, b in zip(between.first, between.first[1:], strict=False)])
+    edges = zip(between.first[:-1], between.first[1:], strict=True)
+    median = np.array([int(np.median(between.stamps[a:b])) for a, b in edges])
     found.put(
         off,
         np.where(dense, FIXED, IRREGULAR),

@@ -5,8 +5,8 @@ parsed unasked: a file cut in the middle of 12345.75 reads as 12345 or 12.
 """
 
 import difflib
-import gzip
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 
 from forecast.errors import InputError
@@ -61,29 +61,42 @@ def _unpack(file: Path, size: int, options: ReadOptions) -> bytes:
     """The unpacked bytes; stopped as soon as they are too many."""
     out = bytearray()
     try:
-        with gzip.open(file) as opened:
-            while piece := opened.read(1 << 20):
-                out += piece
-                if len(out) > options.max_bytes:
-                    raise InputError(
-                        f"{file}: unpacks to more than the {options.max_bytes} bytes allowed; "
-                        f"data.max_bytes={10 * options.max_bytes} reads on"
-                    )
-                if len(out) > max(SMALL, options.max_ratio * size):
-                    raise InputError(
-                        f"{file}: unpacks to more than {options.max_ratio:g} times its {size} bytes, like a gzip bomb; "
-                        "data.max_ratio=2000 reads it if you trust it"
-                    )
+        for piece in _pieces(file):
+            out += piece
+            if len(out) > options.max_bytes:
+                raise InputError(
+                    f"{file}: unpacks to more than the {options.max_bytes} bytes allowed; "
+                    f"data.max_bytes={10 * options.max_bytes} reads on"
+                )
+            if len(out) > max(SMALL, options.max_ratio * size):
+                raise InputError(
+                    f"{file}: unpacks to more than {options.max_ratio:g} times its {size} bytes, like a gzip bomb; "
+                    "data.max_ratio=2000 reads it if you trust it"
+                )
     except EOFError:
-        if options.last_line != "drop":
-            raise InputError(
-                f"{file}: the gzip file is cut short; data.last_line=drop reads its complete lines"
-            ) from None
-    except (gzip.BadGzipFile, zlib.error) as error:
+        if options.last_line != "drop" or b"\n" not in out:
+            fix = "data.last_line=drop reads its complete lines" if b"\n" in out else "fetch it again"
+            raise InputError(f"{file}: the gzip file is cut short; {fix}") from None
+    except zlib.error as error:
         raise InputError(f"{file}: the gzip file is damaged ({error}); fetch it again") from None
     if out.startswith(b"\x1f\x8b"):
         raise InputError(f"{file}: is compressed twice; unpack it once")
     return bytes(out)
+
+
+def _pieces(file: Path) -> Iterator[bytes]:
+    """Unpacked pieces of at most a mebibyte, of one gzip member after the other; EOFError where the last one is cut."""
+    machine, tail = zlib.decompressobj(31), b""
+    with file.open("rb") as opened:
+        while tail or (tail := opened.read(1 << 16)):
+            machine = zlib.decompressobj(31) if machine.eof else machine
+            yield machine.decompress(tail, 1 << 20)
+            tail = machine.unused_data.lstrip(b"\0") if machine.eof else machine.unconsumed_tail
+    while not machine.eof:
+        piece = machine.decompress(b"", 1 << 20)
+        if not piece:
+            raise EOFError
+        yield piece
 
 
 def text(path: str, data: bytes, options: ReadOptions, notes: Notes) -> bytes:
@@ -94,9 +107,11 @@ def text(path: str, data: bytes, options: ReadOptions, notes: Notes) -> bytes:
     data = _decoded(path, data, options, notes)
     if b"\r" in data:
         data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-    if data.isspace():
+    if not data or data.isspace():
         raise InputError(f"{path}: the file holds nothing but blanks")
     data = data if data.endswith(b"\n") else _ended(path, data, options, notes)
+    if not data:
+        raise InputError(f"{path}: no complete line is in the file")
     if not data.isascii():
         _check_utf8(path, data)
     return _without_nul(path, data, options, notes)
@@ -157,10 +172,17 @@ def _ended(path: str, data: bytes, options: ReadOptions, notes: Notes) -> bytes:
     """The text with its last line ended, or without it, as the user says."""
     place = f"{path}:{data.count(10) + 1}: "
     if options.last_line == "error":
+        whole = "data.last_line=keep reads it if it is complete, " if _looks_whole(data) else ""
         raise InputError(
             f"{place}the last line does not end in a newline, so the file may be cut; "
-            "data.last_line=keep reads it if it is complete, data.last_line=drop leaves it out"
+            f"{whole}data.last_line=drop leaves it out"
         )
     done = "kept" if options.last_line == "keep" else "left out"
     notes.repair("last line", 1, f"{place}the last line without a newline was {done}")
     return data + b"\n" if options.last_line == "keep" else data[: data.rfind(b"\n") + 1]
+
+
+def _looks_whole(data: bytes) -> bool:
+    """Whether the last line has as many delimiters as the one before it, and no half letter."""
+    *_, before, last = (b"\n" + data[-SMALL:]).rsplit(b"\n", 2)
+    return all(before.count(c) == last.count(c) for c in b",;\t|") and last.decode(errors="ignore").encode() == last

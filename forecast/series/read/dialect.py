@@ -16,9 +16,10 @@ SAMPLE = 1 << 18  # bytes looked at
 ROWS = 1000  # rows looked at
 # What other programs write for a missing value; `NA` in a column of names is a name.
 MISSING = (
-    "", "NA", "N/A", "n/a", "na", "NaN", "nan", "NAN", "-nan", "null", "NULL", "Null", "None", "none", "nil", "<NA>",
-    "-", "--", "?", ".", "missing", "#N/A", "#NA", "#N/A N/A", "#VALUE!", "#DIV/0!", "#REF!", "#NUM!", "#NULL!", "1.#QNAN", "-1.#IND",
-)  # fmt: skip
+    *("", "NA", "N/A", "n/a", "na", "NaN", "nan", "NAN", "-nan", "null", "NULL", "Null", "None", "none", "nil", "<NA>"),
+    *("-", "--", "?", ".", "missing", "#N/A", "#NA", "#N/A N/A", "#VALUE!", "#DIV/0!", "#REF!", "#NUM!", "#NULL!"),
+    *("1.#QNAN", "-1.#IND"),
+)
 NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*")
 COMMA = re.compile(r"\s*[+-]?\d*,\d+([eE][+-]?\d+)?\s*")
 GROUPED = re.compile(r"\s*[+-]?\d{1,3}([.,' \u00a0\u202f])\d{3}(\1\d{3})*(([.,])\d+)?\s*")

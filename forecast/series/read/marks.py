@@ -38,7 +38,8 @@ def read_labels(path: str, panels: tuple[Panel, ...], options: ReadOptions) -> L
     columns = {n.lower(): n for n in table.columns}
     for name in ("start", "end"):
         if name not in columns:
-            what = f"labels have unique_id,start,end[,kind][,channels]; no {name!r} among {several(list(table.columns), 8)}"
+            there = several(list(table.columns), 8)
+            what = f"no column {name!r} among {there}; labels have unique_id,start,end[,kind][,channels]"
             raise problem(f"{table.source}:1", what, "data.labels=null reads no labels")
     series = {n: p for p in panels for n in p.names}
     key = next((columns[n] for n in NAMES if n in columns), None)

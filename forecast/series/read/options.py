@@ -79,7 +79,7 @@ class ReadOptions:
 
     def __post_init__(self) -> None:
         hints = get_type_hints(type(self))
-        for option in fields(self):
+        for option in fields(self):  # words for characters, old spellings of steps, choices that there are
             object.__setattr__(self, option.name, _fitted(option.name, getattr(self, option.name), hints[option.name]))
         if self.resample is not None and self.clock is not None:
             raise InputError("data.resample sets the clock; leave out data.clock")
@@ -91,7 +91,8 @@ class ReadOptions:
         for name in given:
             if name not in known:
                 raise unknown("option", f"data.{name}", [f"data.{k}" for k in known])
-        return cls(**given)
+        hints = get_type_hints(cls)
+        return cls(**{name: _fitted(name, value, hints[name]) for name, value in given.items()})
 
 
 def _fitted(name: str, value: Any, hint: Any) -> Any:

@@ -211,8 +211,9 @@ def _day_first(
     if day.any() and month.any():
         (place, one), (_, other) = line(day), line(month)
         fixes = [
-            f"data.dayfirst={w} data.bad_rows=drop leaves out {count(int(f.sum()), 'time')}"
-            for w, f in (("true", month), ("false", day))
+            f"data.dayfirst={word} data.bad_rows=drop leaves out {count(int(lost.sum()), 'time')}"
+            for word, lost in (("true", month), ("false", day))
+            if (~lost).sum() > 1
         ]
         raise problem(place, f"{one!r} has the day first, {other!r} the month", *fixes)
     if not day.any() and not month.any() and not pc.all(pc.equal(fields["c"], ".")).as_py():

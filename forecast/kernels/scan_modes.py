@@ -10,13 +10,13 @@ contiguous, their number known at run time only. An array is never passed twice:
 import numpy as np
 from numpy.typing import NDArray
 
-from forecast.kernels.guard import kernel
+from forecast.kernels.jit import jit
 
 Array = NDArray[np.floating]  # type: ignore[type-arg]
 Index = NDArray[np.int64]
 
 
-@kernel
+@jit
 def advance(u: Array, table: Array, c: Array, gap: Index, state: Array, y: Array, marks: Array) -> None:
     """Fill y, move the state to the last row, and keep the marks where there is room for them."""
     batch, rows, width = u.shape
@@ -39,7 +39,7 @@ def advance(u: Array, table: Array, c: Array, gap: Index, state: Array, y: Array
                     yt[d] += e[d] * r - f[d] * i
 
 
-@kernel
+@jit
 def _spread(row: Array, modes: Array) -> None:
     """Copy a row (D) to every mode (N D)."""
     for n in range(modes.shape[0]):
@@ -48,7 +48,7 @@ def _spread(row: Array, modes: Array) -> None:
             mode[d] = row[d]
 
 
-@kernel
+@jit
 def _gather(modes: Array, row: Array) -> None:
     """Add the modes (N D) up in a row (D)."""
     for d in range(row.shape[0]):
@@ -59,7 +59,7 @@ def _gather(modes: Array, row: Array) -> None:
             row[d] += mode[d]
 
 
-@kernel
+@jit
 def _turn(v: Array, power: Array, before: Array, after: Array) -> None:
     """One row, spread over the modes, from one stored state to the next; all lanes J = N·D in one loop."""
     p, q, xr, xi, zr, zi = power[0], power[1], before[0], before[1], after[0], after[1]
@@ -68,7 +68,7 @@ def _turn(v: Array, power: Array, before: Array, after: Array) -> None:
         zi[j] = p[j] * xi[j] + q[j] * xr[j]
 
 
-@kernel
+@jit
 def _turn_back(
     v: Array, power: Array, c: Array, before: Array, after: Array, g: Array, r: Array, i: Array, gpower: Array, gc: Array
 ) -> None:
@@ -90,7 +90,7 @@ def _turn_back(
         gi[j] = p[j] * i[j] - q[j] * r[j]
 
 
-@kernel
+@jit
 def adjoint(
     u: Array, table: Array, c: Array, gap: Index, marks: Array, gy: Array, gstate: Array, gu: Array, gtable: Array, gc: Array
 ) -> None:

@@ -12,7 +12,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from forecast.kernels.guard import kernel
+from forecast.kernels.jit import jit
 
 Array = NDArray[np.float64]
 MOMENTS = ("weight", "square", "whole_mean", "whole_square", "mean", "spread", "lowest", "highest", "count")
@@ -21,14 +21,14 @@ BOUND = 8.0  # an update moves by no more spreads than that
 TRUSTED = 16.0  # observed rows after which the spread may bound the next update
 
 
-@kernel
+@jit
 def _spread(weight: float, square: float, count: float, whole_square: float, floor: float) -> float:
     """Spread of the recent rows, at least the share `floor` of that of the whole life; 0 while nothing has varied."""
     recent = math.sqrt(square / weight) if weight > 0 else 0.0
     return max(recent, floor * math.sqrt(whole_square / count)) if count > 0 else 0.0
 
 
-@kernel
+@jit
 def advance(y: Array, elapsed: Array, half_life: float, floor: float, moments: Array, units: Array) -> None:
     """Fill the units after each row, and move the moments to the last row."""
     for s in range(y.shape[0]):

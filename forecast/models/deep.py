@@ -68,7 +68,7 @@ class DeepForecaster(Forecaster):
             u.transpose(1, 2).flatten(0, 1), _fold(state.encoder), elapsed, observed.transpose(1, 2).flatten(0, 1)
         )
         features = y.unflatten(0, fold).transpose(1, 2)
-        return features, units, DeepState(moments, _unfold(encoder, fold), features[:, -1], state.static)
+        return features, units, DeepState(moments, _unfold(encoder, fold), features[:, -1].contiguous(), state.static)
 
     def step(self, state: DeepState, row: Row) -> DeepState:
         fold = row.values.shape

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from forecast.kernels import guard
+from forecast.kernels import jit
 from forecast.layers.blocks import LAYERS
 from forecast.layers.sequence import SequenceLayer
 from forecast.types import leaves, put, take, tree_map
@@ -62,7 +62,7 @@ def stepped(layer: SequenceLayer[Any], rows: tuple[Tensor, Tensor, Tensor], stat
 def test_L1_whole_is_chunks_is_steps(word: str, kernels: bool, dtype: torch.dtype, cut: int, seed: int, irregular: bool) -> None:
     with pytest.MonkeyPatch.context() as patch, torch.no_grad():
         if not kernels:
-            patch.setattr(guard, "compiled", False)
+            patch.setattr(jit, "AVAILABLE", False)
         layer = layer_of(word, dtype)
         start, rows = warm(layer, dtype), rows_of(seed, dtype, irregular)
         whole, end = layer(rows[0], start, rows[1], rows[2])

@@ -1,0 +1,67 @@
+"""A layer that works on every P-th row and holds what it said in between: state patching.
+
+Row t of a sequence counts from its first observed row; the inner layer gets the rows whose count is a multiple of P, with the time
+since its last one in units of P rows. There is nothing to align: each such row carries a summary of those before it.
+Shapes: u (B T F) → y (B T D), held from sample to sample and 0 before the first. In one pass every sequence has ⌈T/P⌉ places for its
+samples; a place that is not used is padding of the contract: not observed and no time, so the inner state stays.
+"""
+
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from forecast.layers.sequence import SequenceLayer
+
+
+class SampledState(NamedTuple):
+    """Where a sequence stands between two samples."""
+
+    inner: Any
+    count: Tensor  # (B) int64: rows since and with the first observed one
+    since: Tensor  # (B) float64: time since the last sample
+    held: Tensor  # (B D)
+
+
+class Sampled(SequenceLayer[SampledState]):
+    """An inner layer on every P-th row."""
+
+    def __init__(self, inner: SequenceLayer[Any], width: int, every: int) -> None:
+        super().__init__()
+        self.inner, self.width, self.every = inner, width, every
+
+    def initial_state(self, batch: int) -> SampledState:
+        held = next(self.inner.parameters()).new_zeros(batch, self.width)
+        count = torch.zeros(batch, dtype=torch.int64, device=held.device)
+        return SampledState(self.inner.initial_state(batch), count, count.to(torch.float64), held)
+
+    def forward(self, u: Tensor, state: SampledState, elapsed: Tensor, observed: Tensor) -> tuple[Tensor, SampledState]:
+        rows, every = u.shape[1], self.every
+        live = (state.count > 0)[:, None] | (observed.cumsum(1) > 0)
+        # padding in the middle (no time, nothing observed) is no row
+        live = live & (observed | (elapsed > 0))
+        count = state.count[:, None] + live.cumsum(1)
+        time = state.since[:, None] + (elapsed.to(torch.float64) * live).cumsum(1)
+        done = state.count // every
+        wanted = (done[:, None] + 1 + torch.arange(-(-rows // every), device=u.device)) * every
+        at = torch.searchsorted(count.contiguous(), wanted.contiguous()) if not u.is_meta else wanted
+        valid, at = at < rows, at.clamp(max=rows - 1)
+        clock = torch.where(valid, time.gather(1, at), 0.0)
+        before = torch.cat([torch.zeros_like(clock[:, :1]), clock[:, :-1]], 1)
+        gaps = torch.where(valid, (clock - before) / every, 0.0)
+        y, inner = self.inner(u.gather(1, at[..., None].expand(-1, -1, u.shape[2])), state.inner, gaps, valid)
+        said = torch.cat([state.held[:, None], y], 1)
+        out = said.gather(1, (count // every - done[:, None])[..., None].expand(-1, -1, self.width))
+        last = clock.amax(1)
+        return out, SampledState(inner, count[:, -1], time[:, -1] - last, out[:, -1])
+
+    def step(self, u: Tensor, state: SampledState, elapsed: Tensor, observed: Tensor) -> tuple[Tensor, SampledState]:
+        live = ((state.count > 0) & (elapsed > 0)) | observed
+        count = state.count + live
+        since = state.since + elapsed.to(torch.float64) * live
+        due = live & (count % self.every == 0)
+        if not (u.is_meta or bool(due.any())):
+            return state.held, SampledState(state.inner, count, since, state.held)
+        y, inner = self.inner.step(u, state.inner, torch.where(due, since / self.every, 0.0), due)
+        held = torch.where(due[:, None], y, state.held)
+        return held, SampledState(inner, count, torch.where(due, 0.0, since), held)

@@ -19,6 +19,8 @@ from torch import Tensor
 from forecast.metrics.independence import BLOCKS
 from forecast.metrics.relative import ranks
 
+SAME = 1e-9  # differences that vary less than this part of the losses do not vary
+
 
 class DieboldMariano(NamedTuple):
     """Per series: negative statistics where the first model has the smaller loss; NaN where nothing can be told."""
@@ -50,7 +52,7 @@ def diebold_mariano(mine: Tensor, theirs: Tensor, overlap: int = 1) -> DieboldMa
 def _one_series(mine: NDArray[np.float64], theirs: NDArray[np.float64], overlap: int) -> tuple[float, float]:
     seen = np.isfinite(mine) & np.isfinite(theirs)
     gap = (mine - theirs)[seen]
-    if len(gap) < BLOCKS * overlap or np.ptp(gap) == 0:
+    if len(gap) < BLOCKS * overlap or np.ptp(gap) <= SAME * np.abs(mine[seen]).max():
         return math.nan, math.nan
     result = diebold_mariano_test(
         np.zeros_like(gap), mine[seen], theirs[seen], criterion=lambda _, loss: loss, harvey_adj=True, horizon=overlap

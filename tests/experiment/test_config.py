@@ -447,6 +447,12 @@ def test_words_of_the_files_of_conf_exist() -> None:
             assert word in (None, "???") or word in overrides.groups(None)[group], (verb, group, word)
 
 
+@pytest.mark.parametrize("verb", sorted(set(VERBS) - {"benchmark"}))
+def test_a_verb_runs_on_its_defaults(verb: str) -> None:
+    """Every word that a root file names is there."""
+    assert isinstance(one(verb), VERBS[verb])
+
+
 def test_an_experiment_sets_several_keys_and_yields_to_what_is_typed() -> None:
     found = one("compare", "experiment=quick", "cutoffs=3")
     assert (found.cutoffs, found.tracking.mlflow, len(found.models)) == (3, False, 5)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import shlex
 import subprocess
 import sys
 import textwrap
@@ -17,7 +18,7 @@ from forecast.experiment import compose, config, help, overrides
 from forecast.experiment.checks import convert, describe, read_yaml, redact
 from forecast.experiment.config import VERBS, Compare, Train, Trainer, kinds, load, logged, plain, read_options, save
 from forecast.experiment.members import CONF, FILLED, member, parameters, words
-from forecast.series.read.options import ReadOptions
+from forecast.series.read.options import ReadOptions, override
 
 MODELS = "models=[naive]"
 
@@ -70,6 +71,31 @@ def test_read_options_take_what_the_configuration_holds() -> None:
     )
     options = ReadOptions(**found.data.options)
     assert (options.season, options.inputs, options.delimiter, options.decimal) == ((24, 168), ("load",), ";", ",")
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("missing", ["-999", "n/a", "-", "null", "nan", "1e3", "it's", 'say "x"', "a\\b", "a\\", "ü", "a b"]),
+        ("time", ["Datum Zeit"]),
+        ("id", ["Größe (m)"]),
+        ("target", ["$1", "a,b", "{c}", "[d]", "e=f", "${g}"]),
+        ("delimiter", ";"),
+        ("delimiter", "\t"),
+        ("decimal", ","),
+        ("thousands", "'"),
+        ("quote", "'"),
+        ("quote", ""),
+        ("format", "%d.%m.%Y %H:%M"),
+        ("timezone", "Europe/Berlin"),
+        ("encoding", "cp1252"),
+    ],
+)
+def test_what_an_error_proposes_can_be_typed_as_it_stands(key: str, value: Any) -> None:
+    """The reader names options as one would type them in a shell; typed so, they mean what it meant."""
+    (word,) = shlex.split(override(key, value))
+    meant = ReadOptions(**{key: tuple(value) if isinstance(value, list) else value})
+    assert ReadOptions(**one("validate", word).data.options) == meant
 
 
 def test_overrides_reach_every_level_without_a_plus() -> None:

@@ -183,10 +183,7 @@ def override(key: str, value: str | Iterable[str]) -> str:
     if isinstance(value, str):
         text = words.get(value, value) if key in ("delimiter", "decimal", "thousands", "quote") else value
         return f"data.{key}={text}" if re.fullmatch(r"[\w./:%+-]+", text) else shlex.quote(f"data.{key}={text}")
-    items = ",".join(
-        v if _plain(v) or (key == "season" and v.isdigit()) else '"' + v.replace("\\", "\\\\").replace('"', '\\"') + '"'
-        for v in value
-    )
+    items = ",".join(v if _plain(v) or (key == "season" and v.isdigit()) else _quoted(v) for v in value)
     typed = f"data.{key}=[{items}]"
     return typed if re.fullmatch(r"[\w.=\[\],-]+", typed) else shlex.quote(typed)
 
@@ -195,6 +192,12 @@ def _plain(word: str) -> bool:
     """Whether Hydra reads the word as text."""
     special = word.lower() in ("null", "true", "false", "nan", "inf", "infinity")
     return bool(re.fullmatch(r"[A-Za-z_]\w*", word)) and not special
+
+
+def _quoted(word: str) -> str:
+    """The word in Hydra's quotes, where a backslash counts only before a quote, and `${` would refer to another key."""
+    escaped = re.sub(r'(\\*)("|$)', lambda found: 2 * found[1] + ('\\"' if found[2] else ""), word)
+    return '"' + escaped.replace("${", "\\${") + '"'
 
 
 def several(things: list[str], most: int = 5) -> str:

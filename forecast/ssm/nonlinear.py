@@ -92,7 +92,7 @@ def update(model: Model, belief: Moments, y: Tensor, by: Approximation) -> tuple
     white = torch.linalg.solve_triangular(L[:, :channels, :channels], torch.where(seen, y - expected, 0.0)[..., None], upper=False)
     after = Moments(belief.mean + (L[:, channels:, :channels] @ white)[..., 0], L[:, channels:, channels:])
     spread = L.diagonal(dim1=-2, dim2=-1)[:, :channels].log().sum(-1)
-    return after, -0.5 * (white[..., 0].square().sum(-1) + seen.sum(-1) * math.log(2 * math.pi)) - spread
+    return after, -0.5 * (white[..., 0].square().sum(-1) + seen.sum(-1).to(y.dtype) * math.log(2 * math.pi)) - spread
 
 
 def filter_rows(model: Model, belief: Moments, values: Tensor, by: Approximation) -> tuple[Moments, Tensor]:

@@ -3,7 +3,8 @@
 Backwards over the trail of the filter, r = r₀ + r₁/κ and N = N₀ + N₁/κ + N₂/κ², channel by channel:
     usual      u = v/F - K'r₀, K = M/F, L = I - K H;            r = H'v/F + L'r,  N = H'H/F + L'N L
     diffuse    G = M∞/F∞, L = I - G H, J = (G F - M) H / F∞;    r₀ = L'r₀,  r₁ = H'v/F∞ + L'r₁ + J'r₀,  N₀ = L'N₀L,
-               N₁ = H'H/F∞ + L'N₁L + J'N₀L + L'N₀J,  N₂ = -H'H F/F∞² + L'N₂L + L'N₁J + J'N₁L + J'N₀J
+               N₁ = H'H/F∞ + L'N₁L + J'N₀L,  N₂ = -H'H F/F∞² + L'N₂L + L'N₁J + (L'N₁J)' + J'N₀J
+               (terms that D would make zero are left out: computed, they would only add their rounding)
     smoothed   x̂ = a + P r₀ + D r₁,  V = P - P N₀ P - D N₁ P - (D N₁ P)' - D N₂ D
     noises     ŵ = Q r₀, Var ŵ = Q N₀ Q;  v̂ = R u, Var v̂ = R² (1/F + K'N₀K)
 Source: Durbin & Koopman (2012), §4.4, §4.5, §5.3, §6.4; the simulation smoother is that of Durbin & Koopman (2002).
@@ -72,8 +73,7 @@ def _pass(update: Update, back: _Back) -> _Back:
     r1 = _left(G, H, r1) + H * (update.v * ii + (J * r).sum(-1))[:, None]
     NL, N1L, N2L = _right(G, H, N), _right(G, H, N1), _right(G, H, N2)
     NJ, N1J = _times(N, J, H), _times(N1, J, H)
-    crossed = _both(G, H, NJ)
-    first = HH * ii[:, None, None] + _both(G, H, N1L) + crossed + crossed.mT
+    first = HH * ii[:, None, None] + _both(G, H, N1L) + H[:, :, None] * (J[:, None, :] @ NL)
     crossed = _both(G, H, N1J)
     bent = H[:, :, None] * (J[:, None, :] @ NJ)
     second = -HH * (update.F * ii**2)[:, None, None] + _both(G, H, N2L) + crossed + crossed.mT + bent

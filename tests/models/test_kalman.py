@@ -13,7 +13,7 @@ from forecast.types import Future, Past, leaves, take, tree_map
 
 
 def nile() -> Tensor:
-    return torch.from_numpy(sm.datasets.nile.load_pandas().data.volume.to_numpy(dtype=float))
+    return torch.tensor(sm.datasets.nile.load_pandas().data.volume.to_numpy(dtype=float))
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from forecast.ssm.program import Program
 
 
 def tensor(array: Any) -> Tensor:
-    return torch.from_numpy(np.ascontiguousarray(array, dtype=float))
+    return torch.tensor(np.asarray(array, dtype=float))
 
 
 def ours(model: Any) -> tuple[Program, Tensor, Belief, Tensor, Tensor]:

@@ -135,7 +135,7 @@ def _header(
                 f"{path}:{options.skip + 1}: {width} columns, but data.names has {len(options.names)} names"
             )
         return options.names, int(header)
-    names = _numbered(tuple(c.strip() for c in rows[0]) if header else ("",) * width)
+    names = _numbered(tuple(" ".join(c.split()) for c in rows[0]) if header else ("",) * width)
     check_names(path, names, options.skip + 1)
     return names, int(header)
 

@@ -112,8 +112,10 @@ def _explain(table: Table, name: str, codes: NDArray[np.int64], words: pa.Array,
     why = "too large for a number" if large else "no number"
     what = f"{shown!r} in column {name!r} is {why} ({count(len(rows), 'such cell')})"
     leave = override("ignore", [name]) + " leaves the column out"
-    if len(distinct) > FEW:
-        raise problem(table.at(int(rows[0])), f"{what}, like {several(distinct[1:], 3)}", leave)
+    if len(distinct) > FEW or not all(w.isprintable() for w in distinct):
+        raise problem(
+            table.at(int(rows[0])), f"{what}, like {several(distinct[1:], 3)}" if distinct[1:] else what, leave
+        )
     fix = override("missing", [w.strip() for w in distinct])
     raise problem(
         table.at(int(rows[0])), what, f"{fix} takes {'it' if len(distinct) == 1 else 'them'} as missing", leave

@@ -53,6 +53,11 @@ def on_clocks(table: Table, rows: Rows, roles: Roles, options: ReadOptions, note
         utc, Runs(wall(rows.stamps, str(options.timezone)), utc.first) if local else utc, rows.integer, options.timezone
     )
     if options.clock is not None:
+        if rows.integer != options.clock.isdigit() and not (options.clock == "irregular" and not rows.integer):
+            wanted = "numbers: data.clock=1" if rows.integer else "times: data.clock=h"
+            raise problem(
+                table.source, f"data.clock is {options.clock}, but the rows have {wanted}, or whatever their step is"
+            )
         clock, family = clocks.stated(stamps, options.clock)
         return [_placed(table, rows, stamps, np.arange(len(rows.names)), clock, family, roles, options, notes)]
     found = clocks.find(stamps)

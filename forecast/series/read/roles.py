@@ -19,37 +19,29 @@ from forecast.series.read.table import Table
 from forecast.series.read.text import WORDS
 
 IDS = (
-    "unique_id",
-    "item_id",
-    "series_id",
-    "id",
-    "series",
-    "sensor_id",
-    "sensor",
-    "kpi id",
-    "kpi_id",
-    "tag",
-    "tagname",
-    "device",
-    "device_id",
-    "meter_id",
+    *("unique_id", "item_id", "series_id", "id", "series", "sensor_id", "sensor", "kpi id", "kpi_id"),
+    *("tag", "tagname", "device", "device_id", "meter_id"),
 )
 TIMES = (
-    "ds",
-    "timestamp",
-    "datetime",
-    "date_time",
-    "date",
-    "time",
-    "ts",
-    "period",
-    "week",
-    "month",
-    "day",
-    "year",
-    "datum",
-    "index",
+    *("ds", "timestamp", "datetime", "date_time", "date", "time", "ts", "period"),
+    *("week", "month", "day", "year", "datum", "index"),
 )
+NUMBERS = (
+    "column_1",
+    "no",
+    "no.",
+    "nr",
+    "#",
+    "n",
+    "i",
+    "t",
+    "row",
+    "idx",
+    "obs",
+    "record",
+    "line",
+    "unnamed: 0",
+)  # of rows
 TARGETS = ("y", "target", "value")
 LABELS = ("label", "labels", "is_anomaly", "anomaly", "anomalies", "is anomaly")
 COUNTED = "row"  # data.time=row: rows are counted, no column says when
@@ -173,8 +165,8 @@ def _unnamed(pattern: str) -> str:
 
 
 def _counts(table: Table, name: str) -> bool:
-    """Whether a column is 0, 1, 2 … or 1, 2, 3 …"""
-    if not is_number(table, name):
+    """Whether a column has the name of a number of rows, or none, and is 0, 1, 2 … or 1, 2, 3 …"""
+    if not is_number(table, name) or name.lower() not in NUMBERS:
         return False
     values = table.columns[name].cast(pa.float64()).to_numpy()
     return values[0] in (0, 1) and bool((np.diff(values) == 1).all())

@@ -68,7 +68,10 @@ def _below(data: bytes, laid: Dialect, skipped: int) -> tuple[int, int]:
     head = data[: dialect.SAMPLE].decode(errors="replace")
     reader, left = dialect.reader(head, laid.delimiter, laid.quote), laid.above
     while left:
-        left -= bool(next(reader))
+        record = next(reader, None)
+        if record is None:
+            break
+        left -= bool(record)
     return _offset(data, reader.line_num), skipped + reader.line_num
 
 

@@ -23,6 +23,8 @@ Ints = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 
 EPOCHS = {"s": (1e8, 1e10, 1e6), "ms": (1e11, 1e13, 1e3), "us": (1e14, 1e16, 1.0), "ns": (1e17, 9.2e18, 1e-3)}
+LARGEST = 2.0**62  # beyond it differences of times overflow
+YEAR_1, YEAR_9999 = -6.2e16, 2.53e17  # in microseconds
 PARTS = ("year", "quarter", "month", "day", "hour", "minute", "second")
 
 
@@ -100,6 +102,8 @@ def _of_numbers(
 ) -> Times:
     """Times that are numbers: compact dates, an epoch, or counts."""
     none = np.zeros(len(values), dtype=bool)
+    missing = missing | (np.abs(values) >= LARGEST)
+    values = np.where(missing, 0, values)
     known = values[~missing]
     fractions = known.dtype.kind == "f" and bool((known % 1 != 0).any())
     if options.epoch in (None, "date") and len(known) and not fractions:
@@ -112,20 +116,19 @@ def _of_numbers(
     if unit == "none":
         if fractions:
             row = int(np.flatnonzero(~missing & (values % 1 != 0))[0])
-            raise problem(
-                table.at(row),
-                f"{values[row]:g} in column {name!r} is no time; numbers with fractions",
-                "data.epoch=s takes them as seconds since 1970",
-            )
+            what = f"{values[row]:g} in column {name!r} is no time; numbers with fractions"
+            raise problem(table.at(row), what, "data.epoch=s takes them as seconds since 1970")
         return Times(True, values.astype(np.int64), missing, none)
     if options.epoch is None:
         notes.guess("epoch", unit, f"{known[0]:.0f} as time since 1970")
-    whole = values.astype(np.int64) if values.dtype.kind == "i" or not fractions else None
-    if whole is not None:
-        stamps = whole // 1000 if unit == "ns" else whole * int(EPOCHS[unit][2])
+    factor = EPOCHS[unit][2]
+    far = (values * factor < YEAR_1) | (values * factor >= YEAR_9999)
+    values = np.where(far, 0, values)
+    if fractions or factor < 1:
+        stamps = np.round(values * factor).astype(np.int64) if fractions else values.astype(np.int64) // 1000
     else:
-        stamps = np.round(values * EPOCHS[unit][2]).astype(np.int64)
-    return Times(False, stamps, missing, ~none)
+        stamps = values.astype(np.int64) * int(factor)
+    return Times(False, stamps, missing | far, ~none)
 
 
 def _epoch(known: NDArray[np.float64] | Ints) -> str:

@@ -1,15 +1,17 @@
 """Load and store the belief of a lane block between its place at rest and the kernel's working arrays.
 
-At rest: mean (m B), covariance and diffuse part (n B), n = m (m + 1) / 2, upper triangle row by row in the order of roles, so
-that a belief at rest knows no ring phase; tally (4 B): observed rows, diffuse rank, smallest and largest observed value.
-Lanes past the last series repeat it: their numbers are ordinary and never stored.
+At rest: mean (m B), covariance and diffuse part (n B), n = m (m + 1) / 2, upper triangle row by row in the order of
+roles, so that a belief at rest knows no ring phase; tally (4 B): observed rows, diffuse rank, smallest and largest
+observed value. Lanes past the last series repeat it: their numbers are ordinary and never stored.
 """
+
+from typing import Any
 
 from forecast.kernels.jit import jit
 
 
 @jit
-def load_rows(source, first, W, target):  # type: ignore[no-untyped-def]
+def load_rows(source: Any, first: Any, W: Any, target: Any) -> Any:
     """Rows (R B) of the series first … first+W-1 into (R W)."""
     B = source.shape[1]
     full = W if first + W <= B else B - first
@@ -21,7 +23,7 @@ def load_rows(source, first, W, target):  # type: ignore[no-untyped-def]
 
 
 @jit
-def load_symmetric(source, first, W, target):  # type: ignore[no-untyped-def]
+def load_symmetric(source: Any, first: Any, W: Any, target: Any) -> Any:
     """Upper triangles (n B) of the series first … first+W-1 into (m m W), roles in their own slots."""
     m, B, k = target.shape[0], source.shape[1], 0
     full = W if first + W <= B else B - first
@@ -35,7 +37,7 @@ def load_symmetric(source, first, W, target):  # type: ignore[no-untyped-def]
 
 
 @jit
-def store_rows(source, slot, first, w, target):  # type: ignore[no-untyped-def]
+def store_rows(source: Any, slot: Any, first: Any, w: Any, target: Any) -> Any:
     """The mean back to rest, in the order of roles."""
     for i in range(source.shape[0]):
         a = slot[i]
@@ -44,7 +46,7 @@ def store_rows(source, slot, first, w, target):  # type: ignore[no-untyped-def]
 
 
 @jit
-def store_symmetric(source, slot, first, w, target):  # type: ignore[no-untyped-def]
+def store_symmetric(source: Any, slot: Any, first: Any, w: Any, target: Any) -> Any:
     """The covariance back to rest, in the order of roles."""
     m, k = source.shape[0], 0
     for i in range(m):
@@ -57,7 +59,7 @@ def store_symmetric(source, slot, first, w, target):  # type: ignore[no-untyped-
 
 
 @jit
-def load_values(source, first, W, target):  # type: ignore[no-untyped-def]
+def load_values(source: Any, first: Any, W: Any, target: Any) -> Any:
     """Values (B T C) of the series first … first+W-1 into (T C W)."""
     last = source.shape[0] - 1
     for l in range(W):
@@ -68,7 +70,7 @@ def load_values(source, first, W, target):  # type: ignore[no-untyped-def]
 
 
 @jit
-def store_values(source, first, w, target):  # type: ignore[no-untyped-def]
+def store_values(source: Any, first: Any, w: Any, target: Any) -> Any:
     """Values (T C W) back into (B T C)."""
     for l in range(w):
         s = first + l
@@ -78,7 +80,7 @@ def store_values(source, first, w, target):  # type: ignore[no-untyped-def]
 
 
 @jit
-def restart_lane(slot, l, A, P, D, A0, P0, D0):  # type: ignore[no-untyped-def]
+def restart_lane(slot: Any, l: Any, A: Any, P: Any, D: Any, A0: Any, P0: Any, D0: Any) -> Any:
     """A lane whose first observed row has come takes the initial belief, whatever became of it since."""
     m = slot.shape[0]
     for i in range(m):

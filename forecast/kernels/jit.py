@@ -1,8 +1,9 @@
 """The one import guard of numba, and the one way kernels are compiled.
 
-Kernels work on blocks of lanes: the innermost axis of every array is a run-time number of series that advance together, so
-that the compiler turns each inner loop into vector instructions. A lane never reads another lane: a series has the same bits
-in any company. `contract` and `nsz` are the only liberties taken; `nnan` would delete the test y == y for missing values.
+Kernels work on blocks of lanes: the innermost axis of every array is a run-time number of series that advance together,
+so that the compiler turns each inner loop into vector instructions. A lane never reads another lane: a series has the
+same bits in any company. `contract` and `nsz` are the only liberties taken; `nnan` would delete the test y == y for
+missing values.
 """
 
 from collections.abc import Callable

@@ -1,14 +1,16 @@
 """Kalman filter of a lane block over rows, the one kernel behind likelihood, warm-up, step, forecast and trace.
 
 A row is: transition, then one update per channel (univariate treatment: the channels of a row have independent noise).
-The belief between rows is the filtered one. Rows before a series' first observed one leave its belief at the initial one, so
-that padding is invisible; there is no transition before that first row.
-Coefficients coefs (1 or T, K, W): those of row t hold for the transition into row t and for its update. drive (0 or T, m, W) is
-added to the mean after the transition. tally (2 + 2 C, W): observed rows, diffuse rank, smallest and largest value per channel.
-Log det F is kept as mantissa and exponent: one logarithm per series, no overflow. Source: see `update`, `operations`.
+The belief between rows is the filtered one. Rows before a series' first observed one leave its belief at the initial
+one, so that padding is invisible; there is no transition before that first row.
+Coefficients coefs (1 or T, K, W): those of row t hold for the transition into row t and for its update. drive (0 or T,
+m, W) is added to the mean after the transition. tally (2 + 2 C, W): observed rows, diffuse rank, smallest and largest
+value per channel. Log det F is kept as mantissa and exponent: one logarithm per series, no overflow. Source: see
+`update`, `operations`.
 """
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -22,18 +24,8 @@ from forecast.kernels.belief import (
     store_values,
 )
 from forecast.kernels.jit import jit
-from forecast.kernels.operations import (
-    ADD,
-    DENSE,
-    MIX,
-    NOISE,
-    SHIFT,
-    copy,
-    covariance_operation,
-    mean_operation,
-    noise_operation,
-    turn,
-)
+from forecast.kernels.operations import copy
+from forecast.kernels.transition import record, transition
 from forecast.kernels.update import TOLERANCE, diffuse, gain, observe, usual
 
 LOG2 = math.log(2.0)
@@ -41,7 +33,7 @@ LOG2PI = math.log(2.0 * math.pi)
 
 
 @jit
-def renormalise(product, exponent):  # type: ignore[no-untyped-def]
+def renormalise(product: Any, exponent: Any) -> Any:
     """Move the binary exponents of the products into `exponent`."""
     bits = product.view(np.int64)
     for l in range(product.shape[0]):
@@ -51,55 +43,7 @@ def renormalise(product, exponent):  # type: ignore[no-untyped-def]
 
 
 @jit
-def taped(ops, o):  # type: ignore[no-untyped-def]
-    """How many rows of the belief the gradient of this operation needs."""
-    return ops[o, 4] if ops[o, 0] == DENSE else (2 if ops[o, 0] == MIX else 1)
-
-
-@jit
-def taped_role(ops, o, r):  # type: ignore[no-untyped-def]
-    """The role of the r-th of them."""
-    if ops[o, 0] == ADD or (ops[o, 0] == MIX and r == 1):
-        return ops[o, 2]
-    return ops[o, 1] + (r if ops[o, 0] == DENSE else 0)
-
-
-@jit
-def record(tape, t, r, a, A, P):  # type: ignore[no-untyped-def]
-    """Row a of the covariance, and its mean, onto the tape (T R m+1 W)."""
-    m, W = A.shape
-    for k in range(m):
-        x, y = (a, k) if a < k else (k, a)
-        for l in range(W):
-            tape[t, r, k, l] = P[x, y, l]
-    for l in range(W):
-        tape[t, r, m, l] = A[a, l]
-
-
-@jit
-def transition(ops, coef, slot, A, P, diffuse_part, tape, t, work):  # type: ignore[no-untyped-def]
-    """Mean and covariance through all operations, or the diffuse part alone, which knows no noise and moves no mean.
-
-    The rows that a gradient will need go to the tape just before each operation.
-    """
-    for o in range(ops.shape[0]):
-        kind = ops[o, 0]
-        if kind == SHIFT:
-            turn(slot, ops[o, 1], ops[o, 4], False)
-        elif kind == NOISE:
-            if not diffuse_part:
-                noise_operation(ops, o, coef, slot, P)
-        else:
-            if ops[o, 5] >= 0 and tape.shape[1] > 0:
-                for r in range(taped(ops, o)):
-                    record(tape, t, ops[o, 5] + r, slot[taped_role(ops, o, r)], A, P)
-            if not diffuse_part:
-                mean_operation(ops, o, coef, slot, A, False, work)
-            covariance_operation(ops, o, coef, slot, P, False, work)
-
-
-@jit
-def weaken(dof, coef, c, v, F):  # type: ignore[no-untyped-def]
+def weaken(dof: Any, coef: Any, c: Any, v: Any, F: Any) -> Any:
     """Student-t weight: noise R grows to R (dof + v²/F) / (dof + 1) where the row is more surprising than usual."""
     for l in range(v.shape[0]):
         excess = (v[l] * v[l] / F[l] - 1.0) / (dof + 1.0) if F[l] > 0.0 else 0.0
@@ -107,7 +51,28 @@ def weaken(dof, coef, c, v, F):  # type: ignore[no-untyped-def]
 
 
 @jit
-def advance(y, coefs, drive, ops, reads, first, noise, dof, slot, A, P, D, A0, P0, D0, tally, loglik, keep, mean, variance):  # type: ignore[no-untyped-def]
+def advance(
+    y: Any,
+    coefs: Any,
+    drive: Any,
+    ops: Any,
+    reads: Any,
+    first: Any,
+    noise: Any,
+    dof: Any,
+    slot: Any,
+    A: Any,
+    P: Any,
+    D: Any,
+    A0: Any,
+    P0: Any,
+    D0: Any,
+    tally: Any,
+    loglik: Any,
+    keep: Any,
+    mean: Any,
+    variance: Any,
+) -> Any:
     """All rows of a block in place. keep: the arrays of a `Journal`, of no rows where no gradient is wanted."""
     T, C, W = y.shape
     m = A.shape[0]
@@ -115,7 +80,15 @@ def advance(y, coefs, drive, ops, reads, first, noise, dof, slot, A, P, D, A0, P
     journalled = gains.shape[0] > 0
     work, M, Mi, G, K = np.empty((m, m, W)), np.empty((m, W)), np.empty((m, W)), np.empty((m, W)), np.empty(W)
     scratch = np.empty(m, np.int64)
-    F, Fi, v, ok, iF, iFi, left = np.empty(W), np.empty(W), np.empty(W), np.empty(W), np.empty(W), np.empty(W), np.ones(W)
+    F, Fi, v, ok, iF, iFi, left = (
+        np.empty(W),
+        np.empty(W),
+        np.empty(W),
+        np.empty(W),
+        np.empty(W),
+        np.empty(W),
+        np.ones(W),
+    )
     product, exponent, square, count = np.ones(W), np.zeros(W, np.int64), np.zeros(W), np.zeros(W)
     waiting, live = 0, 0
     for l in range(W):
@@ -241,7 +214,7 @@ def advance(y, coefs, drive, ops, reads, first, noise, dof, slot, A, P, D, A0, P
 
 
 @jit
-def identity(m):  # type: ignore[no-untyped-def]
+def identity(m: Any) -> Any:
     """0 … m-1."""
     order = np.empty(m, np.int64)
     for i in range(m):
@@ -250,7 +223,22 @@ def identity(m):  # type: ignore[no-untyped-def]
 
 
 @jit
-def load_block(s, y, coefs, drive, start, Y, coef, push, A, P, D, tally, slot, diffuse_rows):  # type: ignore[no-untyped-def]
+def load_block(
+    s: Any,
+    y: Any,
+    coefs: Any,
+    drive: Any,
+    start: Any,
+    Y: Any,
+    coef: Any,
+    push: Any,
+    A: Any,
+    P: Any,
+    D: Any,
+    tally: Any,
+    slot: Any,
+    diffuse_rows: Any,
+) -> Any:
     """Everything of one block into the working arrays."""
     W = A.shape[1]
     load_values(y, s, W, Y)
@@ -271,7 +259,7 @@ def load_block(s, y, coefs, drive, start, Y, coef, push, A, P, D, tally, slot, d
 
 
 @jit
-def journal(rows, C, m, W, tapes):  # type: ignore[no-untyped-def]
+def journal(rows: Any, C: Any, m: Any, W: Any, tapes: Any) -> Any:
     """What `advance` keeps for the gradient: of every row, or of none."""
     return (
         np.empty((rows, C, m, W)),
@@ -288,8 +276,24 @@ def journal(rows, C, m, W, tapes):  # type: ignore[no-untyped-def]
 
 
 @jit
-def filter_series(y, coefs, drive, ops, reads, first, noise, dof, lanes, start, end, loglik, mean, variance):  # type: ignore[no-untyped-def]
-    """All series block by block: beliefs `start` to `end` (mean, covariance, diffuse, tally), likelihood (B), forecasts (B T C).
+def filter_series(
+    y: Any,
+    coefs: Any,
+    drive: Any,
+    ops: Any,
+    reads: Any,
+    first: Any,
+    noise: Any,
+    dof: Any,
+    lanes: Any,
+    start: Any,
+    end: Any,
+    loglik: Any,
+    mean: Any,
+    variance: Any,
+) -> Any:
+    """All series block by block: beliefs `start` to `end` (mean, covariance, diffuse, tally), likelihood (B), forecasts
+    (B T C).
 
     Diffuse parts of no rows mean that no series has one; mean and variance of no rows are not wanted.
     """
@@ -301,7 +305,7 @@ def filter_series(y, coefs, drive, ops, reads, first, noise, dof, lanes, start, 
     ahead, spread = np.empty((T if mean.shape[0] else 0, C, W)), np.empty((T if mean.shape[0] else 0, C, W))
     ll, kept = np.empty(W), journal(0, C, m, W, 0)
     A0, P0, D0 = np.empty((m, W)), np.empty((m, m, W)), np.empty((m, m, W))
-    slot, order, started_at, diffuse_rows = np.empty(m, np.int64), identity(m), np.zeros(W, np.int64), np.zeros((T, C + 2), np.bool_)
+    slot, started_at, diffuse_rows = np.empty(m, np.int64), np.zeros(W, np.int64), np.zeros((T, C + 2), np.bool_)
     keep = (*kept, diffuse_rows, started_at)
     for s in range(0, B, W):
         w = min(W, B - s)

@@ -1,14 +1,16 @@
 """Primitive operations on the belief of a lane block: a transition x' = G x + w is a short list of them.
 
-Shapes: mean A (m W); covariance P (m m W), upper triangle only, in memory slots; slot (m) tells in which memory slot the state
-with a given role lies: a ring turns by turning that map, no number moves. Coefficients coef (K W); index -1 means one.
-An operation is a row (kind, i, j, c, extra, tape):
+Shapes: mean A (m W); covariance P (m m W), upper triangle only, in memory slots; slot (m) tells in which memory slot
+the state with a given role lies: a ring turns by turning that map, no number moves. Coefficients coef (K W); index -1
+means one. An operation is a row (kind, i, j, c, extra, tape):
     ADD    x_i += c x_j                                MUL    x_i *= c
-    MIX    (x_i, x_j) = [[c0 c1] [c2 c3]] (x_i, x_j)   SHIFT  role k takes over from role k+1 in i … i+extra-1, the last from the first
+    MIX    (x_i, x_j) = [[c0 c1] [c2 c3]] (x_i, x_j)   SHIFT  roles i … i+extra-1: k from k+1, the last from i
     NOISE  P_ij += extra · c                           DENSE  x = G x on the roles i … i+extra-1, G row by row from c
-The transpose of ADD(i, j) is ADD(j, i), of MIX the one with c1 and c2 swapped: the adjoint pass runs the same code backwards.
-Indices are written out, no slice is taken: a slice costs a reference count, and minutes of compile time.
+The transpose of ADD(i, j) is ADD(j, i), of MIX the one with c1 and c2 swapped: the adjoint pass runs the same code
+backwards. Indices are written out, no slice is taken: a slice costs a reference count, and minutes of compile time.
 """
+
+from typing import Any
 
 from forecast.kernels.jit import jit
 
@@ -16,7 +18,7 @@ ADD, MUL, MIX, SHIFT, NOISE, DENSE = range(6)
 
 
 @jit
-def turn(slot, first, length, backwards):  # type: ignore[no-untyped-def]
+def turn(slot: Any, first: Any, length: Any, backwards: Any) -> Any:
     """Rotate the roles first … first+length-1 by one."""
     if backwards:
         kept = slot[first + length - 1]
@@ -31,7 +33,7 @@ def turn(slot, first, length, backwards):  # type: ignore[no-untyped-def]
 
 
 @jit
-def copy(source, target):  # type: ignore[no-untyped-def]
+def copy(source: Any, target: Any) -> Any:
     """target = source, for arrays (R W)."""
     for r in range(target.shape[0]):
         for l in range(target.shape[1]):
@@ -39,7 +41,7 @@ def copy(source, target):  # type: ignore[no-untyped-def]
 
 
 @jit
-def mean_operation(ops, o, coef, slot, A, transpose, work):  # type: ignore[no-untyped-def]
+def mean_operation(ops: Any, o: Any, coef: Any, slot: Any, A: Any, transpose: Any, work: Any) -> Any:
     """One linear operation on a vector per lane (transposed: on its adjoint)."""
     kind, i, j, c = ops[o, 0], ops[o, 1], ops[o, 2], ops[o, 3]
     W = A.shape[1]
@@ -78,7 +80,7 @@ def mean_operation(ops, o, coef, slot, A, transpose, work):  # type: ignore[no-u
 
 
 @jit
-def _add(P, a, b, coef, c):  # type: ignore[no-untyped-def]
+def _add(P: Any, a: Any, b: Any, coef: Any, c: Any) -> Any:
     """Row and column a += c · row and column b."""
     m, W = P.shape[0], P.shape[2]
     x, y = (a, b) if a < b else (b, a)
@@ -101,7 +103,7 @@ def _add(P, a, b, coef, c):  # type: ignore[no-untyped-def]
 
 
 @jit
-def _multiply(P, a, coef, c):  # type: ignore[no-untyped-def]
+def _multiply(P: Any, a: Any, coef: Any, c: Any) -> Any:
     """Row and column a times c."""
     for k in range(P.shape[0]):
         r, s = (a, k) if a < k else (k, a)
@@ -112,7 +114,7 @@ def _multiply(P, a, coef, c):  # type: ignore[no-untyped-def]
 
 
 @jit
-def _mix(P, a, b, coef, c, c1, c2):  # type: ignore[no-untyped-def]
+def _mix(P: Any, a: Any, b: Any, coef: Any, c: Any, c1: Any, c2: Any) -> Any:
     """Rows and columns a and b mixed by a 2 × 2 matrix."""
     m, W, c3 = P.shape[0], P.shape[2], c + 3
     for k in range(m):
@@ -133,7 +135,7 @@ def _mix(P, a, b, coef, c, c1, c2):  # type: ignore[no-untyped-def]
 
 
 @jit
-def _dense(P, slot, first, size, coef, c, transpose, work):  # type: ignore[no-untyped-def]
+def _dense(P: Any, slot: Any, first: Any, size: Any, coef: Any, c: Any, transpose: Any, work: Any) -> Any:
     """Rows and columns of `size` roles times a matrix; work (m m W) holds G P."""
     m, W = P.shape[0], P.shape[2]
     for p in range(size):
@@ -164,7 +166,7 @@ def _dense(P, slot, first, size, coef, c, transpose, work):  # type: ignore[no-u
 
 
 @jit
-def covariance_operation(ops, o, coef, slot, P, transpose, work):  # type: ignore[no-untyped-def]
+def covariance_operation(ops: Any, o: Any, coef: Any, slot: Any, P: Any, transpose: Any, work: Any) -> Any:
     """One linear operation on both sides of a symmetric matrix per lane: G P G' (transposed: G' P G)."""
     kind, i, j, c = ops[o, 0], ops[o, 1], ops[o, 2], ops[o, 3]
     if kind == ADD:
@@ -180,7 +182,7 @@ def covariance_operation(ops, o, coef, slot, P, transpose, work):  # type: ignor
 
 
 @jit
-def noise_operation(ops, o, coef, slot, P):  # type: ignore[no-untyped-def]
+def noise_operation(ops: Any, o: Any, coef: Any, slot: Any, P: Any) -> Any:
     """P_ij += extra · c."""
     a, b, c, sign = slot[ops[o, 1]], slot[ops[o, 2]], ops[o, 3], float(ops[o, 4])
     x, y = (a, b) if a < b else (b, a)

@@ -5,8 +5,11 @@ While the diffuse part D of the covariance is not exhausted and F∞ = Z D Z' > 
     a += K v,  P += K K' F - K M' - M K',  D -= K M∞',  l -= ½ log F∞
 Each lane takes its own branch by masks. A lane whose rank has come to 0 has D = 0 from then on, exactly.
 Pairs of states are taken in the order of roles, not of slots: the same bits wherever a ring stands.
-Source: Durbin & Koopman (2012), §4.3, §5.2, §6.4. Shapes as in `operations`; reads rows are (channel, role, coefficient, tape).
+Source: Durbin & Koopman (2012), §4.3, §5.2, §6.4. Shapes as in `operations`; reads rows are (channel, role,
+coefficient, tape).
 """
+
+from typing import Any
 
 from forecast.kernels.jit import jit
 
@@ -14,7 +17,7 @@ TOLERANCE = 1e-10
 
 
 @jit
-def observe(reads, low, high, coef, slot, A, predicted):  # type: ignore[no-untyped-def]
+def observe(reads: Any, low: Any, high: Any, coef: Any, slot: Any, A: Any, predicted: Any) -> Any:
     """Z a."""
     W = A.shape[1]
     for l in range(W):
@@ -30,7 +33,7 @@ def observe(reads, low, high, coef, slot, A, predicted):  # type: ignore[no-unty
 
 
 @jit
-def gain(reads, low, high, coef, slot, P, M, F, read_only):  # type: ignore[no-untyped-def]
+def gain(reads: Any, low: Any, high: Any, coef: Any, slot: Any, P: Any, M: Any, F: Any, read_only: Any) -> Any:
     """M = P Z' and F = Z M; only the rows that F needs where nothing is observed."""
     m, W = P.shape[0], P.shape[2]
     rows = high - low if read_only else m
@@ -64,7 +67,7 @@ def gain(reads, low, high, coef, slot, P, M, F, read_only):  # type: ignore[no-u
 
 
 @jit
-def usual(slot, A, P, M, v, iF, K):  # type: ignore[no-untyped-def]
+def usual(slot: Any, A: Any, P: Any, M: Any, v: Any, iF: Any, K: Any) -> Any:
     """a += M v / F, P -= M M' / F; iF is 0 where there is nothing to learn."""
     m, W = A.shape
     for i in range(m):
@@ -80,7 +83,7 @@ def usual(slot, A, P, M, v, iF, K):  # type: ignore[no-untyped-def]
 
 
 @jit
-def diffuse(slot, A, P, D, M, F, Mi, iFi, v, keep, G):  # type: ignore[no-untyped-def]
+def diffuse(slot: Any, A: Any, P: Any, D: Any, M: Any, F: Any, Mi: Any, iFi: Any, v: Any, keep: Any, G: Any) -> Any:
     """The diffuse branch; iFi is 1/F∞ in the lanes that take it and 0 elsewhere, where not a bit changes."""
     m, W = A.shape
     for i in range(m):

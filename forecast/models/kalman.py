@@ -1,9 +1,10 @@
-"""Structural time-series forecaster on the exact Kalman filter: level, trend, season, regressors; every channel on its own.
+"""Structural time-series forecaster on the exact Kalman filter: level, trend, season, regressors; every channel on its
+own.
 
     y = loc + spread · (μ + Σ γ + x'β + v),  model and start as in `forecast.ssm.structural`
 Parameters are fitted for all series at once: batched BFGS on the exact score, from two starts, the better one kept.
-A season of up to 24 rows is a ring of dummies, a longer one six harmonics. Rows further apart than one unit of the clock move
-the belief by the whole number of units nearest to their distance; the first row of a series moves nothing.
+A season of up to 24 rows is a ring of dummies, a longer one six harmonics. Rows further apart than one unit of the
+clock move the belief by the whole number of units nearest to their distance; the first row of a series moves nothing.
 Medians are held within h + 1 ranges of the observed values around them: a trend is never extrapolated into the absurd.
 """
 
@@ -87,14 +88,16 @@ class Kalman(Forecaster):
         theta = values.new_full((len(values), self.model.parameters), math.nan)
         input_loc, input_spread = _input_units(past.inputs)
         if len(usable):
-            regressors = ((past.inputs - input_loc[:, None]) / input_spread[:, None]).repeat_interleave(self.channels, 0)
+            regressors = ((past.inputs - input_loc[:, None]) / input_spread[:, None]).repeat_interleave(
+                self.channels, 0
+            )
             scaled = (values - loc[:, None]) / spread[:, None]
             theta[usable] = self._fit(scaled[usable], regressors[usable])
         lost = int(theta.isnan().any(-1).sum())
         if lost:
             _log.info("kalman: %d of %d series have too few observed rows (needs %d)", lost, len(values), self.needs)
         shape = past.values.shape[0], self.channels
-        return Fitted(theta.unflatten(0, shape), loc.unflatten(0, shape), spread.unflatten(0, shape), input_loc, input_spread)
+        return Fitted(theta.reshape(*shape, -1), loc.reshape(shape), spread.reshape(shape), input_loc, input_spread)
 
     def _fit(self, values: Tensor, regressors: Tensor) -> Tensor:
         """Maximum-likelihood parameters (n P) of scaled values (n T): the better end of two climbs."""
@@ -116,24 +119,28 @@ class Kalman(Forecaster):
         return torch.stack([end.x for end in ends])[best, torch.arange(len(values))]
 
     def initial_state(self, parameters: Parameters, static: Tensor) -> State:
-        batch = parameters.theta.shape[0]
         flat = parameters.theta.flatten(0, 1)
         belief = self.model.start(len(flat), flat)
-        shape = batch, self.channels
-        leaves = [series_innermost(leaf).unflatten(0, shape) for leaf in (self.model.coefficients(flat), *belief)]
+        leaves = [
+            _of_channels(series_innermost(leaf), self.channels) for leaf in (self.model.coefficients(flat), *belief)
+        ]
         return State(parameters, *leaves)
 
     def warm_up(self, state: State, past: Past) -> State:
         return self._follow(state, past)[0]
 
     def step(self, state: State, row: Row) -> State:
-        return self._follow(state, Past(row.values[:, None], row.inputs[:, None], row.elapsed[:, None], row.values[:, :0]))[0]
+        return self._follow(
+            state, Past(row.values[:, None], row.inputs[:, None], row.elapsed[:, None], row.values[:, :0])
+        )[0]
 
     def predict(self, state: State, future: Future) -> Forecast:
         missing = state.mean.new_full((*future.elapsed.shape, self.channels), math.nan)
         return self._follow(state, Past(missing, future.inputs, future.elapsed, missing[:, 0, :0]))[1]
 
-    def trace(self, state: State, past: Past, future: Future, horizon: int = 1, every: int = 1) -> tuple[Forecast, State]:
+    def trace(
+        self, state: State, past: Past, future: Future, horizon: int = 1, every: int = 1
+    ) -> tuple[Forecast, State]:
         if (horizon, every) != (1, 1):
             return super().trace(state, past, future, horizon, every)
         after, made = self._follow(state, past, each=True)
@@ -149,7 +156,7 @@ class Kalman(Forecaster):
         units = past.elapsed.round().clamp(1, FARTHEST).to(torch.int64)
         if bool((units == 1).all()):
             return self._rows(state, past, each)
-        patterns, which = units.unique(dim=0, return_inverse=True)
+        patterns, which = torch.unique(units, dim=0, return_inverse=True)
         parts = [(which == k).nonzero()[:, 0] for k in range(len(patterns))]
         made = [self._apart(take(state, rows), take(past, rows), patterns[k], each) for k, rows in enumerate(parts)]
         order = torch.cat(parts).argsort()
@@ -169,7 +176,9 @@ class Kalman(Forecaster):
         values = past.values.new_full((past.values.shape[0], total, self.channels), math.nan)
         values[:, at] = past.values
         inputs = past.inputs.repeat_interleave(units, 1)
-        after, forecast = self._rows(state, Past(values, inputs, values[..., 0].new_ones(values.shape[:2]), past.static), each)
+        after, forecast = self._rows(
+            state, Past(values, inputs, values[..., 0].new_ones(values.shape[:2]), past.static), each
+        )
         return after, forecast.rebuild(*[part[:, at] for part in forecast.parts()])
 
     def _rows(self, state: State, past: Past, each: bool) -> tuple[State, Gaussian]:
@@ -181,7 +190,7 @@ class Kalman(Forecaster):
         coefs = self.model.with_regressors(state.coefs.flatten(0, 1), regressors.repeat_interleave(self.channels, 0))
         belief = Belief(*[leaf.flatten(0, 1) for leaf in state[2:]])
         done = advance(self.program, coefs, belief, values[..., None], dof=self.robust, engine=self.engine)
-        after = state._replace(**{n: leaf.unflatten(0, (-1, self.channels)) for n, leaf in zip(Belief._fields, done.belief, strict=True)})
+        after = State(state.fitted, state.coefs, *[_of_channels(leaf, self.channels) for leaf in done.belief])
         return after, self._forecast(state, done, past.values, each)
 
     def _forecast(self, state: State, done: Filtered, values: Tensor, each: bool) -> Gaussian:
@@ -214,6 +223,12 @@ def _season(length: int, harmonics: int) -> Season:
     if harmonics == 0 and length <= LONGEST_RING:
         return Season(length)
     return Season(length, min(harmonics or 6, (length - 1) // 2))
+
+
+def _of_channels(leaf: Tensor, channels: int) -> Tensor:
+    """(B·C …) as (B C …), the memory as it is."""
+    parts: Tensor = leaf.unflatten(0, (-1, channels))  # type: ignore[no-untyped-call]
+    return parts
 
 
 def _by_channel(values: Tensor) -> Tensor:

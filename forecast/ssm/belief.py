@@ -1,9 +1,10 @@
 """The Gaussian belief over the latent state of each series, with its exact diffuse part.
 
     x ~ N(mean, covariance + κ diffuse),  κ → ∞   (Durbin & Koopman 2012, §5.2)
-Shapes: mean (B m); covariance and diffuse (B n), n = m (m + 1) / 2, the upper triangle row by row; tally (B 2 + 2 C): observed
-rows, rank of what is still diffuse, smallest and largest observed value of each channel. Between rows the belief is the
-filtered one. Memory is series-innermost, as the kernels read it: a transposed view of (n B); any other layout works too.
+Shapes: mean (B m); covariance and diffuse (B n), n = m (m + 1) / 2, the upper triangle row by row; tally (B 2 + 2 C):
+observed rows, rank of what is still diffuse, smallest and largest observed value of each channel. Between rows the
+belief is the filtered one. Memory is series-innermost, as the kernels read it: a transposed view of (n B); any other
+layout works too.
 """
 
 from typing import NamedTuple
@@ -44,7 +45,8 @@ def unpack(triangle: Tensor) -> Tensor:
 
 
 def fresh(mean: Tensor, covariance: Tensor, diffuse: Tensor, channels: int = 1, rank: int | None = None) -> Belief:
-    """The belief before the first row: mean (B m), covariance (B m m), diffuse part (m m) or (B m m) shared by all series.
+    """The belief before the first row: mean (B m), covariance (B m m), diffuse part (m m) or (B m m) shared by all
+    series.
 
     The rank of the diffuse part is counted where it is not stated.
     """

@@ -47,8 +47,9 @@ def filter_rows(
     mean, variance = np.empty(shape), np.empty(shape)
     if not forecasts:
         mean, variance = np.empty((0, 0, 0)), np.empty((0, 0, 0))
+    push = rows_first(drive) if drive.numel() else np.empty((0, program.size, batch))
     filter_series(
-        values.contiguous().numpy(), rows_first(coefs), rows_first(drive) if drive.numel() else np.empty((0, program.size, batch)),
+        values.contiguous().numpy(), rows_first(coefs), push,
         program.operations, program.reads, program.first, program.noise, dof, lanes(batch, 128),
         tuple(start), tuple(end), loglik, mean, variance,
     )  # fmt: skip
@@ -62,17 +63,29 @@ class Likelihood(torch.autograd.Function):
     """Log-likelihood (B) from a fresh belief; its gradient is the exact score of one backward pass."""
 
     @staticmethod
-    def forward(  # type: ignore[override]
-        ctx: Any, program: Program, coefs: Tensor, mean: Tensor, covariance: Tensor, diffuse: Tensor, tally: Tensor, values: Tensor, drive: Tensor
+    def forward(
+        ctx: Any,
+        program: Program,
+        coefs: Tensor,
+        mean: Tensor,
+        covariance: Tensor,
+        diffuse: Tensor,
+        tally: Tensor,
+        values: Tensor,
+        drive: Tensor,
     ) -> Tensor:
         if not any(ctx.needs_input_grad):
             return filter_rows(program, coefs, Belief(mean, covariance, diffuse, tally), values, drive, 0.0, False)[1]
-        batch, rows, channels = values.shape
-        m = program.size
+        batch, m = len(values), program.size
         numbers = rows_first(coefs)
         push = rows_first(drive) if drive.numel() else np.empty((0, m, batch))
         start = tuple(_columns(leaf) for leaf in (mean, covariance, diffuse, tally))
-        loglik, grad, grad_y, grad_drive = np.empty(batch), np.empty(numbers.shape), np.empty(values.shape), np.empty(push.shape)
+        loglik, grad, grad_y, grad_drive = (
+            np.empty(batch),
+            np.empty(numbers.shape),
+            np.empty(values.shape),
+            np.empty(push.shape),
+        )
         r, S = np.empty((m, batch)), np.empty((m * (m + 1) // 2, batch))
         score_series(
             values.contiguous().numpy(), numbers, push, program.operations, program.reads, program.first, program.noise,
@@ -82,13 +95,22 @@ class Likelihood(torch.autograd.Function):
         twice = torch.where(i == j, 1.0, 2.0).to(mean.dtype)
         found = torch.from_numpy(grad)
         ctx.save_for_backward(
-            found[0].T if coefs.dim() == 2 else found.permute(2, 0, 1), torch.from_numpy(r).T, torch.from_numpy(S).T * twice,
-            torch.from_numpy(grad_y), torch.from_numpy(grad_drive).permute(2, 0, 1),
+            found[0].T if coefs.dim() == 2 else found.permute(2, 0, 1), torch.from_numpy(r).T, torch.from_numpy(S).T *
+            twice, torch.from_numpy(grad_y), torch.from_numpy(grad_drive).permute(2, 0, 1),
         )  # fmt: skip
         return torch.from_numpy(loglik)
 
     @staticmethod
-    def backward(ctx: Any, out: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+    def backward(ctx: Any, out: Tensor) -> tuple[Tensor | None, ...]:
         coefs, r, S, y, drive = ctx.saved_tensors
         push = drive * out[:, None, None] if drive.numel() else None
-        return None, coefs * out.reshape(-1, *[1] * (coefs.dim() - 1)), r * out[:, None], S * out[:, None], None, None, y * out[:, None, None], push
+        return (
+            None,
+            coefs * out.reshape(-1, *[1] * (coefs.dim() - 1)),
+            r * out[:, None],
+            S * out[:, None],
+            None,
+            None,
+            y * out[:, None, None],
+            push,
+        )

@@ -1,7 +1,8 @@
 """The torch engine: the twin of the compiled filter on whole matrices, on any device, differentiable by autograd.
 
-Same model, same conventions and equal results (1e-10) as `forecast.kernels.kalman`; see there and `forecast.kernels.update`.
-Shapes: a (B m); P and D (B m m); one Python loop over rows, none over series. A `Trail` keeps what the smoothers need.
+Same model, same conventions and equal results (1e-10) as `forecast.kernels.kalman`; see there and
+`forecast.kernels.update`. Shapes: a (B m); P and D (B m m); one Python loop over rows, none over series. A `Trail`
+keeps what the smoothers need.
 """
 
 import math
@@ -54,7 +55,14 @@ class _Moments(NamedTuple):
 
 
 def filter_rows(
-    program: Program, coefs: Tensor, belief: Belief, values: Tensor, drive: Tensor, dof: float, forecasts: bool, trail: Trail | None = None
+    program: Program,
+    coefs: Tensor,
+    belief: Belief,
+    values: Tensor,
+    drive: Tensor,
+    dof: float,
+    forecasts: bool,
+    trail: Trail | None = None,
 ) -> tuple[Belief, Tensor, Tensor, Tensor]:
     """The belief after all rows, the likelihood (B), and means and variances (B T C) of each row's forecast."""
     channels = values.shape[2]
@@ -63,7 +71,9 @@ def filter_rows(
     loglik = torch.zeros_like(count)
     made = []
     pushes = drive.unbind(1) if drive.numel() else [torch.zeros_like(belief.mean)] * values.shape[1]
-    for y, push, (F, Q, H, R) in zip(values.unbind(1), pushes, _rows(program, coefs, values.shape[1]), strict=True):
+    for y, push, (F, Q, H, R) in zip(
+        values.unbind(1), pushes, matrices_of_rows(program, coefs, values.shape[1]), strict=True
+    ):
         started = count > 0
         now = _move(now, started, F, Q, push)
         before = now
@@ -84,8 +94,8 @@ def filter_rows(
     return after, loglik, ahead[0], ahead[1]
 
 
-def _rows(program: Program, coefs: Tensor, rows: int) -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor]]:
-    """The matrices of each row."""
+def matrices_of_rows(program: Program, coefs: Tensor, rows: int) -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor]]:
+    """F, Q, H, R of each row."""
     if coefs.dim() == 2:
         shared = matrices(program, coefs)
         for _ in range(rows):
@@ -100,7 +110,9 @@ def _move(now: _Moments, started: Tensor, F: Tensor, Q: Tensor, push: Tensor) ->
     a = (F @ now.a[..., None])[..., 0] + push
     P, D = F @ now.P @ F.mT + Q, F @ now.D @ F.mT
     wide = started[:, None, None]
-    return _Moments(torch.where(started[:, None], a, now.a), torch.where(wide, P, now.P), torch.where(wide, D, now.D), now.rank)
+    return _Moments(
+        torch.where(started[:, None], a, now.a), torch.where(wide, P, now.P), torch.where(wide, D, now.D), now.rank
+    )
 
 
 def _update(
@@ -130,6 +142,8 @@ def _update(
     P = P - K[:, :, None] * M[:, None, :] + outer * F[:, None, None] - cross - cross.mT
     rank = rank - chosen.to(rank.dtype)
     D = (D - G[:, :, None] * Mi[:, None, :]) * (rank > 0)[:, None, None]
-    gained = -0.5 * torch.where(ok, torch.where(chosen, Fi, torch.where(usual, F, 1.0)).log() + v**2 * i + math.log(2 * math.pi), 0.0)
+    gained = -0.5 * torch.where(
+        ok, torch.where(chosen, Fi, torch.where(usual, F, 1.0)).log() + v**2 * i + math.log(2 * math.pi), 0.0
+    )
     update = Update(H, R, v, M, F, ok.to(v.dtype), Mi, Fi, chosen.to(v.dtype))
     return _Moments(a + (K + G) * v[:, None], P, D, rank), gained, update, (expected, variance)

@@ -1,8 +1,8 @@
 """Batched BFGS: one minimisation per series, all series at once, each with its own step and its own end.
 
     d = -B g,  x' = x + α d,  B' = V B V' + ρ s s',  V = I - ρ s y',  ρ = 1 / s'y     (Nocedal & Wright 2006, §6.1)
-Box bounds by projection: a parameter that its gradient presses against its bound takes no part in the step. α is halved (0.35)
-until Armijo's condition holds. Series that have come to an end leave the batch.
+Box bounds by projection: a parameter that its gradient presses against its bound takes no part in the step. α is halved
+(0.35) until Armijo's condition holds. Series that have come to an end leave the batch.
 Shapes: x (B P); an objective answers value (n) and gradient (n P) for the rows it is asked for.
 """
 
@@ -24,7 +24,13 @@ class Optimum(NamedTuple):
 
 
 def minimise(
-    objective: Objective, start: Tensor, low: Tensor, high: Tensor, iterations: int = 100, tolerance: float = 1e-9, longest: float = 2.0
+    objective: Objective,
+    start: Tensor,
+    low: Tensor,
+    high: Tensor,
+    iterations: int = 100,
+    tolerance: float = 1e-9,
+    longest: float = 2.0,
 ) -> Optimum:
     """The minimum of each series' objective from `start`, within the box low … high (P)."""
     x = start.clamp(low, high)

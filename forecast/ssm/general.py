@@ -1,10 +1,10 @@
 """Any linear-Gaussian model given by its matrices, as a program of one dense transition.
 
     x' = F x + B u + c + w, w ~ N(0, Q);   y = H x + D u + d + v, v ~ N(0, R)
-Shapes: F, Q (B m m), H (B C m), R (B C) or (B C C); with an axis T after B where they change with time. A row's F and Q lead into
-that row. `drive` is B u + c of that transition; what D u + d adds is subtracted from the values beforehand.
-Correlated observation noise is made diagonal row by row, R = L Λ L', with missing channels taken out first, as the univariate
-treatment needs it (Durbin & Koopman 2012, §6.4.4).
+Shapes: F, Q (B m m), H (B C m), R (B C) or (B C C); with an axis T after B where they change with time. A row's F and Q
+lead into that row. `drive` is B u + c of that transition; what D u + d adds is subtracted from the values beforehand.
+Correlated observation noise is made diagonal row by row, R = L Λ L', with missing channels taken out first, as the
+univariate treatment needs it (Durbin & Koopman 2012, §6.4.4).
 """
 
 from functools import lru_cache
@@ -58,7 +58,9 @@ def decorrelate(values: Tensor, H: Tensor, R: Tensor) -> Decorrelated:
     unit = torch.eye(channels, dtype=R.dtype, device=R.device)
     L, noise = _ldl(torch.where(pair, R, unit))
     H = torch.where(seen[..., None], H, 0.0)
-    mixed = torch.linalg.solve_triangular(L, torch.cat([torch.where(seen, values, 0.0)[..., None], H], -1), upper=False, unitriangular=True)
+    mixed = torch.linalg.solve_triangular(
+        L, torch.cat([torch.where(seen, values, 0.0)[..., None], H], -1), upper=False, unitriangular=True
+    )
     return Decorrelated(torch.where(seen, mixed[..., 0], torch.nan), mixed[..., 1:], noise)
 
 

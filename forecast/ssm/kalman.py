@@ -3,8 +3,8 @@
     x' = G x + u + w,  y = H x + v   (u: drive, added to the mean after each transition)
 Shapes: coefs (B K) or (B T K); values (B T C), NaN = missing; drive (B T m) or (B 0 m).
 `numba` is compiled, for float64 on a CPU; `torch` is its twin, for any device. None takes the first that can serve.
-The likelihood is exact diffuse and counts -½ log 2π for every observation, diffuse ones too (Durbin & Koopman 2012, §7.2.5;
-statsmodels with use_exact_diffuse=True); R's KFAS leaves that constant out for the diffuse ones.
+The likelihood is exact diffuse and counts -½ log 2π for every observation, diffuse ones too (Durbin & Koopman 2012,
+§7.2.5; statsmodels with use_exact_diffuse=True); R's KFAS leaves that constant out for the diffuse ones.
 """
 
 import logging
@@ -25,7 +25,7 @@ _told: set[str] = set()
 
 
 class Filtered(NamedTuple):
-    """What the filter says of T rows: the belief after them, their likelihood, and each row's forecast from the rows before."""
+    """The belief after T rows, their likelihood, and each row's forecast from the rows before."""
 
     belief: Belief
     loglik: Tensor  # (B)
@@ -46,18 +46,32 @@ def engine_for(engine: str | None, tensor: Tensor) -> str:
 
 
 def advance(
-    program: Program, coefs: Tensor, belief: Belief, values: Tensor, drive: Tensor | None = None, dof: float = 0.0, engine: str | None = None
+    program: Program,
+    coefs: Tensor,
+    belief: Belief,
+    values: Tensor,
+    drive: Tensor | None = None,
+    dof: float = 0.0,
+    engine: str | None = None,
 ) -> Filtered:
-    """The belief after more rows. dof > 0 weighs each observation as if its noise were Student-t with that many degrees."""
+    """The belief after more rows; dof > 0 weighs observations as if their noise were Student-t of that many degrees."""
     push = values.new_zeros(len(values), 0, program.size) if drive is None else drive
     run = compiled.filter_rows if engine_for(engine, values) == "numba" else dense.filter_rows
     return Filtered(*run(program, coefs, belief, values, push, dof, True))
 
 
 def loglik(
-    program: Program, coefs: Tensor, belief: Belief, values: Tensor, drive: Tensor | None = None, engine: str | None = None
+    program: Program,
+    coefs: Tensor,
+    belief: Belief,
+    values: Tensor,
+    drive: Tensor | None = None,
+    engine: str | None = None,
 ) -> Tensor:
-    """Log-likelihood (B) of the rows from a fresh belief, differentiable by coefs, mean and covariance of the belief, values and drive."""
+    """Log-likelihood (B) of the rows from a fresh belief.
+
+    Differentiable by coefs, mean and covariance of the belief, values and drive.
+    """
     push = values.new_zeros(len(values), 0, program.size) if drive is None else drive
     if engine_for(engine, values) == "numba":
         result: Tensor = compiled.Likelihood.apply(program, coefs, *belief, values, push)  # type: ignore[no-untyped-call]
@@ -66,7 +80,12 @@ def loglik(
 
 
 def ahead(
-    program: Program, coefs: Tensor, belief: Belief, horizon: int, drive: Tensor | None = None, engine: str | None = None
+    program: Program,
+    coefs: Tensor,
+    belief: Belief,
+    horizon: int,
+    drive: Tensor | None = None,
+    engine: str | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Mean and variance (B H C) of the next rows: the filter over rows in which everything is missing."""
     channels = program.channels

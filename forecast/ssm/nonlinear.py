@@ -1,11 +1,13 @@
-"""Extended and unscented Kalman filter for  x' = f(x) + w,  y = h(x) + v,  w ~ N(0, Q), v ~ N(0, R), batched over series.
+"""Extended and unscented Kalman filter for  x' = f(x) + w,  y = h(x) + v,  w ~ N(0, Q), v ~ N(0, R), batched over
+series.
 
 Both in square-root form. An approximation of a function g of x ~ N(a, S S') is its mean and two arrays X, Y with
 X X' = S S', Y X' = Cov(g, x), Y Y' = Var g:
     extended    X = S, Y = J S with the Jacobian J of g at a, by forward-mode autograd
-    unscented   the weighted differences of the points a, a ± √c S_i with c = max(3, m), whose weights are never negative
-Prediction: S is the lower factor of [Y  Q^½]. Update: that of [[Y  R^½] [X  0]] = [[L 0] [K L  S]], K the gain; no downdate.
-Shapes: a (B m), S (B m m) lower, y (B C), NaN = missing; f: (m) → (m) and h: (m) → (C) of one series.
+    unscented   the weighted differences of the points a, a ± √c S_i with c = max(3, m), whose weights are never
+    negative
+Prediction: S is the lower factor of [Y  Q^½]. Update: that of [[Y  R^½] [X  0]] = [[L 0] [K L  S]], K the gain; no
+downdate. Shapes: a (B m), S (B m m) lower, y (B C), NaN = missing; f: (m) → (m) and h: (m) → (C) of one series.
 Source: Särkkä (2013), §5.2 and §5.5; Kailath, Sayed & Hassibi (2000), §12.3 (array form); Julier & Uhlmann (2004).
 """
 
@@ -89,7 +91,9 @@ def update(model: Model, belief: Moments, y: Tensor, by: Approximation) -> tuple
     noise = torch.linalg.cholesky(torch.where(pair, model.R, unit))
     top = torch.cat([torch.where(seen[..., None], Y, 0.0), noise], -1)
     L = _lower(torch.cat([top, torch.cat([X, X.new_zeros(len(X), m, channels)], -1)], -2))
-    white = torch.linalg.solve_triangular(L[:, :channels, :channels], torch.where(seen, y - expected, 0.0)[..., None], upper=False)
+    white = torch.linalg.solve_triangular(
+        L[:, :channels, :channels], torch.where(seen, y - expected, 0.0)[..., None], upper=False
+    )
     after = Moments(belief.mean + (L[:, channels:, :channels] @ white)[..., 0], L[:, channels:, channels:])
     spread = L.diagonal(dim1=-2, dim2=-1)[:, :channels].log().sum(-1)
     return after, -0.5 * (white[..., 0].square().sum(-1) + seen.sum(-1).to(y.dtype) * math.log(2 * math.pi)) - spread

@@ -1,11 +1,13 @@
 """A linear-Gaussian model as a short list of primitive operations:  x' = G x + w,  y = H x + v.
 
-A `Program` is the structure that all series share; the numbers are coefficients (B K), or (B T K) where they change with time.
-One compiled kernel interprets every program, so a new model costs no compile. Its operations, in the order of the transition:
+A `Program` is the structure that all series share; the numbers are coefficients (B K), or (B T K) where they change
+with time. One compiled kernel interprets every program, so a new model costs no compile. Its operations, in the order
+of the transition:
     add     x_i += c x_j               multiply  x_i *= c            mix   (x_i, x_j) = [[c0 c1] [c2 c3]] (x_i, x_j)
     shift   x_k takes over x_{k+1}, the last of the ring the first: costs nothing
     noise   Q_ij += sign · c           dense     x = G x on a run of states, G row by row from coefficient c
-Coefficient None means one. `dense` answers the same model as matrices, for the torch twin and for everyone who reads matrices.
+Coefficient None means one. `dense` answers the same model as matrices, for the torch twin and for everyone who reads
+matrices.
 """
 
 from dataclasses import dataclass, field
@@ -112,7 +114,7 @@ class Builder:
 
 
 def matrices(program: Program, coefs: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Transition F (… m m), process noise Q (… m m), emission H (… C m), observation noise (… C) of coefficients (… K)."""
+    """F (… m m), Q (… m m), H (… C m) and observation noise (… C) of coefficients (… K)."""
     one = torch.ones_like(coefs[..., 0])
     c = [*coefs.unbind(-1), one]  # c[-1] is one
     m = program.size
@@ -149,7 +151,7 @@ def _operator(kind: int, i: int, j: int, k: int, extra: int, c: list[Tensor], m:
 def _sparse(entries: dict[tuple[int, int], Tensor], rows: int, columns: int, one: Tensor) -> Tensor:
     """A matrix (… rows columns) of a few entries."""
     flat = torch.zeros(*one.shape, rows * columns, dtype=one.dtype, device=one.device)
-    if not entries:
-        return flat.unflatten(-1, (rows, columns))
-    where = torch.tensor([r * columns + s for r, s in entries], device=one.device)
-    return flat.index_copy(-1, where, torch.stack(torch.broadcast_tensors(*entries.values()), -1)).unflatten(-1, (rows, columns))
+    if entries:
+        where = torch.tensor([r * columns + s for r, s in entries], device=one.device)
+        flat = flat.index_copy(-1, where, torch.stack([e + 0 * one for e in entries.values()], -1))
+    return flat.reshape(*one.shape, rows, columns)

@@ -1,4 +1,5 @@
-"""Fixed-interval smoother, disturbance smoother with auxiliary residuals, and simulation smoother, with exact diffuse start.
+"""Fixed-interval smoother, disturbance smoother with auxiliary residuals, and simulation smoother, with exact diffuse
+start.
 
 Backwards over the trail of the filter, r = r₀ + r₁/κ and N = N₀ + N₁/κ + N₂/κ², channel by channel:
     usual      u = v/F - K'r₀, K = M/F, L = I - K H;            r = H'v/F + L'r,  N = H'H/F + L'N L
@@ -18,7 +19,7 @@ from torch import Tensor
 from forecast.ssm import dense
 from forecast.ssm.belief import Belief, unpack
 from forecast.ssm.dense import Step, Trail, Update
-from forecast.ssm.program import Program, matrices
+from forecast.ssm.program import Program
 
 
 class Smoothed(NamedTuple):
@@ -146,15 +147,19 @@ def _vector(F: Tensor, x: Tensor) -> Tensor:
 
 
 def simulate(
-    program: Program, coefs: Tensor, belief: Belief, like: Tensor, drive: Tensor | None = None, generator: torch.Generator | None = None
+    program: Program,
+    coefs: Tensor,
+    belief: Belief,
+    like: Tensor,
+    drive: Tensor | None = None,
+    generator: torch.Generator | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """States (B T m) and observations (B T C) drawn from the model, a diffuse start at its mean; `like` (B T C) says how many."""
+    """States (B T m) and observations (B T C) drawn from the model, a diffuse start at its mean."""
     batch, rows, channels = like.shape
-    F, Q, H, R = [part if coefs.dim() == 2 else part.unbind(1) for part in matrices(program, coefs)]
+    of_row = dense.matrices_of_rows(program, coefs, rows)
     x = belief.mean + _draw(unpack(belief.covariance), like, generator)
     states, values = [], []
-    for t in range(rows):
-        f, q, h, v = [part if coefs.dim() == 2 else part[t] for part in (F, Q, H, R)]
+    for t, (f, q, h, v) in enumerate(of_row):
         if t:
             x = (f @ x[..., None])[..., 0] + _draw(q, like, generator) + (0 if drive is None else drive[:, t])
         noise = torch.randn(batch, channels, dtype=like.dtype, device=like.device, generator=generator) * v.sqrt()
@@ -172,7 +177,13 @@ def _draw(covariance: Tensor, like: Tensor, generator: torch.Generator | None) -
 
 
 def simulate_smoothed(
-    program: Program, coefs: Tensor, belief: Belief, values: Tensor, draws: int, drive: Tensor | None = None, generator: torch.Generator | None = None
+    program: Program,
+    coefs: Tensor,
+    belief: Belief,
+    values: Tensor,
+    draws: int,
+    drive: Tensor | None = None,
+    generator: torch.Generator | None = None,
 ) -> Tensor:
     """Draws (draws B T m) of the states given all rows of series without leading missing rows: x̂(y) + x⁺ - x̂(y⁺)."""
     many = [x.repeat(draws, *[1] * (x.dim() - 1)) for x in (coefs, values)]
@@ -182,4 +193,4 @@ def simulate_smoothed(
     drawn = torch.where(many[1].isfinite(), drawn, torch.nan)
     centre = smooth(program, coefs, belief, values, drive).mean.repeat(draws, 1, 1)
     made = centre + states - smooth(program, many[0], beliefs, drawn, push).mean
-    return made.unflatten(0, (draws, len(values)))
+    return made.reshape(draws, len(values), *made.shape[1:])

@@ -2,11 +2,11 @@
 
     y = μ + Σ γ + x'β + v;   μ' = μ + δ + w,  δ' = φ δ + w     (φ = 1: full trend)
 A season of `length` rows is either a ring of dummies, γ' = -(sum of the last length-1 effects) + w, or a few harmonics,
-each a rotation by 2πk/length. The ring keeps `length` slots: current, next, …; the slot "next" holds minus the sum of the other
-length-1, so the transition is a turn of the ring, w goes to the new current slot and -w to the new next one, and the slots
-always add up to w - w = 0. Start: level, slope and seasons exactly diffuse, β ~ N(0, shrinkage).
-Parameters θ (B P), all free: log variances of observation, level, slope (unless none), one per season; then logit of φ if damped.
-Source: Harvey (1989), Forecasting, Structural Time Series Models, §2.3; Durbin & Koopman (2012), §3.2.
+each a rotation by 2πk/length. The ring keeps `length` slots: current, next, …; the slot "next" holds minus the sum of
+the other length-1, so the transition is a turn of the ring, w goes to the new current slot and -w to the new next one,
+and the slots always add up to w - w = 0. Start: level, slope and seasons exactly diffuse, β ~ N(0, shrinkage).
+Parameters θ (B P), all free: log variances of observation, level, slope (unless none), one per season; then logit of φ
+if damped. Source: Harvey (1989), Forecasting, Structural Time Series Models, §2.3; Durbin & Koopman (2012), §3.2.
 """
 
 import math
@@ -98,7 +98,11 @@ class Structural:
 
     def with_regressors(self, coefs: Tensor, regressors: Tensor) -> Tensor:
         """Coefficients (B T K) of rows with regressors (B T X)."""
-        return torch.cat([coefs[:, None].expand(-1, regressors.shape[1], -1), regressors], -1) if self.regressors else coefs
+        return (
+            torch.cat([coefs[:, None].expand(-1, regressors.shape[1], -1), regressors], -1)
+            if self.regressors
+            else coefs
+        )
 
     def start(self, batch: int, like: Tensor) -> Belief:
         """The belief before the first row."""
@@ -114,7 +118,7 @@ class Structural:
         return fresh(mean, covariance, diffuse, rank=self.rank)
 
     def starts(self, batch: int, like: Tensor) -> list[Tensor]:
-        """Two places (B P) from which the likelihood is climbed: smooth and restless, in units of the spread of the changes."""
+        """Two places (B P) to climb from: smooth and restless, in units of the spread of the changes."""
         made = []
         for noise, level, slope, season in ((0.3, 0.1, 1e-3, 0.02), (0.05, 0.6, 1e-4, 1e-3)):
             variances = [noise, level] + [slope] * (self.trend != "none") + [season] * len(self.seasons)

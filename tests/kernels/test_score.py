@@ -1,4 +1,5 @@
-"""The exact score of every kind of number: against autograd through the torch engine, and against finite differences."""
+"""The exact score of every kind of number: against autograd through the torch engine, and against finite
+differences."""
 
 import math
 
@@ -83,7 +84,9 @@ def test_score_is_the_derivative_of_the_torch_engine(channels: int, moving: bool
     drive = 0.1 * torch.randn(BATCH, ROWS, program.size, dtype=D, generator=generator) if pushed else None
     weight, slopes = torch.arange(BATCH), []
     for engine in ("numba", "torch"):
-        at = [x.clone().requires_grad_() for x in (coefs, start.mean, start.covariance, y, *([drive] if pushed else []))]
+        at = [
+            x.clone().requires_grad_() for x in (coefs, start.mean, start.covariance, y, *([drive] if pushed else []))
+        ]
         belief = start._replace(mean=at[1], covariance=at[2])
         loglik = kalman.loglik(program, at[0], belief, at[3], at[4] if pushed else None, engine=engine)
         slopes.append(torch.autograd.grad((loglik * weight).sum(), at))

@@ -43,7 +43,9 @@ def fitted(model: Kalman, past: Past):  # type: ignore[no-untyped-def]
 
 
 def same(one: object, other: object) -> bool:
-    return all(torch.equal(a.nan_to_num(9e99), b.nan_to_num(9e99)) for a, b in zip(leaves(one), leaves(other), strict=True))
+    return all(
+        torch.equal(a.nan_to_num(9e99), b.nan_to_num(9e99)) for a, b in zip(leaves(one), leaves(other), strict=True)
+    )
 
 
 def test_nile_maximum_likelihood() -> None:
@@ -80,7 +82,9 @@ def test_company_changes_no_bit(model: Kalman, past: Past, fitted) -> None:  # t
     everyone = model.predict(model.warm_up(model.initial_state(fitted, past.static), past), Future.of(past, 4))
     for rows in (slice(0, 1), slice(2, 5), slice(6, 8)):
         few = take(past, rows)
-        alone = model.predict(model.warm_up(model.initial_state(take(fitted, rows), few.static), few), Future.of(few, 4))
+        alone = model.predict(
+            model.warm_up(model.initial_state(take(fitted, rows), few.static), few), Future.of(few, 4)
+        )
         assert same(list(alone.parts()), list(everyone.rows(rows).parts()))
 
 
@@ -108,7 +112,10 @@ def test_units(model: Kalman, past: Past) -> None:
     """forecast(a y + b) = a forecast(y) + b through estimate."""
     few = take(past, slice(0, 2))
     moved = Past.of(few.values * 40.0 - 700.0)
-    made = [model.predict(model.warm_up(model.initial_state(model.estimate(p), p.static), p), Future.of(p, 4)) for p in (few, moved)]
+    made = [
+        model.predict(model.warm_up(model.initial_state(model.estimate(p), p.static), p), Future.of(p, 4))
+        for p in (few, moved)
+    ]
     spread = few.values.nan_to_num().std()
     assert float((made[1].mean - (made[0].mean * 40.0 - 700.0)).abs().max()) < 1e-4 * 40 * float(spread)
 

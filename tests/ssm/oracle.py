@@ -19,7 +19,7 @@ def tensor(array: Any) -> Tensor:
 
 
 def ours(model: Any) -> tuple[Program, Tensor, Belief, Tensor, Tensor]:
-    """Program, coefficients, start, values less the observation intercept, and drive of a model of statsmodels, B = 1."""
+    """Program, coefficients, start, values less their intercept, and drive of a model of statsmodels, B = 1."""
     ssm = model.ssm
     rows, size, channels = model.nobs, model.k_states, model.k_endog
     selection, noise = ssm["selection"], ssm["state_cov"]
@@ -27,7 +27,12 @@ def ours(model: Any) -> tuple[Program, Tensor, Belief, Tensor, Tensor]:
     Q = selection @ noise @ selection.T if selection.ndim == 2 else None
     constant, diffuse, proper = ssm.initialization(model=ssm)[:3]
     program = general.program_of(size, channels)
-    parts = [tensor(F)[None], tensor(Q)[None], tensor(H)[None] if H.ndim == 2 else tensor(H.transpose(2, 0, 1))[None], tensor(np.diag(R))[None]]
+    parts = [
+        tensor(F)[None],
+        tensor(Q)[None],
+        tensor(H)[None] if H.ndim == 2 else tensor(H.transpose(2, 0, 1))[None],
+        tensor(np.diag(R))[None],
+    ]
     if H.ndim == 3:
         parts = [p if p.dim() == 4 else p[:, None].expand(-1, rows, *p.shape[1:]) for p in parts]
     coefs = general.coefficients(*parts)
@@ -68,8 +73,16 @@ def _structural(y: np.ndarray, rng: np.random.Generator) -> Any:
         autoregressive=1 if rng.random() < 0.2 else None,
         use_exact_diffuse=True,
     )
-    values = {"sigma2": rng.uniform(0.1, 2.0), "frequency": rng.uniform(0.3, 1.2), "damping": rng.uniform(0.5, 0.95), "ar": 0.5}
-    params = [next((v if k != "sigma2" else rng.uniform(0.05, 2.0) for k, v in values.items() if k in name), 0.5) for name in model.param_names]
+    values = {
+        "sigma2": rng.uniform(0.1, 2.0),
+        "frequency": rng.uniform(0.3, 1.2),
+        "damping": rng.uniform(0.5, 0.95),
+        "ar": 0.5,
+    }
+    params = [
+        next((v if k != "sigma2" else rng.uniform(0.05, 2.0) for k, v in values.items() if k in name), 0.5)
+        for name in model.param_names
+    ]
     model.update(np.array(params))
     return model
 
@@ -77,7 +90,9 @@ def _structural(y: np.ndarray, rng: np.random.Generator) -> Any:
 def _sarima(y: np.ndarray, rng: np.random.Generator) -> Any:
     order = tuple(int(v) for v in (rng.integers(0, 3), rng.integers(0, 2), rng.integers(0, 3)))
     seasonal = (int(rng.integers(0, 2)), int(rng.integers(0, 2)), int(rng.integers(0, 2)), 4)
-    model = SARIMAX(y, order=order, seasonal_order=seasonal, use_exact_diffuse=True, trend="c" if rng.random() < 0.3 else None)
+    model = SARIMAX(
+        y, order=order, seasonal_order=seasonal, use_exact_diffuse=True, trend="c" if rng.random() < 0.3 else None
+    )
     params = np.array([rng.uniform(0.5, 2.0) if "sigma2" in n else rng.uniform(-0.35, 0.35) for n in model.param_names])
     model.update(params)
     return model
@@ -86,7 +101,15 @@ def _sarima(y: np.ndarray, rng: np.random.Generator) -> Any:
 def _ets(y: np.ndarray, rng: np.random.Generator) -> Any:
     trend = bool(rng.random() < 0.6)
     damped, season = trend and bool(rng.random() < 0.5), 4 if rng.random() < 0.5 else None
-    model = ExponentialSmoothing(y, trend=trend, damped_trend=damped, seasonal=season, initialization_method="estimated", concentrate_scale=False)
-    values = {"smoothing_level": 0.4, "smoothing_trend": 0.1, "smoothing_seasonal": 0.2, "damping_trend": 0.9, "sigma2": 1.3}
+    model = ExponentialSmoothing(
+        y, trend=trend, damped_trend=damped, seasonal=season, initialization_method="estimated", concentrate_scale=False
+    )
+    values = {
+        "smoothing_level": 0.4,
+        "smoothing_trend": 0.1,
+        "smoothing_seasonal": 0.2,
+        "damping_trend": 0.9,
+        "sigma2": 1.3,
+    }
     model.update(np.array([values.get(n, float(rng.normal())) for n in model.param_names]))
     return model

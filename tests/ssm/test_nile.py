@@ -49,11 +49,15 @@ def known(variance: float):  # type: ignore[no-untyped-def]
 def test_exact_diffuse_counts_the_constant_of_every_observation(engine: str) -> None:
     loglik = float(kalman.loglik(PROGRAM, VARIANCES, DIFFUSE, nile(), engine=engine))
     assert loglik == pytest.approx(-633.4645636, abs=5e-8)
-    assert loglik + 0.5 * math.log(2 * math.pi) == pytest.approx(-632.5456251, abs=5e-8)  # KFAS leaves the diffuse one out
+    assert loglik + 0.5 * math.log(2 * math.pi) == pytest.approx(
+        -632.5456251, abs=5e-8
+    )  # KFAS leaves the diffuse one out
 
 
 @pytest.mark.parametrize(("variance", "expected"), [(1e7, -641.5855785), (1e9, -643.8268), (1e15, -650.7340)])
-def test_a_large_first_variance_gives_another_number_for_each_variance(engine: str, variance: float, expected: float) -> None:
+def test_a_large_first_variance_gives_another_number_for_each_variance(
+    engine: str, variance: float, expected: float
+) -> None:
     loglik = float(kalman.loglik(PROGRAM, VARIANCES, known(variance), nile(), engine=engine))
     assert loglik == pytest.approx(expected, abs=6e-8 if variance == 1e7 else 6e-5)
 
@@ -91,7 +95,9 @@ def test_koopman_ten_points(engine: str) -> None:
     y = torch.ones(1, 10, 1, dtype=D)
     y[0, 0] = 10.2394
     variances = torch.tensor([[1.993, 8.253]], dtype=D)
-    assert float(kalman.loglik(PROGRAM, variances, DIFFUSE, y, engine=engine)) == pytest.approx(-23.0163218509366 - 0.5 * math.log(2 * math.pi), abs=5e-9)
+    assert float(kalman.loglik(PROGRAM, variances, DIFFUSE, y, engine=engine)) == pytest.approx(
+        -23.0163218509366 - 0.5 * math.log(2 * math.pi), abs=5e-9
+    )
     ahead = kalman.advance(PROGRAM, variances, DIFFUSE, y[:, :2], engine=engine)
     assert float(ahead.variance[0, 1]) == pytest.approx(10.246 + 1.993, abs=1e-12)
 

@@ -12,7 +12,9 @@ from forecast.ssm.continuous import discretise, discretise_input
 from forecast.ssm.nonlinear import Approximation, Model, Moments, filter_rows, linearised, unscented
 
 D = torch.float64
-pytestmark = pytest.mark.filterwarnings("ignore:.*torch.jit.script:DeprecationWarning")  # torch's own, on first use of jacfwd
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:.*torch.jit.script:DeprecationWarning"
+)  # torch's own, on first use of jacfwd
 
 
 @pytest.mark.parametrize("by", [linearised, unscented])
@@ -52,13 +54,17 @@ def test_discretisation_is_its_integral() -> None:
     B = torch.randn(3, 2, dtype=D, generator=generator)
     span = 0.7
     F, Q = discretise(A, G @ G.T, torch.tensor(span, dtype=D))
+
     def grown(s: float) -> torch.Tensor:
         return torch.matrix_exp(A * s)
+
     exact, _ = quad_vec(lambda s: (grown(s) @ G @ G.T @ grown(s).T).numpy(), 0, span, epsabs=1e-13)
     held, _ = quad_vec(lambda s: (grown(s) @ B).numpy(), 0, span, epsabs=1e-13)
     torch.testing.assert_close(F, grown(span))
     torch.testing.assert_close(Q, torch.from_numpy(exact), rtol=1e-10, atol=1e-12)
-    torch.testing.assert_close(discretise_input(A, B, torch.tensor(span, dtype=D))[1], torch.from_numpy(held), rtol=1e-10, atol=1e-12)
+    torch.testing.assert_close(
+        discretise_input(A, B, torch.tensor(span, dtype=D))[1], torch.from_numpy(held), rtol=1e-10, atol=1e-12
+    )
 
 
 def test_two_spans_are_one_long_span() -> None:

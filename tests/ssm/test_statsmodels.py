@@ -1,7 +1,8 @@
 """Two hundred random models with gaps, ours against statsmodels at the same parameters.
 
-The smoothed covariance of structural models is compared to 1e-7: their exact diffuse start is ill-conditioned where seasons,
-cycle and harmonics must be told apart by the first rows. Against 50-digit arithmetic both lose about as many digits there.
+The smoothed covariance of structural models is compared to 1e-7: their exact diffuse start is ill-conditioned where
+seasons, cycle and harmonics must be told apart by the first rows. Against 50-digit arithmetic both lose about as many
+digits there.
 """
 
 from typing import Any
@@ -38,7 +39,10 @@ def test_likelihood_filter_smoother_forecast(kind: str, block: int) -> None:
             near(done.loglik, theirs.llf_obs.sum()[None])
             near(done.belief.mean[0], theirs.filtered_state[:, -1])
             free = torch.tensor(theirs.predicted_diffuse_state_cov is None) | (done.variance[0].isfinite().all(-1))
-            near(done.variance[0][free], theirs.forecasts_error_cov.transpose(2, 0, 1).diagonal(axis1=1, axis2=2)[free.numpy()])
+            near(
+                done.variance[0][free],
+                theirs.forecasts_error_cov.transpose(2, 0, 1).diagonal(axis1=1, axis2=2)[free.numpy()],
+            )
         trail: dense.Trail = []
         dense.filter_rows(program, coefs, start, values, drive, 0.0, False, trail)
         near(torch.cat([step.mean for step in trail]), theirs.predicted_state.T[:-1])
@@ -47,4 +51,8 @@ def test_likelihood_filter_smoother_forecast(kind: str, block: int) -> None:
         near(torch.cat([step.filtered[1] for step in trail]), theirs.filtered_state_cov.transpose(2, 0, 1))
         smoothed = smooth(program, coefs, start, values, drive)
         near(smoothed.mean[0], theirs.smoothed_state.T)
-        near(smoothed.covariance[0], theirs.smoothed_state_cov.transpose(2, 0, 1), 1e-7 if kind == "structural" else TOLERANCE)
+        near(
+            smoothed.covariance[0],
+            theirs.smoothed_state_cov.transpose(2, 0, 1),
+            1e-7 if kind == "structural" else TOLERANCE,
+        )

@@ -26,7 +26,9 @@ def start(F: Tensor, first: Tensor, diffuse: Tensor | None = None, channels: int
     return fresh(torch.zeros(1, m, dtype=D), first[None], spread, channels)
 
 
-def filtered(F: Tensor, Q: Tensor, H: Tensor, R: Tensor, belief: Belief, values: Tensor) -> tuple[Tensor, Tensor, dense.Trail]:
+def filtered(
+    F: Tensor, Q: Tensor, H: Tensor, R: Tensor, belief: Belief, values: Tensor
+) -> tuple[Tensor, Tensor, dense.Trail]:
     """Filtered means (T m), the likelihood of both engines, and the trail."""
     channels, m = H.shape
     program, coefs = general.program_of(m, channels), general.coefficients(F[None], Q[None], H[None], R[None])
@@ -97,7 +99,9 @@ def test_exact_diffuse_start_is_that_of_kfas(name: str) -> None:
     np.testing.assert_allclose(made.covariance[0].sum((1, 2)).numpy(), table["sumV"].to_numpy()[:10], rtol=1e-7)
     np.testing.assert_allclose(made.process_noise[0, 1:].numpy(), etahat[:-1], rtol=1e-7, atol=1e-8)
     seen = np.isfinite(y)
-    np.testing.assert_allclose(made.observation_noise[0, :, 0].numpy()[seen], table["epshat_1"].to_numpy()[:10][seen], rtol=1e-7, atol=1e-8)
+    np.testing.assert_allclose(
+        made.observation_noise[0, :, 0].numpy()[seen], table["epshat_1"].to_numpy()[:10][seen], rtol=1e-7, atol=1e-8
+    )
 
 
 def test_real_gdp_autoregression_of_stata() -> None:
@@ -123,15 +127,26 @@ def test_real_gdp_autoregression_of_stata() -> None:
 def test_smoothing_with_missing_channels_is_that_of_kfas() -> None:
     table = pd.read_csv(RESULTS / "results_smoothing_R.csv")
     y = np.diff(sm.datasets.macrodata.load_pandas().data[["realgdp", "realcons", "realinv"]].to_numpy(), axis=0)
-    for rows, channel in ((slice(0, 50), 0), (slice(19, 70), 1), (slice(39, 90), 2), (slice(119, 130), 0), (slice(119, 130), 2)):
+    for rows, channel in (
+        (slice(0, 50), 0),
+        (slice(19, 70), 1),
+        (slice(39, 90), 2),
+        (slice(119, 130), 0),
+        (slice(119, 130), 2),
+    ):
         y[rows, channel] = np.nan
     one = torch.eye(3, dtype=D)
     belief = start(one, 1e6 * one, channels=3)
     _, whole, _ = filtered(one, one, one, torch.ones(3, dtype=D), belief, tensor(y))
     assert float(whole) == pytest.approx(-205310.9767, abs=1e-4)
-    program, coefs = general.program_of(3, 3), general.coefficients(one[None], one[None], one[None], torch.ones(1, 3, dtype=D))
+    program, coefs = (
+        general.program_of(3, 3),
+        general.coefficients(one[None], one[None], one[None], torch.ones(1, 3, dtype=D)),
+    )
     made = smooth(program, coefs, belief, tensor(y)[None])
-    np.testing.assert_allclose(made.mean[0].numpy(), table[["alphahat1", "alphahat2", "alphahat3"]].to_numpy(), rtol=1e-7)
+    np.testing.assert_allclose(
+        made.mean[0].numpy(), table[["alphahat1", "alphahat2", "alphahat3"]].to_numpy(), rtol=1e-7
+    )
     np.testing.assert_allclose(torch.linalg.det(made.covariance[0]).numpy(), table["detV"].to_numpy(), rtol=1e-6)
     eta = table[["etahat1", "etahat2", "etahat3"]].to_numpy()
     np.testing.assert_allclose(made.process_noise[0, 1:].numpy(), eta[:-1], rtol=1e-6, atol=1e-8)

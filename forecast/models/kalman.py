@@ -73,6 +73,7 @@ class Kalman(Forecaster):
         lengths = [length for length in (seasons or (season,)) if length > 1]
         self.model = Structural(trend, tuple(_season(length, harmonics) for length in lengths), inputs)
         self.program = self.model.program
+        self.trend, self.season, self.seasons, self.harmonics = trend, season, seasons, harmonics
         self.channels, self.inputs, self.robust, self.engine = channels, inputs, robust, engine
         self.needs = self.model.rank + self.model.parameters
 
@@ -233,11 +234,12 @@ def _of_channels(leaf: Tensor, channels: int) -> Tensor:
 
 def _by_channel(values: Tensor) -> Tensor:
     """(B T C) as (B·C T): each channel a series."""
-    return values.mT.reshape(-1, values.shape[1])
+    return values.mT.flatten(0, 1)
 
 
 def _units(values: Tensor) -> tuple[Tensor, Tensor]:
     """First observed value and typical change between neighbours (n), of values (n T)."""
+    values = torch.cat([values, values.new_full((len(values), 1), math.nan)], 1)  # there may be no row at all
     seen = values.isfinite()
     first = seen.to(torch.int64).argmax(1, keepdim=True)
     loc = values.gather(1, first)[:, 0]

@@ -128,6 +128,12 @@ def test_too_few_rows_are_a_missing_forecast(model: Kalman, past: Past, fitted) 
     torch.testing.assert_close(ahead.mean[5], torch.full_like(ahead.mean[5], 7.0), rtol=0, atol=1e-9)
 
 
+def test_no_rows_at_all(model: Kalman) -> None:
+    nothing = Past.of(torch.empty(2, 0, 2, dtype=torch.float64))
+    state = model.warm_up(model.initial_state(model.estimate(nothing), nothing.static), nothing)
+    assert model.predict(state, Future.of(nothing, 3)).mean.isnan().all()
+
+
 def test_torch_engine_gives_the_same_forecast(past: Past, fitted) -> None:  # type: ignore[no-untyped-def]
     made = []
     for engine in ("numba", "torch"):

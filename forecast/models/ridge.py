@@ -6,7 +6,7 @@
 being one channel of one series. λ is the one with the least squared error on the last `validation` share of the rows;
 W is then fitted on all of them. Intervals: quantiles by lead of |error| / s on those validation rows, made with the
 map that has not seen them, times s_t = √(mean squared difference of successive values up to t).
-Known inputs u act through z = y - β u: β by least squares on successive differences, lane by lane; the map acts on z.
+Known inputs u act through z = y - β u, β lane by lane from `forecast.models.effects`; the map acts on z.
 A missing value is held at the last one. Shapes: W (B L H), rows (B L C).
 Sources: Zeng et al. (2023), arXiv 2205.13504 (NLinear); Toner & Darlow (2024), arXiv 2403.14587 (the closed form).
 """
@@ -20,12 +20,11 @@ from torch import Tensor
 
 from forecast.distribution import Quantiles
 from forecast.errors import InputError
+from forecast.models.effects import effects_of
 from forecast.models.follower import Ahead, Follower, so_far, within_reach
 from forecast.models.normal_equations import Windows
-from forecast.models.walk import Path, Walk, latest, random_walk
+from forecast.models.walk import Path, Walk, random_walk
 from forecast.types import Parameters, Past
-
-DAMPING = 0.01  # of the effects of inputs: this part is added to the diagonal of their normal equations
 
 
 class Map(NamedTuple):
@@ -85,7 +84,7 @@ class Ridge(Follower):
 
     def estimate(self, past: Past) -> Map:
         blank = past.values.new_zeros(past.values.shape[0], 0, 0, dtype=torch.float64)
-        start = Map(blank, blank, _effects(past))
+        start = Map(blank, blank, effects_of(past))
         z = past.values.double() - start.explained(past.inputs)
         path = random_walk(Walk.start(past.static, 1, self.channels), z, past.elapsed)
         lanes, held, unit = (
@@ -132,24 +131,3 @@ def _times(windows: Tensor, weight: Tensor) -> Tensor:
     if weight.shape[0] == 1 or weight.stride(0) == 0:
         return windows.matmul(weight[0])
     return windows.flatten(1, 2).matmul(weight).reshape(*windows.shape[:3], -1)
-
-
-def _effects(past: Past) -> Tensor:
-    """Effects (B C K) of the inputs on each lane, from differences between successive observed values."""
-    values, inputs = past.values.double(), past.inputs.double()
-    batch, rows, channels = values.shape
-    effects = values.new_zeros(batch, channels, inputs.shape[2])
-    if inputs.shape[2] == 0 or rows < 2:
-        return effects
-    before = latest(values.isfinite(), 1)[:, :-1]
-    for channel in range(channels):
-        index = before[:, :, channel]
-        rise = values[:, 1:, channel] - values[:, :, channel].gather(1, index)
-        change = inputs[:, 1:] - inputs.gather(1, index[..., None].expand(-1, -1, inputs.shape[2]))
-        known = rise.isfinite()
-        change, rise = torch.where(known[..., None], change, 0.0), torch.where(known, rise, 0.0)
-        gram = change.transpose(1, 2) @ change
-        diagonal = gram.diagonal(dim1=1, dim2=2)
-        damped = gram + torch.diag_embed(torch.where(diagonal > 0, DAMPING * diagonal, 1.0))
-        effects[:, channel] = torch.linalg.solve(damped, (change.transpose(1, 2) @ rise[..., None])[..., 0])
-    return effects

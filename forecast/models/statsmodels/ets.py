@@ -21,7 +21,7 @@ from forecast.models.statsmodels.lanes import Lane, Vector, each_lane
 from forecast.types import Past
 
 FORMS = ("ANN", "AAN", "AAdN", "ANA", "AAA", "AAdA", "MNM", "MAM", "MAdM")
-LONG = 24  # rows of a season beyond which its initial states are not estimated
+LONG = 12  # rows of a season beyond which its initial states are not estimated
 HEURISTIC = 10  # observed values that statsmodels' heuristic initial states need
 
 

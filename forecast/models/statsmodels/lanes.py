@@ -25,29 +25,34 @@ class Lane(NamedTuple):
     """Observed values of one channel of one series."""
 
     values: Vector  # (T); NaN = missing; observed at both ends
-    inputs: NDArray[np.float64]  # (T K)
 
     @property
     def filled(self) -> Vector:
         """The values with gaps interpolated."""
-        return interpolated(torch.from_numpy(self.values)[None])[0].numpy()
+        return without_gaps(self.values)
 
 
-def lane_of(values: Vector, inputs: NDArray[np.float64]) -> Lane:
-    """The lane of a channel's values (T) and its inputs (T K)."""
+def without_gaps(values: Vector) -> Vector:
+    """Values (T) with gaps interpolated."""
+    return interpolated(torch.from_numpy(values)[None])[0].numpy()
+
+
+def lane_of(values: Vector) -> Lane:
+    """The lane of a channel's values (T)."""
     seen = np.flatnonzero(np.isfinite(values))
-    part = slice(seen[0], seen[-1] + 1) if len(seen) else slice(0, 0)
-    return Lane(values[part], inputs[part])
+    return Lane(values[seen[0] : seen[-1] + 1] if len(seen) else values[:0])
 
 
 def each_lane(past: Past, needs: int, fit: Callable[[Lane], Fit], word: str) -> list[list[Fit | None]]:
     """What `fit` makes of every channel of every series (B × C); None where it fails or has too few observed values."""
-    values, inputs = past.values.double().numpy(), past.inputs.double().numpy()
+    import statsmodels.tools.sm_exceptions  # noqa: F401  it sets warning filters when first imported: not over ours
+
+    values = past.values.double().numpy()
+    where = f"{word}: series {{}} of {len(values)}, channel {{}}"
     return [
-        [_fitted(lane_of(values[b, :, c], inputs[b]), needs, fit, f"{word}: series {b} of {len(values)}, channel {c}")
-         for c in range(values.shape[2])]
-        for b in range(len(values))
-    ]  # fmt: skip
+        [_fitted(lane_of(series[:, c]), needs, fit, where.format(b, c)) for c in range(series.shape[1])]
+        for b, series in enumerate(values)
+    ]
 
 
 def _fitted(lane: Lane, needs: int, fit: Callable[[Lane], Fit], where: str) -> Fit | None:

@@ -4,6 +4,7 @@ No script, no request; the facts stand as text, the pictures inline with a sente
 """
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,8 +14,8 @@ from matplotlib.axes import Axes
 
 from forecast.report import page
 from forecast.report.numbers import Listing, listing
-from forecast.report.sections import Picture, Section
-from forecast.report.theme import BLUE, VERMILION, canvas, safe, svg
+from forecast.report.section import HALF, WIDE, Section, picture
+from forecast.report.theme import BLUE, VERMILION, few_dates, safe
 
 POINTS = 1500  # columns of a picture; more rows than this are drawn as the range of each column
 SHOWN = 6  # series drawn
@@ -54,6 +55,7 @@ def plot_series(ax: Axes, look: Look) -> Axes:
         ax.plot(start[missing], floor, "|", color=VERMILION, transform=ax.get_xaxis_transform())
         ax.set_title("| missing", loc="right", color=VERMILION)
     ax.set_title(safe(look.name), loc="left")
+    few_dates(ax)
     return ax
 
 
@@ -69,11 +71,8 @@ def sentence(look: Look) -> str:
 
 def section(part: Part) -> Section:
     """One panel: its pictures, then its facts and series as tables."""
-    pictures = []
-    for look in part.looks:
-        with canvas(9, 2.6) as (figure, (ax,)):
-            plot_series(ax, look)
-            pictures.append(Picture(svg(figure), sentence(look)))
+    width = HALF[0] if len(part.looks) > 1 else WIDE[0]
+    pictures = [picture(sentence(look), partial(plot_series, look=look), (width, 2.6)) for look in part.looks]
     words = [(line[:13].strip(), line[13:]) for line in part.lines]
     facts = Listing("What was understood", ("", ""), words, folded=False)
     shown = f"The first {len(pictures)} of {part.total:,}." if part.total > len(pictures) else ""
@@ -84,7 +83,11 @@ def write(folder: Path, name: str, verdict: str, parts: Sequence[Part], **how: o
     """Draw report.html; `how` says how to get it again (command, version, created)."""
     count = sum(len(part.table) for part in parts)
     rows = sum(int(part.table["rows"].sum()) for part in parts)
-    facts = [("series", f"{count:,}"), ("rows", f"{rows:,}"), ("clocks", str(len(parts)))]
+    facts = [
+        ("series", f"{count:,}"),
+        ("rows", f"{rows:,}"),
+        ("clock" if len(parts) == 1 else "clocks", str(len(parts))),
+    ]
     return page.render(
         folder,
         title=f"forecast: {name}",

@@ -22,9 +22,9 @@ class Listing:
 
 
 def number(value: object) -> str:
-    """`0.838`, `12,300`, `1.2e+09`; a dash where there is nothing."""
+    """`0.838`, `12,300`, `1.20e+09`; a dash where there is nothing."""
     if not isinstance(value, int | float | np.number):
-        return "" if value is None else str(value)
+        return "–" if value is None or value is pd.NaT else str(value)
     if not math.isfinite(value):
         return "–"
     size = abs(float(value))
@@ -33,6 +33,11 @@ def number(value: object) -> str:
     if size >= 1000 or float(value).is_integer():
         return f"{value:,.0f}"
     return f"{value:.{3 if size < 10 else 2 if size < 100 else 1}f}"
+
+
+def seconds(value: float) -> str:
+    """Seconds, none finer than a millisecond."""
+    return number(value) if value >= 1e-3 or not math.isfinite(value) else "< 0.001"
 
 
 def moment(value: object) -> str:

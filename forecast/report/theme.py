@@ -1,21 +1,26 @@
 """How pictures look: large type, few lines, colours that colour-blind readers can tell apart, light and dark.
 
-Colours: Okabe & Ito (2008), those with 3:1 contrast or more on white (blue 5.2, vermilion 3.9, green 3.4, purple 3.1).
-A figure is drawn once on a transparent ground in ink that reads on both grounds; the page sets the ground.
+Colours: Okabe & Ito (2008), those with 3:1 contrast or more on white (blue 5.2, vermilion 3.9, green 3.4, purple 3.1)
+and on the dark ground. A figure is drawn once on a transparent ground; its ink is the colour of the page's own text.
 """
 
 import io
+import re
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any, Literal
 
 import matplotlib
 from matplotlib.axes import Axes
+from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
 
 BLUE, VERMILION, GREEN, PURPLE, GREY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#7f7f7f"
-INK = "#767676"  # 4.5:1 on white and on the dark ground
+INK = "#767676"  # stands for the page's text colour
 WORDS = {"better": (GREEN, "o"), "worse": (VERMILION, "v"), "cannot tell": (GREY, "s"), "": (BLUE, "D")}
-STYLE = {
+WIDEST = 28  # letters of a label
+STYLE: dict[Any, Any] = {
     "font.size": 13,
     "font.family": "DejaVu Sans",
     "axes.titlesize": 14,
@@ -37,32 +42,53 @@ STYLE = {
     "figure.facecolor": "none",
     "axes.facecolor": "none",
     "savefig.facecolor": "none",
+    "date.converter": "concise",
     "text.parse_math": False,
     "svg.fonttype": "none",
     "svg.hashsalt": "forecast",
     "axes.formatter.useoffset": False,
     "axes.unicode_minus": True,
 }
+NOTHING = dict.fromkeys(("Date", "Creator", "Format", "Type"))  # no metadata: it would name addresses
 
 
 @contextmanager
-def canvas(width: float = 9.0, height: float = 4.2, rows: int = 1, columns: int = 1) -> Iterator[tuple[Figure, list[Axes]]]:
-    """A figure in our style with its axes in reading order."""
+def canvas(width: float = 9.0, height: float = 4.2) -> Iterator[tuple[Figure, Axes]]:
+    """A figure in our style with its axes."""
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(width, height), layout="constrained")
-        yield figure, [figure.add_subplot(rows, columns, i + 1) for i in range(rows * columns)]
+        yield figure, figure.add_subplot()
 
 
 def svg(figure: Figure) -> str:
-    """The figure as an SVG element to stand in a page."""
-    with matplotlib.rc_context(STYLE):
+    """The figure as an SVG element to stand in a page, its ink the text colour of the page."""
+    with matplotlib.rc_context(STYLE), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing")  # the browser draws the text, in fonts of its own
         buffer = io.StringIO()
-        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+        figure.savefig(buffer, format="svg", metadata=NOTHING)
     text = buffer.getvalue()
-    return text[text.index("<svg") :]
+    return re.sub(f"(fill|stroke): {INK}", r"\1: currentColor", text[text.index("<svg") :])
 
 
-def safe(name: object) -> str:
-    """A name as a label: matplotlib hides labels that begin with an underscore."""
-    text = str(name)
-    return text if len(text) <= 40 else f"{text[:38]}…"
+def legend(ax: Axes, columns: int = 3, side: Literal["left", "right"] = "left") -> None:
+    """The legend above the axes, where it hides nothing, from one side on."""
+    handles, labels = ax.get_legend_handles_labels()
+    if handles:
+        box = ax.legend(handles, labels, loc="lower left", ncols=columns, borderaxespad=0.2)
+        box.set_loc(f"lower {side}")
+        box.set_bbox_to_anchor((float(side == "right"), 1))
+
+
+def few_dates(ax: Axes, most: int = 7) -> None:
+    """At most so many dates on a time axis (with fewer matplotlib finds no step for 71 hours); numbers stay as they are."""
+    if isinstance(ax.xaxis.get_major_locator(), AutoDateLocator):
+        locator = AutoDateLocator(minticks=3, maxticks=most)  # type: ignore[no-untyped-call]
+        ax.xaxis.set_major_locator(locator)
+        ax.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
+
+
+def safe(name: object, widest: int = WIDEST) -> str:
+    """A name as a label: on one line, not too long, and never hidden (matplotlib hides what begins with `_`)."""
+    text = " ".join("".join(c if c.isprintable() else " " for c in str(name)).split())
+    text = text if len(text) <= widest else f"{text[: widest - 1]}…"
+    return f"\u200b{text}" if text.startswith("_") else text

@@ -1,0 +1,93 @@
+"""Who is better: the leaderboard, the series one by one, what it cost and what failed."""
+
+import pandas as pd
+
+from forecast.report import figures
+from forecast.report.numbers import Listing, listing, number, seconds
+from forecast.report.section import HALF, Section, picture
+from forecast.report.tables import REFERENCE, Tables, title
+
+
+def leaderboard(tables: Tables) -> Section:
+    """Which model is best, and is it better than seasonal naive?"""
+    one = tables.leaderboard[tables.leaderboard["metric"] == tables.metric]
+    scored = one[one["value"].notna()]
+    finding = _finding(tables, one)
+    if scored.empty:
+        return Section("Which model", finding)
+    interval = ", with 95 % intervals" if scored["low"].notna().any() else "; no interval can be drawn"
+    label = f"{tables.title}{interval}"
+    alt = f"{finding} {'; '.join(f'{m} {number(v)}' for m, v in zip(scored['model'], scored['value'], strict=True))}."
+    drawn = picture(
+        alt,
+        lambda ax: figures.plot_leaderboard(ax, one, REFERENCE, label),
+        (HALF[0], max(HALF[1], 1.4 + 0.4 * len(scored))),
+    )
+    return Section("Which model", finding, [drawn], half=True)
+
+
+def _finding(tables: Tables, one: pd.DataFrame) -> str:
+    """How many beat seasonal naive, and which could not be scored."""
+    others = one[(one["model"] != REFERENCE) & one["value"].notna()]
+    better = list(others.loc[others["versus_seasonal_naive"] == "better", "model"])
+    lost = list(one.loc[one["value"].isna(), "model"])
+    if REFERENCE not in set(one["model"]):
+        said = f"{tables.best} comes first of {len(others)} by {tables.title}; smaller is better."
+    elif (others["versus_seasonal_naive"] == "").all() and len(others):
+        said = f"{tables.best} comes first by {tables.title}; whether by chance cannot be told."
+    elif others.empty:
+        said = ""
+    else:
+        names = f": {_some(better)}" if better else ""
+        said = f"{len(better)} of {len(others)} models are better than seasonal naive by {tables.title}{names}."
+    return (said + (f" No forecast to score from {_some(lost)}." if lost else "")).strip()
+
+
+def _some(names: list[str], most: int = 4) -> str:
+    """`a, b, c and 3 more`."""
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
+def metrics(tables: Tables) -> Section:
+    """Every metric of every model, and the verdicts."""
+    words = list(dict.fromkeys(tables.leaderboard["metric"]))
+    wide = tables.leaderboard.pivot(index="model", columns="metric", values="value").loc[tables.models, words]
+    wide = wide.rename(columns=title).reset_index()
+    verdicts = tables.leaderboard.assign(metric=tables.leaderboard["metric"].map(title))
+    folded = listing(verdicts, "With intervals and verdicts", "leaderboard.csv")
+    return Section("All metrics", "", [], [listing(wide, "", folded=False), folded])
+
+
+def series(tables: Tables) -> Section | None:
+    """Which series are hard?"""
+    worst = tables.hardest
+    if len(worst) < 2:
+        return None
+    one = tables.scores[tables.scores["metric"] == tables.metric]
+    wide = one.pivot_table(index="unique_id", columns="model", values="value", aggfunc="mean")
+    wide = wide.reindex(columns=tables.models).loc[worst]
+    firsts = int((wide.idxmin(axis=1) == tables.best).sum())
+    finding = f"{tables.best} has the smallest error on {firsts} of {len(wide)} series; its worst is {worst[0]}."
+    wide = wide.reset_index()
+    few = listing(wide.head(10), f"{tables.title}, the worst first", folded=False)
+    rest = [listing(wide, "All series", "scores.parquet")] if len(wide) > 10 else []
+    return Section("Which series are hard", finding, [], [few, *rest])
+
+
+def costs(tables: Tables) -> Section:
+    """What did it cost, and what failed?"""
+    order = {model: place for place, model in enumerate(tables.models)}
+    cost = tables.cost.sort_values("model", key=lambda column: column.map(order))
+    columns = ("model", "fitting, CPU s", "forecasting, CPU s", "memory, MB", "parameters")
+    rows = [
+        (str(model), seconds(fit), seconds(predict), f"{memory:,.1f}", number(count))
+        for model, fit, predict, memory, count in cost.itertuples(index=False)
+    ]
+    failed = {model: count for model, count in tables.summary["failures"].items() if count}
+    finding = "No model failed on any series."
+    if failed:
+        finding = "; ".join(f"{m} failed {n:,} time{'' if n == 1 else 's'}" for m, n in failed.items()) + "."
+    if failed and tables.summary.get("stand_in"):
+        finding += f" {tables.summary['stand_in']} stands in there."
+    extra = [listing(tables.failures, "Failures", "failures.csv")] if len(tables.failures) else []
+    return Section("Cost and failures", finding, [], [Listing("", columns, rows, folded=False), *extra])

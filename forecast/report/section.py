@@ -1,0 +1,37 @@
+"""What a page is made of: sections with a question for a heading, a sentence of answer, pictures and tables."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from matplotlib.axes import Axes
+
+from forecast.report.numbers import Listing
+from forecast.report.theme import canvas, svg
+
+WIDE, HALF, TALL = (9.0, 4.2), (5.4, 4.2), (5.4, 4.9)  # inches of a picture that stands alone, or beside another
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An SVG and what it says to those who cannot see it."""
+
+    svg: str
+    alt: str
+
+
+@dataclass(frozen=True)
+class Section:
+    """A heading, a finding, pictures and tables; `half` sections stand two in a row."""
+
+    title: str
+    finding: str = ""
+    pictures: Sequence[Picture] = ()
+    tables: Sequence[Listing] = ()
+    half: bool = False
+
+
+def picture(alt: str, draw: Callable[[Axes], Axes], size: tuple[float, float] = WIDE) -> Picture:
+    """What a function draws on the axes it is given."""
+    with canvas(*size) as (figure, ax):
+        draw(ax)
+        return Picture(svg(figure), alt)

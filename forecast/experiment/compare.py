@@ -78,7 +78,7 @@ def plan_of(config: config.Compare, panel: Panel, horizon: int, protocol: Protoc
     if unknown_words:
         raise unknown("metric", unknown_words[0], METRICS)
     if protocol is not None and isinstance(protocol.split, LastRows):
-        ends = np.stack([end.numpy() for end in protocol.cutoffs(panel, horizon)])
+        ends = np.stack([np.asarray(end) for end in protocol.cutoffs(panel, horizon)])
     else:
         ends = cutoffs(panel, horizon, config.cutoffs, config.step, short="skip")
     context = int(ends[0].max()) if config.window == "sliding" else None
@@ -189,12 +189,12 @@ def record(done: Comparison, out: Path, recorder: Recorder, config: config.Compa
 
 def show(done: Comparison) -> None:
     """The leaderboard on the terminal."""
-    console = Console()
-    view = Table(title=f"{len(done.plan.panel)} series, {len(done.plan.ends)} cutoffs, horizon {done.plan.horizon}")
-    view.add_column("model")
+    console = Console(width=None if sys.stdout.isatty() else 120)
+    view = Table(title=board_of.scope(done.plan))
+    view.add_column("model", no_wrap=True)
     for word in done.board.metrics:
-        view.add_column(METRICS[word].title, justify="right")
-    view.add_column("against seasonal_naive")
+        view.add_column(word, justify="right", no_wrap=True)
+    view.add_column("against\nseasonal_naive", no_wrap=True)
     failures = {model: sum(len(cell.failed) for cell in made) for model, made in done.cells.items()}
     for model in done.board.order:
         first = done.board.standings[done.board.metrics[0]][model].against_reference

@@ -150,13 +150,20 @@ def calibration(plan: Plan, cells: Cells) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["model", "level", "below", "count"])
 
 
+def scope(plan: Plan) -> str:
+    """`12 channels over 8 cutoffs`."""
+    series, channels, cutoffs = len(plan.panel), len(targets(plan.panel)), len(plan.ends)
+    what = f"{series} series" if channels == 1 else f"{channels} channels" + (f" of {series} series" if series > 1 else "")
+    return f"{what} over {cutoffs} cutoff{'' if cutoffs == 1 else 's'}"
+
+
 def verdict(plan: Plan, board: Leaderboard) -> tuple[str, list[str]]:
     """The sentence that a reader sees first, and what else has to be said."""
     word = board.metrics[0]
     best, metric = board.standings[word][board.best], METRICS[word]
-    scope = f"On {len(plan.panel)} series over {len(plan.ends)} cutoff{'' if len(plan.ends) == 1 else 's'}"
-    alike = [m for m in board.order[1:] if (d := board.standings[word][m].against_best) is not None and d.word == "cannot tell"]
-    tail = f"; it cannot be told from {_listed(alike)}" if alike and board.plan is not None else ""
+    where = f"On {scope(plan)}"
+    alike = [m for m in board.order[1:] if m != REFERENCE and (d := board.standings[word][m].against_best) is not None and d.word == "cannot tell"]
+    tail = f"; nor can it be told from {_listed(alike)}" if alike and board.plan is not None else ""
     naive = best.against_reference
     if naive is None:
         claim = f"{board.best} comes first" if board.best != REFERENCE else "no model beats seasonal_naive"
@@ -164,10 +171,11 @@ def verdict(plan: Plan, board: Leaderboard) -> tuple[str, list[str]]:
         claim = f"{board.best} has the smallest {metric.title} ({best.value:.3g}, {_percent(naive.skill)} against seasonal_naive)"
         tail = ", but there are too few independent cutoffs to tell whether that is chance; ask for more with cutoffs=8 or more"
     elif naive.word == "better":
+        tail = tail.replace("nor can it be", "it cannot be")
         claim = f"{board.best} beats seasonal_naive by {100 * naive.skill:.0f} % (95 % interval {100 * naive.low:.0f} to {100 * naive.high:.0f} %)"
     else:
         claim = f"{board.best} has the smallest {metric.title}, and cannot be told from seasonal_naive"
-    return f"{scope}, {claim}{tail}.", _details(plan, board, metric)
+    return f"{where}, {claim}{tail}.", _details(plan, board, metric)
 
 
 def _details(plan: Plan, board: Leaderboard, metric: Metric) -> list[str]:

@@ -1,6 +1,8 @@
 """`forecast train`: fit one model to a data set and keep it as one file that `forecast predict` and `forecast.load` read."""
 
 import json
+import shlex
+import sys
 import time
 from dataclasses import replace
 from importlib.metadata import version
@@ -18,6 +20,7 @@ from forecast.experiment.members import facts_of
 from forecast.experiment.tracking import recording
 from forecast.experiment.training import Training, train
 from forecast.models.forecaster import Forecaster
+from forecast.report import training as report
 from forecast.series.panel import Panel
 from forecast.types import Parameters
 
@@ -40,7 +43,8 @@ def run(config: config.Train, out: Path) -> int:
         recorder.metrics({"steps": done.steps, "epochs": done.epochs, "fit_cpu_s": done.cpu_s, "best_validation_loss": done.best})
         tables.save(out, {"losses.csv": pd.DataFrame({"epoch": np.arange(1, len(done.curves["training_loss"]) + 1), **_even(done.curves)})})
         write_summary(out, model, digest, done, config, source)
-        for name in (MODEL, "summary.json", "losses.csv", "config.yaml"):
+        report.write(out)
+        for name in (MODEL, "summary.json", "losses.csv", "config.yaml", "report.html"):
             if (out / name).exists():
                 recorder.artefact(out / name)
     weights = sum(p.numel() for p in model.parameters())
@@ -92,6 +96,8 @@ def write_summary(out: Path, model: Forecaster, digest: str, done: Training, con
         "epochs": done.epochs,
         "cpu_s": done.cpu_s,
         "best_validation_loss": None if done.best != done.best else done.best,
+        "seed": config.seed,
+        "command": shlex.join(["forecast", *sys.argv[1:]]),
         "version": version("forecast"),
         "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
     }

@@ -5,9 +5,11 @@ ends, so a run that was killed and resumed ends with the same weights, bit for b
 The weights kept are those of the best validation error; a panel too short for validation rows keeps the last ones.
 """
 
+import contextlib
 import logging
 import time
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,7 +26,7 @@ from forecast.series.panel import Panel
 from forecast.series.windows import Windows
 
 logger = logging.getLogger("forecast")
-EPOCH = 100  # steps
+EPOCH, ROUND = 100, 25  # steps of an epoch at most; steps between two validations at least
 VALIDATION = 40  # batches at most
 SHARE = 0.15  # of the rows before the first cutoff are for validation
 LEAST, MOST = 48, 1024  # rows of past in a training window that is not stated
@@ -55,12 +57,14 @@ def train(
     started = time.process_time()
     cut = validation_cut(ends, horizon)
     context = settings.context or context_of(panel, cut, horizon)
-    windows = Windows(panel, cut, context, horizon, settings.batch_size, seed, end=ends)
+    windows_in_a_step = max(settings.batch_size // len(panel.channels), 1)  # batch_size counts channels of windows
+    windows = Windows(panel, cut, context, horizon, windows_in_a_step, seed, end=ends)
     validated = bool((ends > cut).any())
     done = Training()
-    trainer = _trainer(settings, seed, folder, validated, done)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", category=UserWarning, module="lightning")
+    with _quiet():
+        batches = min(len(windows.train_dataloader()), EPOCH)
+        trainer = _trainer(settings, seed, folder, validated, done, -(-ROUND // batches))
+    with _quiet():
         trainer.fit(model, datamodule=windows, ckpt_path=checkpoints.newest(folder) if resume else None, weights_only=True)
     best = next((c.best_model_path for c in trainer.callbacks if isinstance(c, ModelCheckpoint) and c.monitor), "")  # type: ignore[attr-defined]
     if best:
@@ -70,6 +74,20 @@ def train(
     done.best = min(done.curves["validation_loss"], default=float("nan"))
     logger.info("trained %d steps in %d epochs, %.1f CPU-s, best validation loss %.4g", done.steps, done.epochs, done.cpu_s, done.best)
     return done
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Lightning's advice and its deprecation notices are not for our users; its errors are."""
+    talkers = [logging.getLogger(name) for name in ("lightning", "lightning.pytorch", "lightning.pytorch.utilities.rank_zero", "lightning.fabric")]
+    levels = [talker.level for talker in talkers]
+    for talker in talkers:
+        talker.setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module="lightning")
+        yield
+    for talker, level in zip(talkers, levels, strict=True):
+        talker.setLevel(level)
 
 
 def validation_cut(ends: NDArray[np.int64], horizon: int) -> NDArray[np.int64]:
@@ -84,15 +102,16 @@ def context_of(panel: Panel, cut: NDArray[np.int64], horizon: int) -> int:
     return int(max(min(wanted, MOST, int(cut.max()) - horizon), 1))
 
 
-def _trainer(settings: config.Trainer, seed: int, folder: Path, validated: bool, done: Training) -> pl.Trainer:
-    every = ModelCheckpoint(folder, "epoch-{epoch:06d}", save_top_k=-1, every_n_epochs=1, save_on_train_epoch_end=True, auto_insert_metric_name=False)
+def _trainer(settings: config.Trainer, seed: int, folder: Path, validated: bool, done: Training, apart: int) -> pl.Trainer:
+    """The Trainer; `apart` epochs lie between two validations, and between two checkpoints."""
+    every = ModelCheckpoint(folder, "epoch-{epoch:06d}", save_top_k=-1, every_n_epochs=apart, save_on_train_epoch_end=True, auto_insert_metric_name=False)
     callbacks: list[Callback] = [_Seeds(seed), _Curves(done), every, _Tidy(folder)]
     if validated:
         callbacks.append(
-            ModelCheckpoint(folder, "best-{epoch:06d}", monitor="validation_loss", save_top_k=1, save_on_train_epoch_end=True, auto_insert_metric_name=False)
+            ModelCheckpoint(folder, "best-{epoch:06d}", monitor="validation_loss", save_top_k=1, save_on_train_epoch_end=False, auto_insert_metric_name=False)
         )
     if validated and settings.early_stopping:
-        callbacks.append(EarlyStopping("validation_loss", patience=settings.patience, check_on_train_epoch_end=True))
+        callbacks.append(EarlyStopping("validation_loss", patience=settings.patience))
     return pl.Trainer(
         accelerator=settings.accelerator,
         devices=settings.devices,
@@ -102,6 +121,7 @@ def _trainer(settings: config.Trainer, seed: int, folder: Path, validated: bool,
         max_steps=settings.max_steps,
         limit_train_batches=EPOCH,
         limit_val_batches=VALIDATION if validated else 0,
+        check_val_every_n_epoch=apart,
         num_sanity_val_steps=0,
         callbacks=callbacks,
         plugins=[checkpoints.DurableCheckpoints()],
@@ -125,7 +145,7 @@ class _Seeds(Callback):
 
 
 class _Curves(Callback):
-    """Losses by epoch, kept in the checkpoint too."""
+    """Losses by epoch (validation: the last one known), kept in the checkpoint too."""
 
     def __init__(self, done: Training) -> None:
         self.done = done

@@ -74,13 +74,13 @@ def legend(ax: Axes, columns: int = 3, side: Literal["left", "right"] = "left") 
     """The legend above the axes, where it hides nothing, from one side on."""
     handles, labels = ax.get_legend_handles_labels()
     if handles:
-        box = ax.legend(handles, labels, loc="lower left", ncols=columns, borderaxespad=0.2)
-        box.set_loc(f"lower {side}")
-        box.set_bbox_to_anchor((float(side == "right"), 1))
+        corner: Literal["lower left", "lower right"] = "lower left" if side == "left" else "lower right"
+        anchor = (0, 1) if side == "left" else (1, 1)
+        ax.legend(handles, labels, loc=corner, bbox_to_anchor=anchor, ncols=columns, borderaxespad=0.2)
 
 
 def few_dates(ax: Axes, most: int = 7) -> None:
-    """At most so many dates on a time axis (with fewer matplotlib finds no step for 71 hours); numbers stay as they are."""
+    """At most so many dates on a time axis (matplotlib has no step for 71 hours with fewer); numbers stay."""
     if isinstance(ax.xaxis.get_major_locator(), AutoDateLocator):
         locator = AutoDateLocator(minticks=3, maxticks=most)  # type: ignore[no-untyped-call]
         ax.xaxis.set_major_locator(locator)

@@ -53,7 +53,7 @@ def assert_alone(reader: Reader) -> None:
 
 
 def test_page_stands_alone(tmp_path: Path) -> None:
-    reader = drawn(folder(tmp_path, cutoffs=20))
+    reader = drawn(folder(tmp_path, series=("a", "b", "c"), cutoffs=20))
     assert_alone(reader)
     figures = [attributes for tag, attributes in reader.elements if tag == "figure"]
     assert len(figures) >= 8

@@ -40,8 +40,17 @@ def run(config: config.Train, out: Path) -> int:
         facts = facts_for(panel, horizon, config.model.label)
         digest = artefact.save(out / MODEL, model, parameters, facts=facts)
         recorder.curves(done.curves)
-        recorder.metrics({"steps": done.steps, "epochs": done.epochs, "fit_cpu_s": done.cpu_s, "best_validation_loss": done.best})
-        tables.save(out, {"losses.csv": pd.DataFrame({"epoch": np.arange(1, len(done.curves["training_loss"]) + 1), **_even(done.curves)})})
+        recorder.metrics(
+            {"steps": done.steps, "epochs": done.epochs, "fit_cpu_s": done.cpu_s, "best_validation_loss": done.best}
+        )
+        tables.save(
+            out,
+            {
+                "losses.csv": pd.DataFrame(
+                    {"epoch": np.arange(1, len(done.curves["training_loss"]) + 1), **_even(done.curves)}
+                )
+            },
+        )
         write_summary(out, model, digest, done, config, source)
         report.write(out)
         for name in (MODEL, "summary.json", "losses.csv", "config.yaml", "report.html"):
@@ -59,7 +68,11 @@ def fit(config: config.Train, panel: Panel, horizon: int, checkpoints: Path) -> 
     model = config.model.build(horizon=horizon, facts=facts_of(panel))
     ends = panel.lengths.numpy()
     if "trained" in model.traits:
-        return model, (), train(model, panel, ends, horizon, config.trainer, config.seed, checkpoints, config.resume is not None)
+        return (
+            model,
+            (),
+            train(model, panel, ends, horizon, config.trainer, config.seed, checkpoints, config.resume is not None),
+        )
     started = time.process_time()
     with torch.no_grad():
         parameters = model.estimate(panel.past(ends.tolist()))
@@ -68,7 +81,11 @@ def fit(config: config.Train, panel: Panel, horizon: int, checkpoints: Path) -> 
 
 def horizon_of(stated: int | None, source: Source, panel: Panel) -> int:
     """The horizon as stated, else the data set's own, else one season."""
-    own = source.protocol.horizons[0] if source.protocol is not None and source.protocol.horizons else max(panel.season, 1)
+    own = (
+        source.protocol.horizons[0]
+        if source.protocol is not None and source.protocol.horizons
+        else max(panel.season, 1)
+    )
     return stated or own
 
 
@@ -85,7 +102,9 @@ def facts_for(panel: Panel, horizon: int, label: str) -> dict[str, Any]:
     }
 
 
-def write_summary(out: Path, model: Forecaster, digest: str, done: Training, config: config.Train, source: Source) -> None:
+def write_summary(
+    out: Path, model: Forecaster, digest: str, done: Training, config: config.Train, source: Source
+) -> None:
     """summary.json of a training."""
     summary = {
         "model": config.model.label,

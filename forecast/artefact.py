@@ -40,7 +40,13 @@ class Artefact(NamedTuple):
     facts: dict[str, Any]
 
 
-def save(path: Path, model: Forecaster, parameters: Parameters = (), state: State | None = None, facts: Mapping[str, Any] | None = None) -> str:
+def save(
+    path: Path,
+    model: Forecaster,
+    parameters: Parameters = (),
+    state: State | None = None,
+    facts: Mapping[str, Any] | None = None,
+) -> str:
     """Write the file in one step (temporary file, fsync, rename, read back) and return its SHA-256."""
     tensors: dict[str, Tensor] = {f"weights.{name}": tensor for name, tensor in model.state_dict().items()}
     description = {
@@ -69,16 +75,24 @@ def load(path: Path) -> Artefact:
         digest = description.pop("sha256")
         intact = digest == _digest(tensors, description) and _encode(tensors, description) == content
     except (SafetensorError, KeyError, ValueError, TypeError, AttributeError, OSError) as error:
-        raise InputError(f"{path}: not a model file of ours, or a damaged one ({type(error).__name__}); train or save it again") from error
+        raise InputError(
+            f"{path}: not a model file of ours, or a damaged one ({type(error).__name__}); train or save it again"
+        ) from error
     if not intact:
-        raise InputError(f"{path}: damaged (its digest does not match its content); use another copy, or train it again")
+        raise InputError(
+            f"{path}: damaged (its digest does not match its content); use another copy, or train it again"
+        )
     if description["format"] != FORMAT:
-        raise InputError(f"{path}: written in format {description['format']}, this version reads {FORMAT}; use the version that wrote it")
+        raise InputError(
+            f"{path}: written in format {description['format']}, this version reads {FORMAT}; use the version that wrote it"
+        )
     kind = _ours(description["class"])
     if not issubclass(kind, Forecaster):
         raise InputError(f"{path}: {description['class']} is not a forecaster")
     model = kind(**{name: tuple(v) if isinstance(v, list) else v for name, v in description["arguments"].items()})
-    model.load_state_dict({name.removeprefix("weights."): t for name, t in tensors.items() if name.startswith("weights.")})
+    model.load_state_dict(
+        {name.removeprefix("weights."): t for name, t in tensors.items() if name.startswith("weights.")}
+    )
     model.eval()
     state = None if description["state"] is None else _restore(description["state"], tensors)
     return Artefact(model, _restore(description["parameters"], tensors), state, description["facts"])
@@ -86,7 +100,9 @@ def load(path: Path) -> Artefact:
 
 def arguments(model: Forecaster) -> dict[str, Any]:
     """The constructor's arguments: every parameter of the constructor is an attribute of the same name, in plain types."""
-    names = [name for name in inspect.signature(type(model).__init__).parameters if name not in ("self", "args", "kwargs")]
+    names = [
+        name for name in inspect.signature(type(model).__init__).parameters if name not in ("self", "args", "kwargs")
+    ]
     return {name: getattr(model, name) for name in names}
 
 
@@ -132,7 +148,7 @@ def _metadata(content: bytes) -> dict[str, str]:
     metadata = json.loads(content[8 : 8 + length])["__metadata__"]
     if set(metadata) != {"forecast"}:
         raise ValueError("foreign metadata")
-    return metadata  # type: ignore[no-any-return]
+    return metadata
 
 
 def _flatten(tree: Any, name: str, tensors: dict[str, Tensor]) -> Any:
@@ -143,7 +159,11 @@ def _flatten(tree: Any, name: str, tensors: dict[str, Tensor]) -> Any:
         return {"leaf": name, "expand": tree.shape[0] if shared else 0}
     fields = getattr(tree, "_fields", None) or [str(i) for i in range(len(tree))]
     parts = {field: _flatten(part, f"{name}.{field}", tensors) for field, part in zip(fields, tree, strict=True)}
-    return {"class": name_of(type(tree)) if hasattr(tree, "_fields") else "tuple", "order": list(fields), "parts": parts}
+    return {
+        "class": name_of(type(tree)) if hasattr(tree, "_fields") else "tuple",
+        "order": list(fields),
+        "parts": parts,
+    }
 
 
 def _restore(plan: Any, tensors: Mapping[str, Tensor]) -> Any:
@@ -155,7 +175,9 @@ def _restore(plan: Any, tensors: Mapping[str, Tensor]) -> Any:
         return tuple(parts)
     kind = _ours(plan["class"])
     if not (issubclass(kind, tuple) and list(getattr(kind, "_fields", ())) == plan["order"]):
-        raise InputError(f"{plan['class']} is not a state with the fields {plan['order']}; train the model again with this version")
+        raise InputError(
+            f"{plan['class']} is not a state with the fields {plan['order']}; train the model again with this version"
+        )
     return kind(*parts)
 
 

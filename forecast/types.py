@@ -45,7 +45,9 @@ class Past(NamedTuple):
     static: Static
 
     @classmethod
-    def of(cls, values: Tensor, inputs: Tensor | None = None, elapsed: Tensor | None = None, static: Tensor | None = None) -> Self:
+    def of(
+        cls, values: Tensor, inputs: Tensor | None = None, elapsed: Tensor | None = None, static: Tensor | None = None
+    ) -> Self:
         """A past on a regular clock, without inputs or static covariates unless they are given."""
         batch, rows = values.shape[:2]
         return cls(
@@ -61,7 +63,9 @@ class Past(NamedTuple):
 
     def each(self) -> Iterator[Row]:
         """The rows one after the other."""
-        for values, inputs, elapsed in zip(self.values.unbind(1), self.inputs.unbind(1), self.elapsed.unbind(1), strict=True):
+        for values, inputs, elapsed in zip(
+            self.values.unbind(1), self.inputs.unbind(1), self.elapsed.unbind(1), strict=True
+        ):
             yield Row(values, inputs, elapsed)
 
 

@@ -21,8 +21,21 @@ FLOORS = [
     ("__init__", "__main__"),
 ]
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
-NEIGHBOURS = {("watch", "experiment"), ("serve", "experiment"), ("fleet", "experiment"), ("serve", "watch"), ("fleet", "watch"), ("experiment", "report")}
-NEIGHBOURS |= {("series", "ssm"), ("errors", "types"), ("artefact", "detect"), ("__main__", "__init__"), ("classes", "errors")}
+NEIGHBOURS = {
+    ("watch", "experiment"),
+    ("serve", "experiment"),
+    ("fleet", "experiment"),
+    ("serve", "watch"),
+    ("fleet", "watch"),
+    ("experiment", "report"),
+}
+NEIGHBOURS |= {
+    ("series", "ssm"),
+    ("errors", "types"),
+    ("artefact", "detect"),
+    ("__main__", "__init__"),
+    ("classes", "errors"),
+}
 LIBRARIES = {  # library → rooms or files that may import it
     "pandas": ("series", "metrics", "experiment", "report", "watch", "serve", "fleet", "__init__"),
     "lightning": ("models", "series/windows", "experiment"),
@@ -44,7 +57,12 @@ def modules() -> list[Path]:
 def imports(path: Path) -> Iterator[str]:
     """Every module that a file imports, at the top or inside a function, but for type checking alone."""
     tree = ast.parse(path.read_text())
-    hidden = {id(node) for test in ast.walk(tree) if isinstance(test, ast.If) and "TYPE_CHECKING" in ast.dump(test.test) for node in ast.walk(test)}
+    hidden = {
+        id(node)
+        for test in ast.walk(tree)
+        if isinstance(test, ast.If) and "TYPE_CHECKING" in ast.dump(test.test)
+        for node in ast.walk(test)
+    }
     for node in ast.walk(tree):
         if id(node) in hidden:
             continue
@@ -67,8 +85,12 @@ def test_imports_point_down(path: Path) -> None:
             continue
         other = parts[1]
         down = FLOOR[other] < FLOOR[mine]
-        assert down or other == mine or (mine, other) in NEIGHBOURS, f"{path.name} imports {name}: {mine} may not know {other}"
-        assert not (mine in ("models", "detect") and other == "series"), f"{path.name} imports {name}: models and detectors know no table"
+        assert down or other == mine or (mine, other) in NEIGHBOURS, (
+            f"{path.name} imports {name}: {mine} may not know {other}"
+        )
+        assert not (mine in ("models", "detect") and other == "series"), (
+            f"{path.name} imports {name}: models and detectors know no table"
+        )
 
 
 @pytest.mark.parametrize("path", modules(), ids=lambda p: str(p.relative_to(PACKAGE)))
@@ -87,12 +109,21 @@ def test_files_are_small_and_say_what_they_are(path: Path) -> None:
     assert path.stem not in ("utils", "helpers", "common", "base", "core", "components", "misc")
 
 
-SAFE = re.compile(r"\.eval\(\)|SafeLoader")  # a module put into evaluation, YAML read by a loader that makes plain values only
+SAFE = re.compile(
+    r"\.eval\(\)|SafeLoader"
+)  # a module put into evaluation, YAML read by a loader that makes plain values only
 
 
 def test_nothing_loads_pickle() -> None:
-    bad = re.compile(r"pickle\.load|joblib\.load|weights_only=False|allow_pickle=True|yaml\.load\(|read_pickle|\beval\(|\bexec\(|hydra\.utils\.instantiate")
-    found = [f"{p.name}:{n}" for p in modules() for n, line in enumerate(p.read_text().splitlines(), 1) if bad.search(line) and not SAFE.search(line)]
+    bad = re.compile(
+        r"pickle\.load|joblib\.load|weights_only=False|allow_pickle=True|yaml\.load\(|read_pickle|\beval\(|\bexec\(|hydra\.utils\.instantiate"
+    )
+    found = [
+        f"{p.name}:{n}"
+        for p in modules()
+        for n, line in enumerate(p.read_text().splitlines(), 1)
+        if bad.search(line) and not SAFE.search(line)
+    ]
     assert not found, found
 
 

@@ -14,14 +14,29 @@ from forecast.errors import InputError
 
 def forged(path: Path, **description: object) -> Path:
     """A file with a correct digest whose description is the attacker's."""
-    base = {"format": artefact.FORMAT, "class": "", "arguments": {}, "parameters": {"class": "tuple", "order": [], "parts": {}}, "state": None, "facts": {}}
+    base = {
+        "format": artefact.FORMAT,
+        "class": "",
+        "arguments": {},
+        "parameters": {"class": "tuple", "order": [], "parts": {}},
+        "state": None,
+        "facts": {},
+    }
     path.write_bytes(artefact._encode({"weights.w": torch.zeros(1)}, {**base, **description}))
     return path
 
 
 @pytest.mark.parametrize(
     "kind",
-    ["os:system", "forecast.artefact:os", "forecast.artefact.os:mkdir", "forecast.artefact:Path", "forecast.errors:InputError", "forecast.nowhere:Model", "forecast.artefact:save"],
+    [
+        "os:system",
+        "forecast.artefact:os",
+        "forecast.artefact.os:mkdir",
+        "forecast.artefact:Path",
+        "forecast.errors:InputError",
+        "forecast.nowhere:Model",
+        "forecast.artefact:save",
+    ],
 )
 def test_foreign_classes_are_refused(tmp_path: Path, kind: str) -> None:
     with pytest.raises(InputError, match=r"refused|not a forecaster"):
@@ -30,7 +45,13 @@ def test_foreign_classes_are_refused(tmp_path: Path, kind: str) -> None:
 
 def test_other_files_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "m.safetensors"
-    for content in (b"", b"\x80\x04K\x01.", struct.pack("<Q", 1 << 40) + b"{}", write_tensors({"a": torch.zeros(2)}), json.dumps({"a": 1}).encode()):
+    for content in (
+        b"",
+        b"\x80\x04K\x01.",
+        struct.pack("<Q", 1 << 40) + b"{}",
+        write_tensors({"a": torch.zeros(2)}),
+        json.dumps({"a": 1}).encode(),
+    ):
         path.write_bytes(content)
         with pytest.raises(InputError, match="not a model file of ours"):
             artefact.load(path)

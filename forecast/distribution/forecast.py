@@ -13,6 +13,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Self
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -144,7 +145,8 @@ def bounded_below(log_probability: Tensor) -> Tensor:
 
 def shape_of(*parts: Tensor) -> torch.Size:
     """The shape that tensors have together."""
-    return torch.Size(torch.broadcast_shapes(*[part.shape for part in parts]))  # type: ignore[no-untyped-call]
+    # torch's own broadcast_shapes imports sympy, which costs seconds in every process
+    return torch.Size(np.broadcast_shapes(*[part.shape for part in parts]))
 
 
 def alike(*parts: Tensor) -> list[Tensor]:

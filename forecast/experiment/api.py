@@ -11,7 +11,8 @@ import torch
 from forecast import artefact
 from forecast.errors import InputError
 from forecast.experiment import compare as comparing
-from forecast.experiment import config, predict as predicting
+from forecast.experiment import config
+from forecast.experiment import predict as predicting
 from forecast.experiment.backtest import Plan
 from forecast.experiment.checks import read_yaml
 from forecast.experiment.members import CONF, facts_of, labelled, member
@@ -46,7 +47,9 @@ def load(path: str | Path) -> Forecaster:
     return artefact.load(place / MODEL if place.is_dir() else place).model
 
 
-def predict(model: Forecaster, panel: Panel, horizon: int | None = None, levels: Sequence[float] = SHOWN) -> pd.DataFrame:
+def predict(
+    model: Forecaster, panel: Panel, horizon: int | None = None, levels: Sequence[float] = SHOWN
+) -> pd.DataFrame:
     """unique_id, ds, model, mean, q0.05 … q0.95 of the rows after every series' end."""
     lead = horizon or getattr(model, "horizon", None) or max(panel.season, 1)
     return predicting.predict(Ready(type(model).__name__, model, None, lead), panel, lead, tuple(levels))

@@ -26,7 +26,7 @@ import forecast
 from forecast.experiment import cells
 from forecast.experiment.cells import Cell
 from forecast.experiment.members import Member, facts_of
-from forecast.experiment.work import Bounds, Cut, Fitted, Piece, arrays, run
+from forecast.experiment.work import NO_BOUNDS, Bounds, Cut, Fitted, Piece, arrays, run
 from forecast.metrics import naive_errors
 from forecast.models.forecaster import Forecaster
 from forecast.series.panel import Panel
@@ -51,10 +51,12 @@ class Plan:
     time_cap: float = 60.0
     processes: int = 1
     seed: int = 0
-    bounds: Bounds = Bounds()
+    bounds: Bounds = NO_BOUNDS
 
 
-def backtest(plan: Plan, members: Sequence[Member], folder: Path, fit: Fit, progress: Progress = lambda done, total, what: None) -> dict[str, list[Cell]]:
+def backtest(
+    plan: Plan, members: Sequence[Member], folder: Path, fit: Fit, progress: Progress = lambda done, total, what: None
+) -> dict[str, list[Cell]]:
     """Cells (S series each) per model and cutoff, finished ones read back from `folder`."""
     here: list[Job] = []
     away: list[Job] = []
@@ -62,13 +64,17 @@ def backtest(plan: Plan, members: Sequence[Member], folder: Path, fit: Fit, prog
     for member in members:
         model = member.build(horizon=plan.horizon, facts=facts_of(plan.panel))
         for group, shard in _shards(plan, model):
-            (here if model.batched else away).append((member, group, shard, f"{shared}-{_digest(repr((member.path, sorted(member.parameters.items()))))}"))
+            (here if model.batched else away).append(
+                (member, group, shard, f"{shared}-{_digest(repr((member.path, sorted(member.parameters.items()))))}")
+            )
     todo = [job for job in here + away if not _finished(plan, job, folder)]
     total = len(here) + len(away)
     logger.info("%d of %d pieces are finished already", total - len(todo), total)
     count = total - len(todo)
     progress(count, total, "")
-    for label in _all_run(plan, [job for job in todo if job in away], [job for job in todo if job in here], folder, fit):
+    for label in _all_run(
+        plan, [job for job in todo if job in away], [job for job in todo if job in here], folder, fit
+    ):
         count += 1
         progress(count, total, label)
     return {member.label: _gather(plan, [job for job in here + away if job[0] is member], folder) for member in members}
@@ -109,7 +115,9 @@ def _all_run(plan: Plan, away: list[Job], here: list[Job], folder: Path, fit: Fi
         member = job[0]
         if member.label not in trained:
             model = member.build(horizon=plan.horizon, facts=facts_of(plan.panel))
-            trained[member.label] = fit(member, model, plan.panel, plan.ends[0]) if "trained" in model.traits else Fitted()
+            trained[member.label] = (
+                fit(member, model, plan.panel, plan.ends[0]) if "trained" in model.traits else Fitted()
+            )
         run(_piece(plan, job, folder, trained[member.label]))
         yield member.label
     while (label := done.get()) is not None:
@@ -122,7 +130,11 @@ def _feed(plan: Plan, jobs: list[Job], folder: Path, done: "queue.SimpleQueue[st
     """Keep the workers busy, two pieces each in hand at most; None at the end."""
     try:
         left, waiting = list(reversed(jobs)), dict[Future[int], str]()
-        with ProcessPoolExecutor(plan.processes, mp_context=multiprocessing.get_context("spawn")) if jobs else contextlib.nullcontext() as pool:
+        with (
+            ProcessPoolExecutor(plan.processes, mp_context=multiprocessing.get_context("spawn"))
+            if jobs
+            else contextlib.nullcontext() as pool
+        ):
             while pool is not None and (left or waiting):
                 while left and len(waiting) < 2 * plan.processes:
                     job = left.pop()
@@ -138,7 +150,18 @@ def _feed(plan: Plan, jobs: list[Job], folder: Path, done: "queue.SimpleQueue[st
 def _piece(plan: Plan, job: Job, folder: Path, fitted: Fitted) -> Piece:
     member, cutoffs, shard, fingerprint = job
     cuts = tuple(_cut(plan, cutoff, shard, _path(folder, job, cutoff)) for cutoff in cutoffs)
-    return Piece(member, facts_of(plan.panel), plan.horizon, cuts, plan.metrics, plan.time_cap, fingerprint, plan.seed, plan.bounds, fitted)
+    return Piece(
+        member,
+        facts_of(plan.panel),
+        plan.horizon,
+        cuts,
+        plan.metrics,
+        plan.time_cap,
+        fingerprint,
+        plan.seed,
+        plan.bounds,
+        fitted,
+    )
 
 
 def _cut(plan: Plan, cutoff: int, shard: Sequence[int], path: Path) -> Cut:
@@ -175,7 +198,17 @@ def _digest_of_data(plan: Plan) -> str:
     tensors = [plan.panel.values, plan.panel.first, plan.panel.known.own, plan.panel.known.shared, plan.panel.static]
     for tensor in tensors + ([] if plan.panel.stamps is None else [plan.panel.stamps]):
         digest.update(tensor.contiguous().numpy().tobytes())
-    settings = [plan.horizon, plan.metrics, plan.context, plan.refit, plan.time_cap, plan.seed, plan.bounds, plan.panel.seasons, plan.panel.known.shared_start]
+    settings = [
+        plan.horizon,
+        plan.metrics,
+        plan.context,
+        plan.refit,
+        plan.time_cap,
+        plan.seed,
+        plan.bounds,
+        plan.panel.seasons,
+        plan.panel.known.shared_start,
+    ]
     digest.update(plan.ends.tobytes() + json.dumps(settings).encode())
     for source in sorted(Path(forecast.__file__).parent.rglob("*.py")):
         digest.update(source.read_bytes())

@@ -53,7 +53,14 @@ def empty(actual: Tensor, metrics: Sequence[str], failed: dict[int, str]) -> Cel
     """The cell of series that have no forecast at all."""
     gone = torch.full_like(actual, torch.nan)
     nothing = Tally(torch.zeros_like(actual), torch.zeros_like(actual))
-    return Cell(actual, gone, gone[..., None].expand(*gone.shape, len(LEVELS)).clone(), dict.fromkeys(metrics, nothing), failed, Cost())
+    return Cell(
+        actual,
+        gone,
+        gone[..., None].expand(*gone.shape, len(LEVELS)).clone(),
+        dict.fromkeys(metrics, nothing),
+        failed,
+        Cost(),
+    )
 
 
 def merge(cells: Sequence[Cell]) -> Cell:
@@ -65,10 +72,16 @@ def merge(cells: Sequence[Cell]) -> Cell:
         offset += len(cell.actual)
     costs = [cell.cost for cell in cells]
     total = Cost(
-        sum(c.fit_cpu_s for c in costs), sum(c.predict_cpu_s for c in costs), max(c.peak_mb for c in costs), max(c.parameters for c in costs)
+        sum(c.fit_cpu_s for c in costs),
+        sum(c.predict_cpu_s for c in costs),
+        max(c.peak_mb for c in costs),
+        max(c.parameters for c in costs),
     )
     tallies = {
-        word: Tally(torch.cat([c.tallies[word].total for c in cells]), torch.cat([c.tallies[word].weight for c in cells])) for word in cells[0].tallies
+        word: Tally(
+            torch.cat([c.tallies[word].total for c in cells]), torch.cat([c.tallies[word].weight for c in cells])
+        )
+        for word in cells[0].tallies
     }
     parts = [torch.cat([getattr(cell, name) for cell in cells]) for name in ("actual", "mean", "quantiles")]
     return Cell(parts[0], parts[1], parts[2], tallies, failed, total)
@@ -79,7 +92,11 @@ def write(path: Path, cell: Cell, fingerprint: str) -> None:
     tensors = {"actual": cell.actual, "mean": cell.mean, "quantiles": cell.quantiles}
     for word, tally in cell.tallies.items():
         tensors |= {f"total.{word}": tally.total, f"weight.{word}": tally.weight}
-    about = {"fingerprint": fingerprint, "failed": {str(k): v for k, v in cell.failed.items()}, "cost": cell.cost._asdict()}
+    about = {
+        "fingerprint": fingerprint,
+        "failed": {str(k): v for k, v in cell.failed.items()},
+        "cost": cell.cost._asdict(),
+    }
     plain = {name: tensor.detach().clone().contiguous() for name, tensor in tensors.items()}
     write_durably(path, write_tensors(plain, metadata={"cell": json.dumps(about)}))
 

@@ -25,7 +25,9 @@ class DurableCheckpoints(TorchCheckpointIO):
         write_durably(Path(path), content)
         write_durably(_seal(Path(path)), hashlib.sha256(content).hexdigest().encode())
 
-    def load_checkpoint(self, path: str | Path, map_location: Any | None = None, weights_only: bool | None = None) -> dict[str, Any]:
+    def load_checkpoint(
+        self, path: str | Path, map_location: Any | None = None, weights_only: bool | None = None
+    ) -> dict[str, Any]:
         return read(Path(path), map_location)
 
     def remove_checkpoint(self, path: str | Path) -> None:

@@ -59,7 +59,9 @@ def run(config: config.Compare, out: Path) -> int:
     """The verb: read, compare, write the tables, record, draw the report."""
     source = data.load(config.data)
     panel = source.panel if config.season is None else replace(source.panel, seasons=(config.season,))
-    horizon = config.horizon or (source.protocol.horizons[0] if source.protocol and source.protocol.horizons else panel.season)
+    horizon = config.horizon or (
+        source.protocol.horizons[0] if source.protocol and source.protocol.horizons else panel.season
+    )
     plan = plan_of(config, panel, horizon, source.protocol)
     cells_at = runs.find(config.resume, Path(config.out), ["compare"], finished=False) if config.resume else out
     with recording(config.tracking, Path(config.out), f"compare {source.name}", {"verb": "compare"}) as recorder:
@@ -83,7 +85,18 @@ def plan_of(config: config.Compare, panel: Panel, horizon: int, protocol: Protoc
         ends = cutoffs(panel, horizon, config.cutoffs, config.step, short="skip")
     context = int(ends[0].max()) if config.window == "sliding" else None
     processes = config.processes or os.cpu_count() or 1
-    return Plan(panel, ends, horizon, tuple(config.metrics), context, config.refit, config.time_cap, processes, config.seed, bounds_of(config.data))
+    return Plan(
+        panel,
+        ends,
+        horizon,
+        tuple(config.metrics),
+        context,
+        config.refit,
+        config.time_cap,
+        processes,
+        config.seed,
+        bounds_of(config.data),
+    )
 
 
 def bounds_of(source: config.Data) -> Bounds:
@@ -91,7 +104,9 @@ def bounds_of(source: config.Data) -> Bounds:
     return Bounds(source.options.get("minimum"), source.options.get("maximum"), bool(source.options.get("integer")))
 
 
-def compare(plan: Plan, members: tuple[Member, ...], folder: Path, trainer: config.Trainer, failed: str | None = None) -> Comparison:
+def compare(
+    plan: Plan, members: tuple[Member, ...], folder: Path, trainer: config.Trainer, failed: str | None = None
+) -> Comparison:
     """Run every member over every cutoff and rank them."""
     torch.set_num_threads(1)
 
@@ -99,10 +114,21 @@ def compare(plan: Plan, members: tuple[Member, ...], folder: Path, trainer: conf
         return trained(member, model, panel, ends, plan, folder.parent / "models", trainer)
 
     with Progress(
-        TextColumn("{task.description:24}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=Console(stderr=True), transient=True
+        TextColumn("{task.description:24}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        transient=True,
     ) as bar:
         task = bar.add_task("comparing", total=None)
-        cells = backtest(plan, members, folder, fit, lambda done, total, what: bar.update(task, completed=done, total=total, description=what or "comparing"))
+        cells = backtest(
+            plan,
+            members,
+            folder,
+            fit,
+            lambda done, total, what: bar.update(task, completed=done, total=total, description=what or "comparing"),
+        )
     if failed is not None and failed not in cells:
         raise InputError(f"failed={failed} is not among the models; add it to models=[…], or pass failed=null")
     if failed is not None:
@@ -111,17 +137,38 @@ def compare(plan: Plan, members: tuple[Member, ...], folder: Path, trainer: conf
     return Comparison(plan, cells, board, *board_of.verdict(plan, board))
 
 
-def trained(member: Member, model: Forecaster, panel: Panel, ends: NDArray[np.int64], plan: Plan, folder: Path, trainer: config.Trainer) -> Fitted:
+def trained(
+    member: Member,
+    model: Forecaster,
+    panel: Panel,
+    ends: NDArray[np.int64],
+    plan: Plan,
+    folder: Path,
+    trainer: config.Trainer,
+) -> Fitted:
     """Weights from the rows before the first cutoff, kept as a model file."""
     path = folder / f"{member.label}.safetensors"
     torch.manual_seed(plan.seed)
     model = member.build(horizon=plan.horizon, facts=facts_of(panel))
     with measured() as clock:
         clock.lap()
-        train(model, panel.head(np.maximum(ends, 0)), np.maximum(ends, 0), plan.horizon, trainer, plan.seed, folder / member.label, resume=False)
+        train(
+            model,
+            panel.head(np.maximum(ends, 0)),
+            np.maximum(ends, 0),
+            plan.horizon,
+            trainer,
+            plan.seed,
+            folder / member.label,
+            resume=False,
+        )
     artefact.save(path, model, facts={"label": member.label, "horizon": plan.horizon})
     cost = clock.cost(model, ())
-    return Fitted(dict(zip(model.state_dict(), arrays(list(model.state_dict().values())), strict=True)), cost.predict_cpu_s, cost.peak_mb)
+    return Fitted(
+        dict(zip(model.state_dict(), arrays(list(model.state_dict().values())), strict=True)),
+        cost.predict_cpu_s,
+        cost.peak_mb,
+    )
 
 
 def write(done: Comparison, name: str, out: Path, config: config.Compare) -> None:
@@ -174,13 +221,23 @@ def summary(done: Comparison, name: str, config: config.Compare) -> dict[str, An
 def record(done: Comparison, out: Path, recorder: Recorder, config: config.Compare) -> None:
     """Pooled figures and curves of every model as a nested run, tables and report as artefacts of the parent."""
     plan, board = done.plan, done.board
-    recorder.parameters({"data": config.data.name or config.data.path, "horizon": plan.horizon, "cutoffs": len(plan.ends), "season": plan.panel.season, "seed": plan.seed})
+    recorder.parameters(
+        {
+            "data": config.data.name or config.data.path,
+            "horizon": plan.horizon,
+            "cutoffs": len(plan.ends),
+            "season": plan.panel.season,
+            "seed": plan.seed,
+        }
+    )
     costs = {row["model"]: row for row in tables.costs(done.cells).to_dict("records")}
     for member in config.models:
         with recorder.child(member.label) as child:
             child.parameters(member.plain())
             child.metrics({word: board.standings[word][member.label].value for word in board.metrics})
-            child.metrics({f"cost.{name}": float(value) for name, value in costs[member.label].items() if name != "model"})
+            child.metrics(
+                {f"cost.{name}": float(value) for name, value in costs[member.label].items() if name != "model"}
+            )
             leads = board_of.leads(replace(board, order=(member.label,)))
             child.curves({f"{word}_by_lead": list(leads.loc[leads.metric == word, "value"]) for word in board.metrics})
     for file in sorted(path for path in out.iterdir() if path.is_file()):
@@ -202,4 +259,3 @@ def show(done: Comparison) -> None:
         note = f" ({failures[model]} failed)" if failures[model] else ""
         view.add_row(model + note, *values, "" if first is None else first.word)
     console.print(view)
-

@@ -63,21 +63,35 @@ def stand_in(cells: Cells, other: str) -> dict[str, list[Cell]]:
         def swap(mine: Tensor, theirs: Tensor) -> Tensor:
             return mine.index_copy(0, index, theirs[index])
 
-        tallies = {word: Tally(*(swap(a, b) for a, b in zip(tally, spare.tallies[word], strict=True))) for word, tally in cell.tallies.items()}
-        return cell._replace(mean=swap(cell.mean, spare.mean), quantiles=swap(cell.quantiles, spare.quantiles), tallies=tallies)
+        tallies = {
+            word: Tally(*(swap(a, b) for a, b in zip(tally, spare.tallies[word], strict=True)))
+            for word, tally in cell.tallies.items()
+        }
+        return cell._replace(
+            mean=swap(cell.mean, spare.mean), quantiles=swap(cell.quantiles, spare.quantiles), tallies=tallies
+        )
 
-    return {model: [filled(cell, spare) for cell, spare in zip(made, cells[other], strict=True)] for model, made in cells.items()}
+    return {
+        model: [filled(cell, spare) for cell, spare in zip(made, cells[other], strict=True)]
+        for model, made in cells.items()
+    }
 
 
 def leaderboard(plan: Plan, cells: Cells, seed: int = 0) -> Leaderboard:
     """Rank the models by the first metric of the plan."""
     columns = targets(plan.panel)
-    step = int(np.diff(plan.ends[plan.ends.min(1) >= 0], axis=0).min()) if (plan.ends.min(1) >= 0).sum() > 1 else plan.horizon
+    step = (
+        int(np.diff(plan.ends[plan.ends.min(1) >= 0], axis=0).min())
+        if (plan.ends.min(1) >= 0).sum() > 1
+        else plan.horizon
+    )
     plan_of_draws = draws(len(plan.panel), len(plan.ends), plan.horizon, max(step, 1), seed)
     tallies: dict[str, dict[str, Tally]] = {}
     lost = 0
     for word in plan.metrics:
-        every = {model: stack([_channels(cell.tallies[word], columns) for cell in made]) for model, made in cells.items()}
+        every = {
+            model: stack([_channels(cell.tallies[word], columns) for cell in made]) for model, made in cells.items()
+        }
         tallies[word], gone = common(every)
         lost = max(lost, gone)
     first = METRICS[plan.metrics[0]]
@@ -100,8 +114,14 @@ def _standings(metric: Metric, tallies: Mapping[str, Tally], best: str, plan: Dr
             return None
         return difference(metric, tallies[model], tallies[other], plan, values[model], values[other])
 
-    bounds = {model: (math.nan, math.nan) if plan is None else interval(figures(metric, tally, plan)) for model, tally in tallies.items()}
-    return {model: Standing(values[model], *bounds[model], against(model, REFERENCE), against(model, best)) for model in values}
+    bounds = {
+        model: (math.nan, math.nan) if plan is None else interval(figures(metric, tally, plan))
+        for model, tally in tallies.items()
+    }
+    return {
+        model: Standing(values[model], *bounds[model], against(model, REFERENCE), against(model, best))
+        for model in values
+    }
 
 
 def table(board: Leaderboard) -> pd.DataFrame:
@@ -112,7 +132,9 @@ def table(board: Leaderboard) -> pd.DataFrame:
             one = board.standings[word][model]
             words = ["" if d is None else d.word for d in (one.against_reference, one.against_best)]
             rows.append((model, word, one.value, one.low, one.high, *words))
-    return pd.DataFrame(rows, columns=["model", "metric", "value", "low", "high", "versus_seasonal_naive", "versus_best"])
+    return pd.DataFrame(
+        rows, columns=["model", "metric", "value", "low", "high", "versus_seasonal_naive", "versus_best"]
+    )
 
 
 def leads(board: Leaderboard) -> pd.DataFrame:
@@ -121,14 +143,21 @@ def leads(board: Leaderboard) -> pd.DataFrame:
     for word in board.metrics:
         for model in board.order:
             curve = by_lead(METRICS[word], board.tallies[word][model])
-            frames.append(pd.DataFrame({"model": model, "metric": word, "lead": np.arange(1, len(curve) + 1), "value": curve.numpy()}))
+            frames.append(
+                pd.DataFrame(
+                    {"model": model, "metric": word, "lead": np.arange(1, len(curve) + 1), "value": curve.numpy()}
+                )
+            )
     return pd.concat(frames, ignore_index=True)
 
 
 def scores(plan: Plan, board: Leaderboard) -> pd.DataFrame:
     """model, unique_id, cutoff, metric, value: one figure per series, channel and cutoff."""
     names, columns, rows = identities(plan.panel), targets(plan.panel), []
-    starts = [[plan.panel.times(s)[e] if 0 <= e < int(plan.panel.lengths[s]) else None for s, e in enumerate(ends)] for ends in plan.ends]
+    starts = [
+        [plan.panel.times(s)[e] if 0 <= e < int(plan.panel.lengths[s]) else None for s, e in enumerate(ends)]
+        for ends in plan.ends
+    ]
     for word in board.metrics:
         for model in board.order:
             values = by_cell(METRICS[word], board.tallies[word][model])
@@ -153,7 +182,9 @@ def calibration(plan: Plan, cells: Cells) -> pd.DataFrame:
 def scope(plan: Plan) -> str:
     """`12 channels over 8 cutoffs`."""
     series, channels, cutoffs = len(plan.panel), len(targets(plan.panel)), len(plan.ends)
-    what = f"{series} series" if channels == 1 else f"{channels} channels" + (f" of {series} series" if series > 1 else "")
+    what = (
+        f"{series} series" if channels == 1 else f"{channels} channels" + (f" of {series} series" if series > 1 else "")
+    )
     return f"{what} over {cutoffs} cutoff{'' if cutoffs == 1 else 's'}"
 
 
@@ -162,7 +193,11 @@ def verdict(plan: Plan, board: Leaderboard) -> tuple[str, list[str]]:
     word = board.metrics[0]
     best, metric = board.standings[word][board.best], METRICS[word]
     where = f"On {scope(plan)}"
-    alike = [m for m in board.order[1:] if m != REFERENCE and (d := board.standings[word][m].against_best) is not None and d.word == "cannot tell"]
+    alike = [
+        m
+        for m in board.order[1:]
+        if m != REFERENCE and (d := board.standings[word][m].against_best) is not None and d.word == "cannot tell"
+    ]
     tail = f"; nor can it be told from {_listed(alike)}" if alike and board.plan is not None else ""
     naive = best.against_reference
     if naive is None:
@@ -182,9 +217,13 @@ def _details(plan: Plan, board: Leaderboard, metric: Metric) -> list[str]:
     cells = int((board.tallies[metric.word][board.best].weight > 0).sum())
     lines = [f"Averages are over the {cells:,} outcomes that every model forecast."]
     if board.lost:
-        lines.append(f"{board.lost:,} outcomes are left out for all models, because one of them has no forecast or {metric.title} is undefined there.")
+        lines.append(
+            f"{board.lost:,} outcomes are left out for all models, because one of them has no forecast or {metric.title} is undefined there."
+        )
     if board.plan is not None:
-        what = f"{len(plan.panel)} series" if board.plan.axis == 0 else f"{board.plan.counts.shape[1]} blocks of cutoffs"
+        what = (
+            f"{len(plan.panel)} series" if board.plan.axis == 0 else f"{board.plan.counts.shape[1]} blocks of cutoffs"
+        )
         lines.append(f"Intervals come from {board.plan.counts.shape[0]:,} bootstrap draws of {what}.")
     return lines
 

@@ -49,10 +49,14 @@ def run(config: Predict, out: Path) -> int:
     horizon = config.horizon or ready.horizon
     table = predict(ready, panel, horizon, config.levels, given)
     tables.save(out, {"forecasts.csv": table, "forecasts.parquet": table})
-    print(f"{ready.label} from {folder}\n{table.head(12).to_string(index=False)}\n{len(table):,} rows: {out / 'forecasts.csv'}")
+    print(
+        f"{ready.label} from {folder}\n{table.head(12).to_string(index=False)}\n{len(table):,} rows: {out / 'forecasts.csv'}"
+    )
     missing = table.loc[table["mean"].isna(), "unique_id"].unique()
     if len(missing):
-        print(f"no forecast for {len(missing)} series, the first of them {missing[0]!r}: fewer observed rows than {ready.label} needs")
+        print(
+            f"no forecast for {len(missing)} series, the first of them {missing[0]!r}: fewer observed rows than {ready.label} needs"
+        )
     return 0
 
 
@@ -62,7 +66,9 @@ def ready_from(folder: Path, before: Train | Compare, panel: Panel, horizon: int
         found = artefact.load(folder / MODEL)
         same = found.facts["series"] == list(panel.names) and found.facts["channels"] == list(panel.channels)
         shared = bool(found.model.traits & {"trained"})
-        return Ready(found.facts["label"], found.model, found.parameters if same or shared else None, found.facts["horizon"])
+        return Ready(
+            found.facts["label"], found.model, found.parameters if same or shared else None, found.facts["horizon"]
+        )
     summary = json.loads((folder / "summary.json").read_text())
     label = summary["best"]
     print(f"{label} won the comparison: {summary['verdict']}")
@@ -74,11 +80,15 @@ def ready_from(folder: Path, before: Train | Compare, panel: Panel, horizon: int
     return Ready(label, member.build(horizon=wanted, facts=facts_of(panel)), None, wanted)
 
 
-def predict(ready: Ready, panel: Panel, horizon: int, levels: tuple[float, ...], source: Data | None = None) -> pd.DataFrame:
+def predict(
+    ready: Ready, panel: Panel, horizon: int, levels: tuple[float, ...], source: Data | None = None
+) -> pd.DataFrame:
     """unique_id, ds, model, mean, q… of the `horizon` rows after every series' end."""
     most = getattr(ready.model, "horizon", horizon)
     if horizon > most:
-        raise InputError(f"{ready.label} was trained for horizon={most}; pass horizon={most} or less, or train it for {horizon}")
+        raise InputError(
+            f"{ready.label} was trained for horizon={most}; pass horizon={most} or less, or train it for {horizon}"
+        )
     ends = panel.lengths.tolist()
     past, future = panel.past(ends), panel.future(ends, horizon)
     with torch.no_grad():
@@ -96,5 +106,7 @@ def frame(forecast: Forecast, panel: Panel, horizon: int, label: str, levels: tu
         times = panel.times(s, horizon)
         for c in targets(panel):
             columns = {f"q{level:g}": quantiles[s, :, c, i] for i, level in enumerate(levels)}
-            parts.append(pd.DataFrame({"unique_id": names[s][c], "ds": times, "model": label, "mean": mean[s, :, c], **columns}))
+            parts.append(
+                pd.DataFrame({"unique_id": names[s][c], "ds": times, "model": label, "mean": mean[s, :, c], **columns})
+            )
     return pd.concat(parts, ignore_index=True)

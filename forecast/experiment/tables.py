@@ -67,7 +67,9 @@ def forecasts(plan: Plan, cells: Cells) -> pd.DataFrame:
     return pd.concat(frames, ignore_index=True)
 
 
-def _keyed(plan: Plan, blocks: list[tuple[int, int, int, str, pd.Index]], frame: pd.DataFrame, model: str) -> pd.DataFrame:
+def _keyed(
+    plan: Plan, blocks: list[tuple[int, int, int, str, pd.Index]], frame: pd.DataFrame, model: str
+) -> pd.DataFrame:
     h = plan.horizon
     frame.insert(0, "unique_id", np.repeat([block[3] for block in blocks], h))
     frame.insert(1, "ds", np.concatenate([block[4].to_numpy() for block in blocks]))
@@ -83,7 +85,9 @@ def history(plan: Plan) -> pd.DataFrame:
     frames = []
     for s in range(len(plan.panel)):
         values, times = plan.panel.series(s).numpy()[-HISTORY:], plan.panel.times(s)[-HISTORY:]
-        frames += [pd.DataFrame({"unique_id": names[s][c], "ds": times, "y": values[:, c]}) for c in targets(plan.panel)]
+        frames += [
+            pd.DataFrame({"unique_id": names[s][c], "ds": times, "y": values[:, c]}) for c in targets(plan.panel)
+        ]
     return pd.concat(frames, ignore_index=True)
 
 
@@ -92,7 +96,10 @@ def failures(plan: Plan, cells: Cells) -> pd.DataFrame:
     rows = []
     for model, made in cells.items():
         for k, cell in enumerate(made):
-            rows += [(model, plan.panel.names[s], plan.panel.times(s)[plan.ends[k, s]], reason) for s, reason in cell.failed.items()]
+            rows += [
+                (model, plan.panel.names[s], plan.panel.times(s)[plan.ends[k, s]], reason)
+                for s, reason in cell.failed.items()
+            ]
     return pd.DataFrame(rows, columns=["model", "unique_id", "cutoff", "reason"])
 
 

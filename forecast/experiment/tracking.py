@@ -45,7 +45,12 @@ class Recorder:
         from mlflow.entities import Metric
 
         now = int(time.time() * 1000)
-        points = [Metric(name, float(v), now, step) for name, curve in values.items() for step, v in enumerate(curve) if v == v]
+        points = [
+            Metric(name, float(v), now, step)
+            for name, curve in values.items()
+            for step, v in enumerate(curve)
+            if v == v
+        ]
         for start in range(0, len(points), BATCH):
             self.client.log_batch(self.run_id, metrics=points[start : start + BATCH])
 
@@ -75,7 +80,11 @@ def recording(tracking: Tracking, root: Path, name: str, tags: Mapping[str, str]
     client = MlflowClient(tracking_uri=tracking.uri or f"sqlite:///{(root / 'mlflow.db').resolve()}")
     known = client.get_experiment_by_name(tracking.experiment)
     place = (root / "mlflow" / tracking.experiment).resolve()
-    experiment = known.experiment_id if known else client.create_experiment(tracking.experiment, artifact_location=place.as_uri())
+    experiment = (
+        known.experiment_id
+        if known
+        else client.create_experiment(tracking.experiment, artifact_location=place.as_uri())
+    )
     with _started(client, experiment, name, {**environment(), **tags}) as recorder:
         yield recorder
 
@@ -95,5 +104,7 @@ def environment() -> dict[str, str]:
     """Versions, machine and git commit of a run."""
     packages = {f"version.{name}": version(name) for name in PACKAGES}
     machine = {"python": platform.python_version(), "cpus": str(os.cpu_count()), "machine": platform.machine()}
-    commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=Path(__file__).parent, capture_output=True, text=True, check=False).stdout.strip()
+    commit = subprocess.run(
+        ["git", "rev-parse", "HEAD"], cwd=Path(__file__).parent, capture_output=True, text=True, check=False
+    ).stdout.strip()
     return packages | machine | ({"git_commit": commit} if commit else {})

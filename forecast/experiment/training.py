@@ -65,21 +65,32 @@ def train(
         batches = min(len(windows.train_dataloader()), EPOCH)
         trainer = _trainer(settings, seed, folder, validated, done, -(-ROUND // batches))
     with _quiet():
-        trainer.fit(model, datamodule=windows, ckpt_path=checkpoints.newest(folder) if resume else None, weights_only=True)
+        trainer.fit(
+            model, datamodule=windows, ckpt_path=checkpoints.newest(folder) if resume else None, weights_only=True
+        )
     best = next((c.best_model_path for c in trainer.callbacks if isinstance(c, ModelCheckpoint) and c.monitor), "")  # type: ignore[attr-defined]
     if best:
         model.load_state_dict(checkpoints.read(Path(best))["state_dict"])
     model.eval()
     done.steps, done.epochs, done.cpu_s = trainer.global_step, trainer.current_epoch, time.process_time() - started
     done.best = min(done.curves["validation_loss"], default=float("nan"))
-    logger.info("trained %d steps in %d epochs, %.1f CPU-s, best validation loss %.4g", done.steps, done.epochs, done.cpu_s, done.best)
+    logger.info(
+        "trained %d steps in %d epochs, %.1f CPU-s, best validation loss %.4g",
+        done.steps,
+        done.epochs,
+        done.cpu_s,
+        done.best,
+    )
     return done
 
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
     """Lightning's advice and its deprecation notices are not for our users; its errors are."""
-    talkers = [logging.getLogger(name) for name in ("lightning", "lightning.pytorch", "lightning.pytorch.utilities.rank_zero", "lightning.fabric")]
+    talkers = [
+        logging.getLogger(name)
+        for name in ("lightning", "lightning.pytorch", "lightning.pytorch.utilities.rank_zero", "lightning.fabric")
+    ]
     levels = [talker.level for talker in talkers]
     for talker in talkers:
         talker.setLevel(logging.ERROR)
@@ -102,13 +113,29 @@ def context_of(panel: Panel, cut: NDArray[np.int64], horizon: int) -> int:
     return int(max(min(wanted, MOST, int(cut.max()) - horizon), 1))
 
 
-def _trainer(settings: config.Trainer, seed: int, folder: Path, validated: bool, done: Training, apart: int) -> pl.Trainer:
+def _trainer(
+    settings: config.Trainer, seed: int, folder: Path, validated: bool, done: Training, apart: int
+) -> pl.Trainer:
     """The Trainer; `apart` epochs lie between two validations, and between two checkpoints."""
-    every = ModelCheckpoint(folder, "epoch-{epoch:06d}", save_top_k=-1, every_n_epochs=apart, save_on_train_epoch_end=True, auto_insert_metric_name=False)
+    every = ModelCheckpoint(
+        folder,
+        "epoch-{epoch:06d}",
+        save_top_k=-1,
+        every_n_epochs=apart,
+        save_on_train_epoch_end=True,
+        auto_insert_metric_name=False,
+    )
     callbacks: list[Callback] = [_Seeds(seed), _Curves(done), every, _Tidy(folder)]
     if validated:
         callbacks.append(
-            ModelCheckpoint(folder, "best-{epoch:06d}", monitor="validation_loss", save_top_k=1, save_on_train_epoch_end=False, auto_insert_metric_name=False)
+            ModelCheckpoint(
+                folder,
+                "best-{epoch:06d}",
+                monitor="validation_loss",
+                save_top_k=1,
+                save_on_train_epoch_end=False,
+                auto_insert_metric_name=False,
+            )
         )
     if validated and settings.early_stopping:
         callbacks.append(EarlyStopping("validation_loss", patience=settings.patience))

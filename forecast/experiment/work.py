@@ -35,7 +35,7 @@ Array = NDArray[np.float64]
 logger = logging.getLogger("forecast")
 
 
-class TimeCap(Exception):
+class TimeCapError(Exception):
     """A series took longer than it may."""
 
 
@@ -48,11 +48,14 @@ class Bounds(NamedTuple):
 
     def keep(self, forecast: Forecast) -> Forecast:
         """The forecast inside the bounds; itself where there are none."""
-        if self == Bounds():
+        if self == NO_BOUNDS:
             return forecast
         low = -math.inf if self.minimum is None else self.minimum
         high = math.inf if self.maximum is None else self.maximum
         return Bounded(forecast, low, high, self.integer)
+
+
+NO_BOUNDS = Bounds()
 
 
 @dataclass(frozen=True)
@@ -126,7 +129,9 @@ def _together(piece: Piece, model: Forecaster) -> list[Cell]:
                 cell = _predicted(piece, model, parameters, cut)
             cost = clock.cost(model, parameters)
             if index == 0:  # the weights' cost stands with the first cutoff that uses them
-                cost = cost._replace(fit_cpu_s=cost.fit_cpu_s + piece.fitted.cpu_s, peak_mb=max(cost.peak_mb, piece.fitted.peak_mb))
+                cost = cost._replace(
+                    fit_cpu_s=cost.fit_cpu_s + piece.fitted.cpu_s, peak_mb=max(cost.peak_mb, piece.fitted.peak_mb)
+                )
             done.append(_with_failures(cell, cut, cost))
         except Exception as error:
             logger.debug("%s failed", piece.member.label, exc_info=True)
@@ -150,7 +155,11 @@ def _one_by_one(piece: Piece, model: Forecaster) -> list[Cell]:
             except Exception as error:
                 logger.debug("%s failed on series %d", piece.member.label, series, exc_info=True)
                 failed = {0: _reason(error)} if cut.usable[series] else {}
-                column.append(cells.empty(torch.from_numpy(one.actual), piece.metrics, failed)._replace(cost=clock.cost(model, ())))
+                column.append(
+                    cells.empty(torch.from_numpy(one.actual), piece.metrics, failed)._replace(
+                        cost=clock.cost(model, ())
+                    )
+                )
     return [cells.merge(column) for column in columns]
 
 
@@ -168,7 +177,11 @@ def forecast_from(model: Forecaster, parameters: Parameters, past: Past, future:
 def _with_failures(cell: Cell, cut: Cut, cost: Cost) -> Cell:
     """Name the series that should have a forecast and have none."""
     gone = cell.quantiles.isnan().flatten(1).any(1)
-    failed = {s: "no forecast: too few observed rows, or its parameters could not be estimated" for s in range(len(gone)) if gone[s] and cut.usable[s]}
+    failed = {
+        s: "no forecast: too few observed rows, or its parameters could not be estimated"
+        for s in range(len(gone))
+        if gone[s] and cut.usable[s]
+    }
     return cell._replace(failed=failed, cost=cost)
 
 
@@ -183,7 +196,14 @@ def _only(cut: Cut, series: int) -> Cut:
     seen = np.flatnonzero(np.isfinite(values[0]).any(-1))
     start = int(seen[0]) if len(seen) else max(values.shape[1] - 1, 0)
     past = (values[:, start:], inputs[:, start:], elapsed[:, start:], static)
-    return Cut(past, (cut.future[0][pick], cut.future[1][pick]), cut.actual[pick], (cut.naive[0][pick], cut.naive[1][pick]), cut.usable[pick], cut.path)
+    return Cut(
+        past,
+        (cut.future[0][pick], cut.future[1][pick]),
+        cut.actual[pick],
+        (cut.naive[0][pick], cut.naive[1][pick]),
+        cut.usable[pick],
+        cut.path,
+    )
 
 
 def _reason(error: Exception) -> str:
@@ -192,13 +212,13 @@ def _reason(error: Exception) -> str:
 
 @contextlib.contextmanager
 def _capped(seconds: float) -> Iterator[None]:
-    """Raise TimeCap after so many seconds of wall time; only the main thread of a process can be interrupted."""
+    """Raise TimeCapError after so many seconds of wall time; only the main thread of a process can be interrupted."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
     def stop(signum: int, frame: FrameType | None) -> None:
-        raise TimeCap(f"stopped after the time cap of {seconds:g} s")
+        raise TimeCapError(f"stopped after the time cap of {seconds:g} s")
 
     before = signal.signal(signal.SIGALRM, stop)
     signal.setitimer(signal.ITIMER_REAL, seconds)

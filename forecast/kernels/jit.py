@@ -25,5 +25,5 @@ def jit(kernel: Kernel) -> Kernel:
     """Compile on first call, kept on disk, without the interpreter lock."""
     if not AVAILABLE:
         return kernel
-    compiled: Kernel = njit(nogil=True, cache=True, error_model="numpy", fastmath={"contract", "nsz"})(kernel)
+    compiled: Any = njit(nogil=True, cache=True, error_model="numpy", fastmath={"contract", "nsz"})(kernel)
     return compiled

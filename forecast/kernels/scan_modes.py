@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from forecast.kernels.jit import jit
 
-Array = NDArray[np.floating]  # type: ignore[type-arg]
+Array = NDArray[np.floating]
 Index = NDArray[np.int64]
 
 
@@ -70,7 +70,16 @@ def _turn(v: Array, power: Array, before: Array, after: Array) -> None:
 
 @jit
 def _turn_back(
-    v: Array, power: Array, c: Array, before: Array, after: Array, g: Array, r: Array, i: Array, gpower: Array, gc: Array
+    v: Array,
+    power: Array,
+    c: Array,
+    before: Array,
+    after: Array,
+    g: Array,
+    r: Array,
+    i: Array,
+    gpower: Array,
+    gc: Array,
 ) -> None:
     """The adjoint of one row: g from the state after it to that before it, r the gradient of what entered each mode."""
     lanes = v.shape[0]
@@ -92,7 +101,16 @@ def _turn_back(
 
 @jit
 def adjoint(
-    u: Array, table: Array, c: Array, gap: Index, marks: Array, gy: Array, gstate: Array, gu: Array, gtable: Array, gc: Array
+    u: Array,
+    table: Array,
+    c: Array,
+    gap: Index,
+    marks: Array,
+    gy: Array,
+    gstate: Array,
+    gu: Array,
+    gtable: Array,
+    gc: Array,
 ) -> None:
     """Gradients of u, the table and c; gstate turns from that of the last state into that of the first.
 
@@ -103,7 +121,11 @@ def adjoint(
     modes, count = c.shape[1], marks.shape[1]
     lanes = modes * width
     span = (rows + count - 1) // count
-    flat, flat_table, flat_gtable = (2, lanes), table.reshape(len(table), 2, lanes), gtable.reshape(len(table), 2, lanes)
+    flat, flat_table, flat_gtable = (
+        (2, lanes),
+        table.reshape(len(table), 2, lanes),
+        gtable.reshape(len(table), 2, lanes),
+    )
     flat_c, flat_gc, x = c.reshape(flat), gc.reshape(flat), np.empty((span + 1, 2, lanes), u.dtype)
     spread = np.empty((3, modes, width), u.dtype)
     v, r, i = spread[0].reshape(lanes), spread[1].reshape(lanes), spread[2].reshape(lanes)

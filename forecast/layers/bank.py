@@ -46,7 +46,9 @@ class Bank(SequenceLayer[BankState]):
         """Each oscillator once for its real and once for its imaginary part."""
         decay, frequency = self.log_decay.double().exp(), self.frequency.double()
         gain, none = -torch.expm1(-decay), torch.zeros_like(decay)
-        twice = [torch.cat(pair)[None] for pair in ((-decay, -decay), (frequency, frequency), (gain, none), (none, -gain))]
+        twice = [
+            torch.cat(pair)[None] for pair in ((-decay, -decay), (frequency, frequency), (gain, none), (none, -gain))
+        ]
         return Modes(*twice)
 
     def initial_state(self, batch: int) -> BankState:

@@ -11,11 +11,30 @@ from typing import Any
 from torch import Tensor, nn
 
 from forecast.errors import unknown
+from forecast.layers.attention import Attention
+from forecast.layers.mamba import Mamba
+from forecast.layers.matrix import SSD, GatedDelta, LinearAttention, Performer
+from forecast.layers.recurrent import Gated
+from forecast.layers.s4 import S4
 from forecast.layers.s4d import S4D
+from forecast.layers.s5 import S5
 from forecast.layers.sequence import SequenceLayer
 
+FULL = 512  # rows that `attention` looks back; `window_attention` has the layer's own window
+
 LAYERS: dict[str, Callable[[int], SequenceLayer[Any]]] = {
+    "attention": lambda width: Attention(width, FULL),
+    "gated_delta": GatedDelta,
+    "gru": lambda width: Gated(width, "gru"),
+    "linear_attention": LinearAttention,
+    "lstm": Gated,
+    "mamba": Mamba,
+    "performer": Performer,
+    "s4": S4,
     "s4d": S4D,
+    "s5": S5,
+    "ssd": SSD,
+    "window_attention": Attention,
 }
 
 

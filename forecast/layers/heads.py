@@ -29,7 +29,14 @@ class LeadBasis(nn.Module):
         super().__init__()
         self.horizon = horizon
         self.frequencies = tuple(
-            sorted({2 * math.pi * k / season for season in seasons if season > 1 for k in range(1, min(season // 2, harmonics) + 1)})
+            sorted(
+                {
+                    2 * math.pi * k / season
+                    for season in seasons
+                    if season > 1
+                    for k in range(1, min(season // 2, harmonics) + 1)
+                }
+            )
         )
         raw = self._raw(torch.arange(1, horizon + 1, dtype=torch.float64))
         _, sizes, directions = torch.linalg.svd(raw, full_matrices=False)

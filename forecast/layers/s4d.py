@@ -30,7 +30,13 @@ class S4D(SequenceLayer[S4DState]):
     """Every channel through its own bank of N damped oscillators."""
 
     def __init__(
-        self, width: int, state: int = 16, start: str = "lin", hold: str = "zoh", step_low: float = 1e-3, step_high: float = 1e-1
+        self,
+        width: int,
+        state: int = 16,
+        start: str = "lin",
+        hold: str = "zoh",
+        step_low: float = 1e-3,
+        step_high: float = 1e-1,
     ) -> None:
         super().__init__()
         if hold not in ("zoh", "bilinear"):

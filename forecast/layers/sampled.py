@@ -18,7 +18,7 @@ class SampledState(NamedTuple):
     """Where a sequence stands between two samples."""
 
     inner: Any
-    count: Tensor  # (B) int64: rows since and with the first observed one
+    count: Tensor  # type: ignore[assignment]  # (B) int64: rows since and with the first observed one
     since: Tensor  # (B) float64: time since the last sample
     held: Tensor  # (B D)
 

@@ -20,7 +20,7 @@ class Units(NamedTuple):
     spread: Tensor
     lowest: Tensor
     highest: Tensor
-    count: Tensor  # observed rows
+    count: Tensor  # type: ignore[assignment]  # observed rows
 
     @classmethod
     def of(cls, moments: Tensor) -> "Units":
@@ -59,10 +59,17 @@ class CausalScale(NamedTuple):
             return Units(*[values.double()] * UNITS), moments
         batch, rows, channels = values.shape
         y = values.detach().to("cpu", torch.float64).transpose(1, 2).reshape(batch * channels, rows)
-        gaps = elapsed.detach().to("cpu", torch.float64)[:, None].expand(batch, channels, rows).reshape(batch * channels, rows)
+        gaps = (
+            elapsed.detach()
+            .to("cpu", torch.float64)[:, None]
+            .expand(batch, channels, rows)
+            .reshape(batch * channels, rows)
+        )
         after = moments.detach().cpu().reshape(batch * channels, len(MOMENTS)).clone()
         units = torch.empty(batch * channels, rows, UNITS, dtype=torch.float64)
-        advance(y.contiguous().numpy(), gaps.contiguous().numpy(), self.half_life, self.floor, after.numpy(), units.numpy())
+        advance(
+            y.contiguous().numpy(), gaps.contiguous().numpy(), self.half_life, self.floor, after.numpy(), units.numpy()
+        )
         per_row = units.unflatten(0, (batch, channels)).transpose(1, 2).to(values.device)
         return Units(*per_row.unbind(-1)), after.reshape(moments.shape).to(values.device)
 

@@ -42,7 +42,9 @@ class DeepForecaster(Forecaster):
     needs = 3
     traits: ClassVar[frozenset[str]] = frozenset({"scale", "shift", "panel", "trained", "covariates"})
 
-    def __init__(self, encoder: SequenceLayer[Any], head: QuantileHead, scale: CausalScale, channels: int, recipe: Recipe) -> None:
+    def __init__(
+        self, encoder: SequenceLayer[Any], head: QuantileHead, scale: CausalScale, channels: int, recipe: Recipe
+    ) -> None:
         super().__init__()
         self.encoder, self.head, self.scale, self.channels, self.recipe = encoder, head, scale, channels, recipe
 
@@ -88,11 +90,15 @@ class DeepForecaster(Forecaster):
     def predict(self, state: DeepState, future: Future) -> Quantiles:
         return self._forecast(state.features, Units.of(state.moments[:, None]), future.inputs, future.elapsed)
 
-    def trace(self, state: DeepState, past: Past, future: Future, horizon: int = 1, every: int = 1) -> tuple[Quantiles, DeepState]:
+    def trace(
+        self, state: DeepState, past: Past, future: Future, horizon: int = 1, every: int = 1
+    ) -> tuple[Quantiles, DeepState]:
         features, units, end = self.encode(state, past)
         before, rows = Units.of(state.moments[:, None]), past.values.shape[1]
         features = torch.cat([state.features[:, None], features[:, :-1]], 1)[:, ::every]
-        made = [torch.cat([first, later[:, :-1]], 1)[:, ::every, None] for first, later in zip(before, units, strict=True)]
+        made = [
+            torch.cat([first, later[:, :-1]], 1)[:, ::every, None] for first, later in zip(before, units, strict=True)
+        ]
         inputs = ahead(torch.cat([past.inputs, future.inputs], 1), rows, horizon, 0.0)[:, ::every]
         elapsed = ahead(torch.cat([past.elapsed, future.elapsed], 1), rows, horizon, 1.0)[:, ::every]
         return self._forecast(features, Units(*made), inputs, elapsed), end
@@ -129,7 +135,9 @@ class DeepForecaster(Forecaster):
         """Pinball loss of the forecasts made after every `every`-th row, the last full one included where `phase` is 0."""
         horizon, context = self.head.basis.horizon, batch.values.shape[1] - self.head.basis.horizon
         features, units, _ = self.encode(self.initial_state((), batch.static), batch.rows(0, context))
-        made = torch.arange(context - 1 - phase % every, max(context // 4 - 1, 0) - 1, -every, device=batch.values.device)
+        made = torch.arange(
+            context - 1 - phase % every, max(context // 4 - 1, 0) - 1, -every, device=batch.values.device
+        )
         after = made + 1
         elapsed = ahead(batch.elapsed, context + 1, horizon, 1.0)[:, after]
         q = self.standardised(features[:, made], ahead(batch.inputs, context + 1, horizon, 0.0)[:, after], elapsed)

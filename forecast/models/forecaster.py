@@ -22,6 +22,7 @@ class Forecaster(pl.LightningModule, ABC):
 
     context: int | None = None  # rows of history a state may hold; None = a fixed-size summary
     needs: int = 1  # observed rows of a series before its forecast exists
+    batched: ClassVar[bool] = True  # False: estimate takes one series after the other; callers shard it over processes
     traits: ClassVar[frozenset[str]] = frozenset()  # of: scale, shift, continuous, panel, generative, trained, kernel, covariates
 
     @classmethod

@@ -42,7 +42,9 @@ class HybridEncoder(SequenceLayer[HybridState]):
     def forward(self, u: Tensor, state: HybridState, elapsed: Tensor, observed: Tensor) -> tuple[Tensor, HybridState]:
         features, bank = self.bank(u, state.bank, elapsed, observed)
         if not self.use_deep:
-            return torch.cat([features, features.new_zeros(*u.shape[:2], self.deep.width)], -1), HybridState(bank, state.deep)
+            return torch.cat([features, features.new_zeros(*u.shape[:2], self.deep.width)], -1), HybridState(
+                bank, state.deep
+            )
         said, deep = self.deep(features, state.deep, elapsed, observed)
         return torch.cat([features, said], -1), HybridState(bank, deep)
 
@@ -75,8 +77,12 @@ class HybridForecaster(DeepForecaster):
         head = QuantileHead(features + width, LeadBasis(horizon, seasons), inputs)
         nn.init.zeros_(head.median.weight)
         nn.init.zeros_(head.median.bias)
-        encoder: SequenceLayer[Any] = HybridEncoder(bank, Sampled(Stack(features, tuple(blocks), width, dropout), width, every))
-        super().__init__(encoder, head, CausalScale(half_life), channels, Recipe(learning_rate, first_stage=first_stage))
+        encoder: SequenceLayer[Any] = HybridEncoder(
+            bank, Sampled(Stack(features, tuple(blocks), width, dropout), width, every)
+        )
+        super().__init__(
+            encoder, head, CausalScale(half_life), channels, Recipe(learning_rate, first_stage=first_stage)
+        )
         self.blocks, self.every, self.width, self.dropout, self.half_life = blocks, every, width, dropout, half_life
         self.learning_rate, self.first_stage = learning_rate, first_stage
         self.horizon, self.seasons, self.inputs, self.static = horizon, seasons, inputs, static

@@ -228,7 +228,7 @@ def _season(length: int, harmonics: int) -> Season:
 
 def _of_channels(leaf: Tensor, channels: int) -> Tensor:
     """(B·C …) as (B C …), the memory as it is."""
-    parts: Tensor = leaf.unflatten(0, (-1, channels))  # type: ignore[no-untyped-call]
+    parts: Tensor = leaf.unflatten(0, (-1, channels))
     return parts
 
 

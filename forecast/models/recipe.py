@@ -1,7 +1,7 @@
 """How a deep forecaster is trained: AdamW, one cycle of the rate in each stage, moving average of the weights.
 
-    rate(p) = peak · p / 0.1 while p < 0.1, then peak · (0.01 + 0.99 cos²(π/2 · (p - 0.1)/0.9)),  p = progress of the stage
-    average' = d average + (1 - d) weights,  d = min(ema, (1 + n)/(10 + n)) after n steps: the start is forgotten at once
+rate(p) = peak · p / 0.1 while p < 0.1, then peak · (0.01 + 0.99 cos²(π/2 · (p - 0.1)/0.9)),  p = progress of the stage
+average' = d average + (1 - d) weights,  d = min(ema, (1 + n)/(10 + n)) after n steps: the start is forgotten at once
 """
 
 import math

@@ -31,7 +31,13 @@ class StackForecaster(DeepForecaster):
         head = QuantileHead(width, LeadBasis(horizon, seasons), inputs)
         encoder = Stack(ROW + inputs + static, tuple(blocks), width, dropout)
         super().__init__(encoder, head, CausalScale(half_life), channels, Recipe(learning_rate))
-        self.blocks, self.width, self.dropout, self.half_life, self.learning_rate = blocks, width, dropout, half_life, learning_rate
+        self.blocks, self.width, self.dropout, self.half_life, self.learning_rate = (
+            blocks,
+            width,
+            dropout,
+            half_life,
+            learning_rate,
+        )
         self.horizon, self.seasons, self.inputs, self.static = horizon, seasons, inputs, static
 
     @classmethod

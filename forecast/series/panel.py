@@ -191,7 +191,9 @@ def _offsets(lengths: Sequence[int]) -> Tensor:
     return torch.tensor([0, *np.cumsum(lengths)], dtype=torch.int64)
 
 
-def panel_of(series: Sequence[Tensor] | dict[str, Tensor], clock: Clock | None = None, seasons: tuple[int, ...] = ()) -> Panel:
+def panel_of(
+    series: Sequence[Tensor] | dict[str, Tensor], clock: Clock | None = None, seasons: tuple[int, ...] = ()
+) -> Panel:
     """A panel of tensors (T) or (T C) on one clock, all starting at position 0; the clock defaults to integers from 0."""
     named = series if isinstance(series, dict) else {f"s{i}": values for i, values in enumerate(series)}
     parts = [v.reshape(len(v), -1).to(torch.float64) for v in named.values()]

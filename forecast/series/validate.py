@@ -217,7 +217,8 @@ def _ends(panel: Panel, series: int) -> tuple[pd.Timestamp | int, pd.Timestamp |
     else:
         begin = int(panel.start[series])
         times = panel.clock.times(np.array([begin, begin + high - low]))
-    return times[0], times[1]
+    first, last = times[0], times[-1]
+    return (first, last) if isinstance(first, pd.Timestamp) else (int(first), int(last))
 
 
 def _span(start: pd.Timestamp | int, end: pd.Timestamp | int) -> str:

@@ -13,8 +13,8 @@ def discretise(A: Tensor, density: Tensor, elapsed: Tensor) -> tuple[Tensor, Ten
     """Transition F and process noise Q (… m m) over each elapsed time."""
     m = A.shape[-1]
     step = elapsed[..., None, None]
-    top = torch.cat(torch.broadcast_tensors(-A * step, density * step), -1)  # type: ignore[no-untyped-call]
-    zero, lower = torch.broadcast_tensors(torch.zeros_like(A), A.mT * step)  # type: ignore[no-untyped-call]
+    top = torch.cat(torch.broadcast_tensors(-A * step, density * step), -1)
+    zero, lower = torch.broadcast_tensors(torch.zeros_like(A), A.mT * step)
     block = torch.matrix_exp(torch.cat([top, torch.cat([zero, lower], -1)], -2))
     F = block[..., m:, m:].mT
     Q = F @ block[..., :m, m:]

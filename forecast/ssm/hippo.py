@@ -37,10 +37,14 @@ def legs_normal(pairs: int) -> Normal:
     p = torch.sqrt(torch.arange(2 * pairs, dtype=torch.float64) + 0.5)
     normal = a + p[:, None] * p[None, :]
     # normal = -½ I + skew: its eigenvectors are those of the Hermitian i·skew, which eigh gives exactly orthonormal
-    imag, vectors = torch.linalg.eigh((normal + 0.5 * torch.eye(2 * pairs, dtype=torch.float64)).to(torch.complex128) * -1j)
+    imag, vectors = torch.linalg.eigh(
+        (normal + 0.5 * torch.eye(2 * pairs, dtype=torch.float64)).to(torch.complex128) * -1j
+    )
     half = slice(pairs, 2 * pairs)
     back = vectors.mH[half]
-    return Normal(torch.complex(torch.full_like(imag[half], -0.5), imag[half]), back @ p.to(back.dtype), back @ b.to(back.dtype))
+    return Normal(
+        torch.complex(torch.full_like(imag[half], -0.5), imag[half]), back @ p.to(back.dtype), back @ b.to(back.dtype)
+    )
 
 
 def diagonal_poles(kind: str, pairs: int) -> Tensor:

@@ -81,7 +81,9 @@ class _Recurrence(torch.autograd.Function):
     """The numba recurrence with its exact adjoint."""
 
     @staticmethod
-    def forward(ctx: Any, u: Tensor, table: Tensor, readout: Tensor, gap: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(
+        ctx: Any, u: Tensor, table: Tensor, readout: Tensor, gap: Tensor, state: Tensor
+    ) -> tuple[Tensor, Tensor]:
         u, gap, after = u.contiguous(), gap.contiguous(), state.clone(memory_format=torch.contiguous_format)
         count = math.isqrt(max(u.shape[1], 1)) if any(ctx.needs_input_grad) else 0
         y, marks = torch.empty_like(u), u.new_empty(u.shape[0], count, *state.shape[1:])
@@ -124,7 +126,10 @@ def convolve(modes: Modes, u: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
     # the state before the first row answers with Re c λ^{t+1} x
     z_r, z_i = c_r * s_r - c_i * s_i, c_r * s_i + c_i * s_r
     y = y + torch.einsum("tnd,bnd->btd", pr, z_r) - torch.einsum("tnd,bnd->btd", pi, z_i)
-    ends = [torch.cat([torch.ones_like(pr[:1]), pr[:-1]]).flip(0), torch.cat([torch.zeros_like(pi[:1]), pi[:-1]]).flip(0)]
+    ends = [
+        torch.cat([torch.ones_like(pr[:1]), pr[:-1]]).flip(0),
+        torch.cat([torch.zeros_like(pi[:1]), pi[:-1]]).flip(0),
+    ]
     after_r, after_i = (torch.einsum("tnd,btd->bnd", end, u.to(kind)) for end in ends)
     after = torch.stack([after_r + pr[-1] * s_r - pi[-1] * s_i, after_i + pr[-1] * s_i + pi[-1] * s_r], 1)
     return y.to(u.dtype), after

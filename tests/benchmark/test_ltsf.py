@@ -30,7 +30,9 @@ WINDOWS = {"etth1": 2785, "etth2": 2785, "ettm1": 11425, "weather": 10444, "exch
 
 LARGE = ("weather", "ettm1")  # their long horizons are many cells: with the slow tests
 CELLS = [
-    pytest.param(*key, horizon, marks=[pytest.mark.slow] if key[0] in LARGE and horizon > 96 else []) for key in ROWS for horizon in HORIZONS
+    pytest.param(*key, horizon, marks=[pytest.mark.slow] if key[0] in LARGE and horizon > 96 else [])
+    for key in ROWS
+    for horizon in HORIZONS
 ]
 
 

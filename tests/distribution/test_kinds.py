@@ -1,6 +1,8 @@
 """What every kind owes: law L7 in closed form, L6, L9, missing cells, any leading shape, CRPS, mean, affine."""
 
 import math
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -239,3 +241,14 @@ def test_finite_for_any_size(size: float) -> None:
             )
             for answer in answers:
                 assert bool(answer.isfinite().all()), (kind, y, answer)
+
+
+def test_asking_a_forecast_imports_nothing_slow() -> None:
+    """torch.broadcast_shapes and its like pull in sympy: seconds in every worker process."""
+    code = (
+        "import sys, torch; from forecast.distribution import *; z = torch.zeros(2, 3, 1).double();"
+        "f = Mixture((Gaussian(z, z + 1), StudentT(z, z + 1, z + 4)), torch.ones(2).double());"
+        "f.crps(z), f.quantile(0.1), f.sample(2), f.surprise(z), Transformed(f, BoxCox(z, z)).mean;"
+        "sys.exit('sympy' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

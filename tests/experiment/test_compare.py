@@ -27,13 +27,20 @@ def panel(series: int = 3, rows: int = 130, seed: int = 0) -> Panel:
     time = torch.arange(rows, dtype=torch.float64)
     made = {}
     for s in range(series):
-        values = 50 + 5 * s + 4 * torch.sin(2 * math.pi * time / 4 + s) + torch.randn(rows, generator=generator, dtype=torch.float64)
+        values = (
+            50
+            + 5 * s
+            + 4 * torch.sin(2 * math.pi * time / 4 + s)
+            + torch.randn(rows, generator=generator, dtype=torch.float64)
+        )
         values[20 + s] = math.nan
         made[f"s{s}"] = values
     return panel_of(made, seasons=(4,))
 
 
-def run(of: Panel, folder: Path, models: tuple[str, ...] = MODELS, number: int = 3, **settings: object) -> tuple[Plan, dict[str, list[Cell]]]:
+def run(
+    of: Panel, folder: Path, models: tuple[str, ...] = MODELS, number: int = 3, **settings: object
+) -> tuple[Plan, dict[str, list[Cell]]]:
     plan = Plan(of, cutoffs(of, 4, number), 4, ("mase", "smape", "coverage"), **settings)  # type: ignore[arg-type]
     members = labelled([member({"name": word, "context": 24} if word == "ridge" else word) for word in models])
     return plan, backtest(plan, members, folder, lambda *_: Fitted())
@@ -77,7 +84,7 @@ def test_a_series_too_short_fails_by_name_and_alone(tmp_path: Path) -> None:
     one = panel()
     values = one.values.clone()
     values[int(one.first[1]) : int(one.first[2])] = math.nan
-    values[int(one.first[2]) - 5 :  int(one.first[2])] = 3.0
+    values[int(one.first[2]) - 5 : int(one.first[2])] = 3.0
     broken = Panel(**{**vars(one), "values": values})
     plan, cells = run(broken, tmp_path, number=1)
     assert set(cells["naive"][0].failed) == {1}
@@ -89,7 +96,10 @@ def test_a_series_too_short_fails_by_name_and_alone(tmp_path: Path) -> None:
 
 def test_a_model_that_fails_everywhere_takes_no_cells_from_the_others(tmp_path: Path) -> None:
     plan, cells = run(panel(), tmp_path)
-    nothing = [cell._replace(tallies={w: type(t)(t.total * 0, t.weight * 0) for w, t in cell.tallies.items()}) for cell in cells["naive"]]
+    nothing = [
+        cell._replace(tallies={w: type(t)(t.total * 0, t.weight * 0) for w, t in cell.tallies.items()})
+        for cell in cells["naive"]
+    ]
     board = board_of.leaderboard(plan, {**cells, "broken": nothing})
     assert math.isnan(board.standings["mase"]["broken"].value) and board.order[-1] == "broken"
     assert math.isfinite(board.standings["mase"]["ridge"].value) and board.lost == 0
@@ -109,7 +119,9 @@ def test_stand_in_fills_failed_series_and_keeps_them_listed(tmp_path: Path) -> N
 def test_few_blocks_cannot_tell_many_can(tmp_path: Path) -> None:
     few, cells = run(panel(), tmp_path / "few", number=3)
     board = board_of.leaderboard(few, cells)
-    assert board.plan is None and {s.against_reference.word for s in board.standings["mase"].values() if s.against_reference} == {"cannot tell"}
+    assert board.plan is None and {
+        s.against_reference.word for s in board.standings["mase"].values() if s.against_reference
+    } == {"cannot tell"}
     assert all(math.isnan(s.low) for s in board.standings["mase"].values())
     many, cells = run(panel(series=24), tmp_path / "many", number=2)
     board = board_of.leaderboard(many, cells)
@@ -117,7 +129,9 @@ def test_few_blocks_cannot_tell_many_can(tmp_path: Path) -> None:
     assert naive.against_reference is not None and naive.against_reference.word == "worse"
     assert naive.low < naive.value < naive.high
     sentence, details = board_of.verdict(many, board)
-    assert sentence.startswith("On 24 series over 2 cutoffs, ") and any("draws of 24 series" in line for line in details)
+    assert sentence.startswith("On 24 series over 2 cutoffs, ") and any(
+        "draws of 24 series" in line for line in details
+    )
 
 
 def test_tables_say_what_the_cells_say(tmp_path: Path) -> None:

@@ -28,7 +28,14 @@ def horizon(model: Forecaster) -> int:
     return min(HORIZON, getattr(model, "horizon", HORIZON))
 
 
-def past_of(model: Forecaster, batch: int = 3, rows: int = 72, seed: int = 0, gaps: float = 0.1, dtype: torch.dtype = torch.float64) -> Past:
+def past_of(
+    model: Forecaster,
+    batch: int = 3,
+    rows: int = 72,
+    seed: int = 0,
+    gaps: float = 0.1,
+    dtype: torch.dtype = torch.float64,
+) -> Past:
     """Positive seasonal series with noise and a share of gaps, shaped for the model."""
     generator = torch.Generator().manual_seed(seed)
     channels, season = getattr(model, "channels", 1), max(getattr(model, "season", 4), 2)
@@ -88,7 +95,11 @@ def apart(a: State, b: State) -> float:
     """Largest relative difference between two states, leaf by leaf on the leaf's own scale."""
     worst = 0.0
     for x, y in zip(leaves(a), leaves(b), strict=True):
-        scale = max(float(x[x.isfinite()].abs().max()), 1.0) if x.dtype.is_floating_point and bool(x.isfinite().any()) else 1.0
+        scale = (
+            max(float(x[x.isfinite()].abs().max()), 1.0)
+            if x.dtype.is_floating_point and bool(x.isfinite().any())
+            else 1.0
+        )
         worst = max(worst, difference(x, y) / scale)
     return worst
 

@@ -21,7 +21,6 @@ from tests.laws.bench import (
     future_of,
     horizon,
     numbers,
-    past_of,
     spread,
     weights_are_32,
 )
@@ -83,7 +82,11 @@ def law_01_trace_is_a_loop_of_predict_and_step(kind: type[Forecaster]) -> None:
 def law_02_no_look_ahead(kind: type[Forecaster]) -> None:
     b = bench(kind)
     future, lead = future_of(b.model, b.past), horizon(b.model)
-    allowed = 0.0 if "kernel" in b.model.traits or type(b.model).trace is Forecaster.trace else (1e-6 if weights_are_32(b.model) else 1e-13)
+    allowed = (
+        0.0
+        if "kernel" in b.model.traits or type(b.model).trace is Forecaster.trace
+        else (1e-6 if weights_are_32(b.model) else 1e-13)
+    )
     before, _ = b.model.trace(b.start(), b.past, future, lead)
     for row in (0, 20, 50):
         values = b.past.values.clone()
@@ -91,7 +94,9 @@ def law_02_no_look_ahead(kind: type[Forecaster]) -> None:
         after, _ = b.model.trace(b.start(), b.past._replace(values=values), future, lead)
         made = slice(0, row + 1)
         gap = difference(numbers(before)[:, made], numbers(after)[:, made])
-        assert gap <= allowed * float(values.nan_to_num().abs().max()), f"editing row {row} moves an earlier forecast by {gap:.2e}"
+        assert gap <= allowed * float(values.nan_to_num().abs().max()), (
+            f"editing row {row} moves an earlier forecast by {gap:.2e}"
+        )
 
 
 def run(model: Forecaster, past: Past, future: Future) -> Forecast:
@@ -145,7 +150,9 @@ def law_04_padding_is_invisible(kind: type[Forecaster]) -> None:
     future, allowed = future_of(b.model, b.past), tolerance(b.model)
     plain = numbers(b.model.predict(b.model.warm_up(b.start(), b.past), future))
     front = numbers(b.model.predict(b.model.warm_up(b.start(), padded(b.past, 7)), future))
-    assert difference(plain, front) <= allowed * spread(b.past), f"rows before the first value move forecasts by {difference(plain, front):.2e}"
+    assert difference(plain, front) <= allowed * spread(b.past), (
+        f"rows before the first value move forecasts by {difference(plain, front):.2e}"
+    )
     again = numbers(run(b.model, padded(b.past, 7), future))
     allowed = max(allowed, 1e-9)
     gap = difference(numbers(run(b.model, b.past, future)), again)
@@ -164,7 +171,9 @@ def law_04_a_missing_row_is_elapsed_time(kind: type[Forecaster]) -> None:
     one = b.model.step(state, last._replace(elapsed=last.elapsed * 3))
     future = future_of(b.model, past)._replace(inputs=torch.zeros_like(future_of(b.model, past).inputs))
     moved = difference(numbers(b.model.predict(two, future)), numbers(b.model.predict(one, future)))
-    assert moved <= max(tolerance(b.model), 1e-9) * spread(past), f"a missing row differs from elapsed time by {moved:.2e}"
+    assert moved <= max(tolerance(b.model), 1e-9) * spread(past), (
+        f"a missing row differs from elapsed time by {moved:.2e}"
+    )
 
 
 def law_05_company(kind: type[Forecaster]) -> None:
@@ -181,7 +190,10 @@ def law_05_company(kind: type[Forecaster]) -> None:
     gap = difference(plain[2:3], numbers(b.model.predict(alone, take(future, order[:1]))))
     assert gap <= allowed * scale, f"the company of other series moves a forecast by {gap:.2e}"
     if "panel" not in b.model.traits:
-        gap = difference(numbers(run(b.model, b.past, future))[2:3], numbers(run(b.model, take(b.past, order[:1]), take(future, order[:1]))))
+        gap = difference(
+            numbers(run(b.model, b.past, future))[2:3],
+            numbers(run(b.model, take(b.past, order[:1]), take(future, order[:1]))),
+        )
         assert gap <= max(allowed, 1e-9) * scale, f"estimating in company moves a forecast by {gap:.2e}"
 
 
@@ -192,7 +204,9 @@ def law_05_states_of_some_series(kind: type[Forecaster]) -> None:
     part = b.model.step(take(state, some), take(row, some))
     whole = b.model.step(state, row)
     assert apart(take(whole, some), part) <= tolerance(b.model), "take and step do not commute"
-    assert apart(put(state, some, part), join([take(one, torch.tensor([s])) for s, one in enumerate((whole, state, whole))])) <= tolerance(b.model), "put and step do not commute"
+    assert apart(
+        put(state, some, part), join([take(one, torch.tensor([s])) for s, one in enumerate((whole, state, whole))])
+    ) <= tolerance(b.model), "put and step do not commute"
 
 
 def law_05_quantiles_do_not_cross(kind: type[Forecaster]) -> None:
@@ -209,7 +223,9 @@ def law_06_precision_in_is_precision_out(kind: type[Forecaster]) -> None:
         assert out.dtype == dtype, f"{dtype} in, {out.dtype} out"
         assert bool(out.isfinite().all()), f"{dtype}: a forecast is missing"
         wide = [leaf for leaf in leaves(state) if leaf.dtype.is_floating_point]
-        assert all(torch.finfo(leaf.dtype).bits >= torch.finfo(dtype).bits or weights_are_32(b.model) for leaf in wide), "the state is narrower than the data"
+        assert all(
+            torch.finfo(leaf.dtype).bits >= torch.finfo(dtype).bits or weights_are_32(b.model) for leaf in wide
+        ), "the state is narrower than the data"
 
 
 @binds("trained")
@@ -231,7 +247,9 @@ def law_07_calibrated_in_closed_form(kind: type[Forecaster]) -> None:
     forecast = b.model.predict(b.model.warm_up(b.start(), b.past), future_of(b.model, b.past))
     for level in (1e-4, 0.003, 0.2, 0.5, 0.77, 0.999):
         back = forecast.cdf(forecast.quantile(level))
-        assert float((back - level).abs().max()) <= 1e-6, f"cdf(quantile({level})) is off by {float((back - level).abs().max()):.1e}"
+        assert float((back - level).abs().max()) <= 1e-6, (
+            f"cdf(quantile({level})) is off by {float((back - level).abs().max()):.1e}"
+        )
     median = forecast.median
     for surprise in (0.5, 5.0, 12.0):
         bound = forecast.quantile(math.exp(-surprise) / 2)
@@ -246,7 +264,9 @@ def law_07_calibrated_in_closed_form(kind: type[Forecaster]) -> None:
 def law_07_covers_what_it_generates(kind: type[Forecaster]) -> None:
     b = bench(kind, batch=400, gaps=0.0)
     if "panel" not in b.model.traits:  # every series is simulated at the parameters of the first
-        b = b._replace(parameters=tree_map(lambda leaf: leaf[:1].expand(leaf.shape[0], *leaf.shape[1:]).clone(), b.parameters))
+        b = b._replace(
+            parameters=tree_map(lambda leaf: leaf[:1].expand(leaf.shape[0], *leaf.shape[1:]).clone(), b.parameters)
+        )
     generator = torch.Generator().manual_seed(1)
     state, lead = b.model.warm_up(b.start(), b.past), horizon(b.model)
     ahead = future_of(b.model, b.past)
@@ -261,7 +281,9 @@ def law_07_covers_what_it_generates(kind: type[Forecaster]) -> None:
     count = actual.shape[0] * actual.shape[2]
     band = 3.29 * math.sqrt(0.9 * 0.1 / count)
     covered = ((actual >= low) & (actual <= high)).to(torch.float64).mean((0, 2))
-    assert bool(((covered - 0.9).abs() <= band).all()), f"90 % intervals cover {[f'{float(c):.3f}' for c in covered]} (band ±{band:.3f})"
+    assert bool(((covered - 0.9).abs() <= band).all()), (
+        f"90 % intervals cover {[f'{float(c):.3f}' for c in covered]} (band ±{band:.3f})"
+    )
 
 
 def law_08_save_and_load(kind: type[Forecaster]) -> None:
@@ -272,7 +294,9 @@ def law_08_save_and_load(kind: type[Forecaster]) -> None:
         artefact.save(path, b.model, b.parameters, state, {"note": "law"})
         torch.manual_seed(1)
         back = artefact.load(path)
-        assert difference(numbers(b.model.predict(state, future)), numbers(back.model.predict(back.state, future))) == 0, "forecasts changed"
+        assert (
+            difference(numbers(b.model.predict(state, future)), numbers(back.model.predict(back.state, future))) == 0
+        ), "forecasts changed"
         restarted = back.model.warm_up(back.model.initial_state(back.parameters, b.past.static), b.past)
         assert apart(restarted, state) == 0, "the loaded parameters warm up to another state"
         artefact.save(again, back.model, back.parameters, back.state, back.facts)
@@ -296,19 +320,25 @@ def law_09_finite_whatever_comes(kind: type[Forecaster]) -> None:
     values[2] = 7.0
     values[3, :-1] = math.nan
     values[4] = math.nan
-    values[5] = 1e6 + 1e-3 * torch.randn(values[5].shape, generator=torch.Generator().manual_seed(3), dtype=values.dtype)
+    values[5] = 1e6 + 1e-3 * torch.randn(
+        values[5].shape, generator=torch.Generator().manual_seed(3), dtype=values.dtype
+    )
     past, future = b.past._replace(values=values), future_of(b.model, b.past)
     forecast = run(b.model, past, future)
     out = numbers(forecast)
     assert not bool(out.isinf().any()), "an infinity came out"
     assert bool(out[4].isnan().all()), "a series with nothing observed has a forecast"
-    assert bool(out[:3].isfinite().all() and out[5].isfinite().all()), f"missing forecasts: {[s for s in (0, 1, 2, 5) if not bool(out[s].isfinite().all())]}"
+    assert bool(out[:3].isfinite().all() and out[5].isfinite().all()), (
+        f"missing forecasts: {[s for s in (0, 1, 2, 5) if not bool(out[s].isfinite().all())]}"
+    )
     if b.model.needs > 1:
         assert bool(out[3].isnan().all()), f"one observed row, {b.model.needs} needed: the forecast must be missing"
     if "panel" not in b.model.traits:
         first = torch.tensor([0])
         alone = numbers(run(b.model, take(past, first), take(future, first)))
-        assert difference(out[:1], alone) <= 1e-9 * spread(take(past, first)), "a series in trouble changes another's forecast"
+        assert difference(out[:1], alone) <= 1e-9 * spread(take(past, first)), (
+            "a series in trouble changes another's forecast"
+        )
     for s in (0, 1, 2, 5):
         low, high = values[s].amin(0), values[s].amax(0)
         for h in range(horizon(b.model)):
@@ -343,5 +373,3 @@ def law_10_arguments_are_left_alone(kind: type[Forecaster]) -> None:
 
 
 LAWS: dict[str, Law] = {name: law for name, law in list(globals().items()) if name.startswith("law_")}
-
-

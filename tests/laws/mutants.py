@@ -53,7 +53,9 @@ class WarmsUpDifferently(Smooth):  # L1
 
 
 class LooksAhead(Smooth):  # L2
-    def trace(self, state: Level, past: Past, future: Future, horizon: int = 1, every: int = 1) -> tuple[Forecast, Level]:
+    def trace(
+        self, state: Level, past: Past, future: Future, horizon: int = 1, every: int = 1
+    ) -> tuple[Forecast, Level]:
         forecast, end = super().trace(state, past, future, horizon, every)
         return forecast.affine(0.01 * past.values.nanmean(1)[:, None, None], torch.tensor(1.0)), end
 

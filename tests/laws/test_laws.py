@@ -28,7 +28,12 @@ def load(path: str) -> type[Forecaster]:
 def bound() -> list[tuple[str, str]]:
     """Member × law, where the member declares the trait that the law binds."""
     kinds = {word: load(path) for word, path in members().items()}
-    return [(word, law) for word, kind in kinds.items() for law in LAWS if NEEDS.get(law) is None or NEEDS[law] in kind.traits]
+    return [
+        (word, law)
+        for word, kind in kinds.items()
+        for law in LAWS
+        if NEEDS.get(law) is None or NEEDS[law] in kind.traits
+    ]
 
 
 @pytest.mark.parametrize(("word", "law"), bound())

@@ -92,13 +92,19 @@ def test_legs_is_normal_less_rank_one() -> None:
 
 def test_lin_and_inv_are_the_published_poles() -> None:
     assert torch.allclose(diagonal_poles("lin", 3).imag, torch.tensor([0.0, math.pi, 2 * math.pi], dtype=torch.float64))
-    assert torch.allclose(diagonal_poles("inv", 2).imag, torch.tensor([4 / math.pi * 3, 4 / math.pi / 3], dtype=torch.float64))
+    assert torch.allclose(
+        diagonal_poles("inv", 2).imag, torch.tensor([4 / math.pi * 3, 4 / math.pi / 3], dtype=torch.float64)
+    )
 
 
 def test_the_three_forms_are_one() -> None:
     torch.manual_seed(0)
     layer = S4D(5, state=6).double()
-    modes, u, start = layer.modes(), torch.randn(2, 300, 5, dtype=torch.float64), torch.randn(2, 2, 6, 5, dtype=torch.float64)
+    modes, u, start = (
+        layer.modes(),
+        torch.randn(2, 300, 5, dtype=torch.float64),
+        torch.randn(2, 2, 6, 5, dtype=torch.float64),
+    )
     modes = forms.Modes(*(part.detach() for part in modes))
     ones = torch.ones(2, 300, dtype=torch.float64)
     recurred = forms.recur(modes, u, ones, start)
@@ -116,7 +122,11 @@ def test_adjoint_of_the_kernel_is_autograd_of_the_loop() -> None:
         grads = []
         for form in (forms.recur, forms.loop):
             y, end = form(layer.modes(), u, elapsed, start)
-            grads.append(torch.autograd.grad(y.sin().sum() + end.square().sum(), [u, start, *layer.parameters()], allow_unused=True))
+            grads.append(
+                torch.autograd.grad(
+                    y.sin().sum() + end.square().sum(), [u, start, *layer.parameters()], allow_unused=True
+                )
+            )
         for a, b in zip(*grads, strict=True):
             assert (a is None) == (b is None)
             if a is not None and b is not None:

@@ -24,7 +24,9 @@ def layer_of(word: str, dtype: torch.dtype = torch.float64) -> SequenceLayer[Any
     return LAYERS[word](WIDTH).to(dtype).eval()
 
 
-def rows_of(seed: int, dtype: torch.dtype = torch.float64, irregular: bool = True, gaps: bool = True) -> tuple[Tensor, Tensor, Tensor]:
+def rows_of(
+    seed: int, dtype: torch.dtype = torch.float64, irregular: bool = True, gaps: bool = True
+) -> tuple[Tensor, Tensor, Tensor]:
     """Input, elapsed and observed with gaps of 0 to 7 nominal rows and a fifth of the rows unobserved."""
     generator = torch.Generator().manual_seed(seed)
     u = torch.randn(BATCH, ROWS, WIDTH, generator=generator, dtype=torch.float64).to(dtype)
@@ -59,7 +61,9 @@ def stepped(layer: SequenceLayer[Any], rows: tuple[Tensor, Tensor, Tensor], stat
 @pytest.mark.parametrize("kernels", [True, False])
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
 @given(cut=st.integers(0, ROWS), seed=st.integers(0, 2**16), irregular=st.booleans())
-def test_L1_whole_is_chunks_is_steps(word: str, kernels: bool, dtype: torch.dtype, cut: int, seed: int, irregular: bool) -> None:
+def test_L1_whole_is_chunks_is_steps(
+    word: str, kernels: bool, dtype: torch.dtype, cut: int, seed: int, irregular: bool
+) -> None:
     with pytest.MonkeyPatch.context() as patch, torch.no_grad():
         if not kernels:
             patch.setattr(jit, "AVAILABLE", False)
@@ -118,7 +122,12 @@ def test_L4_a_row_without_time_or_reading_leaves_the_state(word: str) -> None:
     layer = layer_of(word)
     state = warm(layer)
     with torch.no_grad():
-        _, after = layer(torch.ones(BATCH, 5, WIDTH, dtype=torch.float64), state, torch.zeros(BATCH, 5), torch.zeros(BATCH, 5, dtype=torch.bool))
+        _, after = layer(
+            torch.ones(BATCH, 5, WIDTH, dtype=torch.float64),
+            state,
+            torch.zeros(BATCH, 5),
+            torch.zeros(BATCH, 5, dtype=torch.bool),
+        )
     assert gap(state, after) == 0
 
 
@@ -143,7 +152,9 @@ def test_L6_precision_and_meta(word: str, dtype: torch.dtype) -> None:
     with torch.no_grad():
         y, end = layer(rows[0], layer.initial_state(BATCH), rows[1], rows[2])
     assert y.dtype == dtype
-    assert all(torch.finfo(leaf.dtype).bits >= torch.finfo(dtype).bits for leaf in leaves(end) if leaf.is_floating_point())
+    assert all(
+        torch.finfo(leaf.dtype).bits >= torch.finfo(dtype).bits for leaf in leaves(end) if leaf.is_floating_point()
+    )
     layer = layer.to("meta")
     u, elapsed, observed = (part.to("meta") for part in rows)
     y, end = layer(u, layer.initial_state(BATCH), elapsed, observed)
@@ -178,5 +189,3 @@ def test_gradients_of_both_forms_agree(word: str) -> None:
     assert len(found[0]) == len(found[1]) > 0
     assert max(float((a - b).abs().max() / b.abs().max().clamp(min=1e-3)) for a, b in zip(*found, strict=True)) <= 1e-8
     assert all(math.isfinite(float(g.abs().sum())) for g in found[0])
-
-

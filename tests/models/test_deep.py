@@ -65,4 +65,6 @@ def test_missing_targets_weigh_nothing() -> None:
     one = model._loss(Past(*(part[:1] for part in batch)), 4, 0)
     blank = batch.values.clone()
     blank[1] = torch.nan
-    assert float(model._loss(batch._replace(values=blank), 4, 0).detach()) == pytest.approx(float(one.detach()), rel=1e-5)
+    assert float(model._loss(batch._replace(values=blank), 4, 0).detach()) == pytest.approx(
+        float(one.detach()), rel=1e-5
+    )

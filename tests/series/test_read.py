@@ -25,7 +25,9 @@ def equal(a: Panel, b: Panel) -> bool:
 def table() -> pd.DataFrame:
     """A wide table of floats with gaps."""
     random = np.random.default_rng(3)
-    frame = pd.DataFrame({"ds": pd.date_range("2026-01-01", periods=60, freq="h"), "a": random.normal(1500, 900, 60).round(3)})
+    frame = pd.DataFrame(
+        {"ds": pd.date_range("2026-01-01", periods=60, freq="h"), "a": random.normal(1500, 900, 60).round(3)}
+    )
     frame["b"] = np.where(np.arange(60) % 7 == 3, np.nan, random.normal(0, 1, 60))
     return frame
 
@@ -110,8 +112,14 @@ NAMED = [
 
 
 @pytest.mark.parametrize(("names", "id", "time"), NAMED)
-def test_names_of_other_tools(names: tuple[str, ...], id: tuple[str, ...], time: tuple[str, ...], tmp_path: Path) -> None:
-    rows = [(k, str(t), float(i)) for k in ("a", "b") for i, t in enumerate(pd.date_range("2026-01-01", periods=5, freq="D"))]
+def test_names_of_other_tools(
+    names: tuple[str, ...], id: tuple[str, ...], time: tuple[str, ...], tmp_path: Path
+) -> None:
+    rows = [
+        (k, str(t), float(i))
+        for k in ("a", "b")
+        for i, t in enumerate(pd.date_range("2026-01-01", periods=5, freq="D"))
+    ]
     path = tmp_path / "t.csv"
     pd.DataFrame(rows, columns=list(names)).to_csv(path, index=False)
     found = understand(path)
@@ -147,7 +155,9 @@ def test_columns_nobody_asked_for_are_named(tmp_path: Path) -> None:
 
 def test_a_sensor_called_na_keeps_its_name(tmp_path: Path) -> None:
     path = tmp_path / "t.csv"
-    path.write_text("sensor,ds,y\n" + "".join(f"{s},2026-01-0{d},{d}\n" for s in ("NA", "007", "null", "1e3") for d in range(1, 8)))
+    path.write_text(
+        "sensor,ds,y\n" + "".join(f"{s},2026-01-0{d},{d}\n" for s in ("NA", "007", "null", "1e3") for d in range(1, 8))
+    )
     assert read_csv(path).names == ("NA", "007", "null", "1e3")
 
 

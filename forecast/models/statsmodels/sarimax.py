@@ -4,9 +4,9 @@
 
 D = 1 where the seasonal strength 1 - Var(rest)/Var(season + rest) of an STL decomposition exceeds 0.64; d from repeated
 KPSS tests at 5 %; c only where d + D < 2. From four starting orders the search goes to the neighbour with the least
-AICc, at most `tries` models in all, each fitted by maximum likelihood to the differenced values. A season longer than
-12 rows would need that many states: it enters as harmonics instead. Fixed orders are order=(p, d, q) and
-seasonal_order=(P, D, Q).
+AICc, at most `tries` models in all. The likelihood is that of the differenced values, climbed for a few iterations
+during the search and to its maximum for the best order. A season longer than 12 rows would need that many states: it
+enters as harmonics instead. Fixed orders are order=(p, d, q) and seasonal_order=(P, D, Q).
 Source: Hyndman & Khandakar (2008), J. Stat. Software 27(3), §3; statsmodels SARIMAX.
 """
 
@@ -22,6 +22,7 @@ LONG = 12  # rows: the longest season that becomes states
 PAIRS = 6  # harmonics of a longer one
 REJECTED = 0.463  # the KPSS statistic at 5 %
 STRONG = 0.64  # seasonal strength from which a seasonal difference is taken
+SKETCH, FINAL = 10, 200  # iterations
 MOST = (3, 3, 1, 1)  # p, q, P, Q
 
 Order = tuple[int, int, int, int, int, int, int]  # p d q P D Q and whether there is a constant
@@ -74,9 +75,9 @@ class Sarimax(FilteredForecaster):
             seasonal = self.seasonal_order or (0, 0, 0)
             still = self.order[1] + seasonal[1] == 0
             best: Order = (*self.order, *seasonal, int(still if self.constant is None else self.constant))  # type: ignore[assignment]
-            self._try(best, z, found)
         else:
             best = self._search(z, found)
+        self._try(best, z, found, FINAL)
         if not math.isfinite(found[best][0]):
             raise ValueError("no order could be fitted")
         return tuple(map(float, best)), found[best][1]
@@ -98,10 +99,14 @@ class Sarimax(FilteredForecaster):
             if min(found, key=lambda order: found[order][0]) == best:
                 return best
 
-    def _try(self, order: Order, z: Vector, found: dict[Order, tuple[float, Vector]]) -> None:
-        """AICc and coefficients of one order; infinite where it cannot be fitted."""
+    def _try(
+        self, order: Order, z: Vector, found: dict[Order, tuple[float, Vector]], iterations: int = SKETCH
+    ) -> None:
+        """AICc and coefficients of one order, going on from those known; infinite where it cannot be fitted."""
+        start = found[order][1] if order in found and len(found[order][1]) else None
         try:
-            result = self._model(order, z, simple_differencing=True).fit(disp=False, maxiter=100)
+            model = self._model(order, z, simple_differencing=True)
+            result = model.fit(start, disp=False, maxiter=iterations, cov_type="none")
             found[order] = (float(result.aicc) if np.isfinite(result.aicc) else math.inf, np.asarray(result.params))
         except (ValueError, ArithmeticError, IndexError, np.linalg.LinAlgError):
             found[order] = math.inf, np.zeros(0)
@@ -137,7 +142,7 @@ def differences(z: Vector, most: int) -> int:
 
 
 def kpss(z: Vector, lags: int) -> float:
-    """Statistic of Kwiatkowski, Phillips, Schmidt & Shin (1992): Σ S_t² / (n² s²), S the partial sums about the mean."""
+    """Kwiatkowski, Phillips, Schmidt & Shin (1992): Σ S_t² / (n² s²), S the partial sums about the mean."""
     e, n = z - z.mean(), len(z)
     weights = 1 - np.arange(1, lags + 1) / (lags + 1)
     long_run = e @ e + 2 * sum(w * (e[k:] @ e[:-k]) for k, w in enumerate(weights, 1))

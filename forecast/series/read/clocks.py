@@ -125,29 +125,31 @@ class Stamps:
 
 def find(stamps: Stamps) -> Found:
     """The clock of each series."""
-    found = _fixed(stamps.utc, stamps.integer)
+    found, gap = _fixed(stamps.utc, stamps.integer)
     if stamps.integer:
         return found
-    coarse = np.flatnonzero(found.size >= COARSE)
-    local = stamps.wall.pick(coarse)
-    days = _fixed(local, False) if stamps.timezone else Found(*(np.array(v[coarse]) for v in vars(found).values()))
+    coarse = np.flatnonzero(gap >= COARSE)
+    local, gap = stamps.wall.pick(coarse), gap[coarse]
+    days = Found(*(np.array(part[coarse]) for part in vars(found).values()))
+    if stamps.timezone:
+        days, gap = _fixed(local, False)
     days.family[(days.family == FIXED) & (days.size % DAY == 0)] = DAYS
-    _months(local, days, np.flatnonzero(days.size >= 28 * DAY))
-    _business(local, days, np.flatnonzero((days.size == DAY) & (local.lengths > 5)))
+    _months(local, days, np.flatnonzero(gap >= 28 * DAY))
+    _business(local, days, np.flatnonzero((gap == DAY) & (local.lengths > 5)))
     calendar = np.isin(days.family, (DAYS, MONTH, MONTH_END, BUSINESS))
-    found.put(coarse[calendar], *(v[calendar] for v in vars(days).values()))
+    found.put(coarse[calendar], *(part[calendar] for part in vars(days).values()))
     return found
 
 
-def _fixed(runs: Runs, integer: bool) -> Found:
-    """The clock of each series by its most common gap."""
+def _fixed(runs: Runs, integer: bool) -> tuple[Found, Ints]:
+    """The clock of each series by its most common gap, and that gap."""
     gaps = runs.gaps()
     gap, often = gaps.common(gaps.stamps)
     phase, on = runs.common(runs.stamps % np.repeat(np.maximum(gap, 1), runs.lengths))
     sure = (runs.lengths > 3) & (often * 2 >= gaps.lengths) & (on >= ON * runs.lengths)
-    found = Found(np.where(gap > 0, FIXED, UNKNOWN), gap, phase, sure)
+    found = Found(np.where(gap > 0, FIXED, UNKNOWN), gap.copy(), phase, sure)
     _divide(runs, gaps, found, on, integer)
-    return found
+    return found, gap
 
 
 def _divide(runs: Runs, gaps: Runs, found: Found, on: Ints, integer: bool) -> None:
@@ -158,7 +160,8 @@ def _divide(runs: Runs, gaps: Runs, found: Found, on: Ints, integer: bool) -> No
     some, between = runs.pick(off), gaps.pick(off)
     divisor = np.maximum(between.reduce(np.gcd, between.stamps), 1).astype(np.int64)
     span = some.stamps[some.first[1:] - 1] - some.stamps[some.first[:-1]]
-    dense = (span // divisor < SPARSE * some.lengths) | integer
+    sparse = np.where(divisor % DAY == 0, 10 * SPARSE, SPARSE)  # whole days are a clock, however few of them there are
+    dense = (span // divisor < sparse * some.lengths) | integer
     start = some.stamps[some.first[:-1]] % divisor
     edges = zip(between.first[:-1], between.first[1:], strict=True)
     median = np.array([int(np.median(between.stamps[a:b])) for a, b in edges])
@@ -167,7 +170,7 @@ def _divide(runs: Runs, gaps: Runs, found: Found, on: Ints, integer: bool) -> No
         np.where(dense, FIXED, IRREGULAR),
         np.where(dense, divisor, np.maximum(median, 1)),
         np.where(dense, start, 0),
-        ~dense,
+        False,
     )
 
 

@@ -8,6 +8,13 @@ import numpy as np
 import pandas as pd
 
 ROWS = 200  # of a folded table; all of them stand in the file beside the page
+HEADINGS = {
+    "unique_id": "series",
+    "ds": "time",
+    "y": "outcome",
+    "versus_seasonal_naive": "against seasonal_naive",
+    "versus_best": "against the best",
+}
 
 
 @dataclass(frozen=True)
@@ -52,4 +59,4 @@ def listing(frame: pd.DataFrame, title: str, file: str = "", folded: bool = True
     shown = frame.head(ROWS)
     rows = [[moment(value) for value in row] for row in shown.itertuples(index=False)]
     note = f"{ROWS} of {len(frame):,} rows; all of them stand in {file}." if len(frame) > ROWS else ""
-    return Listing(title, [str(name).replace("_", " ") for name in frame.columns], rows, folded, note)
+    return Listing(title, [HEADINGS.get(str(name), str(name)) for name in frame.columns], rows, folded, note)

@@ -32,7 +32,7 @@ def calibration(tables: Tables) -> Section | None:
     covered = share[0.95] - share[0.05]
     chance = 1.96 * float(np.sqrt(0.9 * 0.1 / one["count"].max()))
     narrow = "narrow" if covered < 0.9 else "wide"
-    word = "as wide as they should be" if abs(covered - 0.9) <= max(chance, 0.01) else f"too {narrow}"
+    word = "as wide as they should be" if abs(covered - 0.9) <= max(chance, 0.03) else f"too {narrow}"
     finding = f"The 90 % intervals of {tables.best} cover {100 * covered:.0f} % of the outcomes: {word}."
     spread = f"mean {scores.mean():.2f}, standard deviation {scores.std():.2f}; 0 and 1 if calibrated"
     pictures = [

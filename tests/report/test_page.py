@@ -62,7 +62,7 @@ def test_page_stands_alone(tmp_path: Path) -> None:
     titles += ["Error by weekday and hour", "Every cutoff", "Which series are hard", "What is left in the errors"]
     assert all(title in reader.text for title in titles)
     assert "1 of 2 models are better than seasonal naive by MASE: ridge." in reader.text
-    assert not re.search(r"\d\.\d{5,}(?!\d*e)", "".join(w for w in reader.words if "{" not in w)), "a raw float"
+    assert not re.search(r"\d\.\d{5,}(?!\d*e)", " ".join(w for w in reader.words if "{" not in w)), "a raw float"
 
 
 def test_names_are_shown_literally(tmp_path: Path) -> None:

@@ -15,7 +15,15 @@ from statsmodels.tsa.stattools import kpss as theirs
 
 from forecast.distribution import Forecast
 from forecast.models.statsmodels.filtered import FilteredForecaster
-from forecast.models.statsmodels.sarimax import Sarimax, differences, kpss, neighbours, strength
+from forecast.models.statsmodels.sarimax import (
+    Sarimax,
+    _differenced,
+    differences,
+    kpss,
+    neighbours,
+    stationary_covariance,
+    strength,
+)
 from forecast.models.statsmodels.ucm import Ucm
 from forecast.types import Future, Past
 
@@ -168,3 +176,15 @@ def test_a_lane_that_cannot_be_fitted_is_named(
     made = forecast_of(Ucm(), seasonal(40), 3)
     assert bool(made.median.isnan().all())
     assert "ucm: series 0 of 1, channel 0 could not be fitted: singular" in caplog.text
+
+
+def test_the_stationary_start_is_that_of_statsmodels() -> None:
+    move = np.array([[1.2, 1.0, 0.0], [-0.5, 0.0, 1.0], [0.0, 0.0, 0.0]])
+    noise = np.outer([1.0, 0.4, 0.1], [1.0, 0.4, 0.1])
+    total = stationary_covariance(move, noise)
+    np.testing.assert_allclose(total, move @ total @ move.T + noise, rtol=1e-12)
+    y = seasonal()
+    z = (y - y.mean()) / y.std()
+    options = {"order": (1, 1, 1), "seasonal_order": (1, 0, 1, 4), "trend": "c", "simple_differencing": True}
+    params = np.array([0.1, 0.5, -0.3, 0.6, 0.2, 0.4])
+    assert _differenced()(z, **options).loglike(params) == pytest.approx(SARIMAX(z, **options).loglike(params), rel=1e-10)

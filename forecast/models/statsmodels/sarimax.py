@@ -11,11 +11,12 @@ Source: Hyndman & Khandakar (2008), J. Stat. Software 27(3), §3; statsmodels SA
 """
 
 import math
+from functools import cache
 from typing import Any, Self
 
 import numpy as np
 
-from forecast.models.statsmodels.filtered import FilteredForecaster
+from forecast.models.statsmodels.filtered import FilteredForecaster, Matrix
 from forecast.models.statsmodels.lanes import Vector, without_gaps
 
 LONG = 12  # rows: the longest season that becomes states
@@ -60,14 +61,14 @@ class Sarimax(FilteredForecaster):
         return PAIRS if self.season > LONG else 0
 
     def model(self, spec: tuple[float, ...], z: Vector) -> Any:
-        return self._model(tuple(int(part) for part in spec), z, use_exact_diffuse=True)  # type: ignore[arg-type]
-
-    def _model(self, order: Order, z: Vector, **options: bool) -> Any:
         from statsmodels.tsa.statespace.sarimax import SARIMAX
 
+        return SARIMAX(z, **self._orders(tuple(map(int, spec))), use_exact_diffuse=True)  # type: ignore[arg-type]
+
+    def _orders(self, order: Order) -> dict[str, Any]:
         p, d, q, P, D, Q, c = order
         seasonal = (P, D, Q, self.season) if P + D + Q else (0, 0, 0, 0)
-        return SARIMAX(z, order=(p, d, q), seasonal_order=seasonal, trend="c" if c else "n", **options)
+        return {"order": (p, d, q), "seasonal_order": seasonal, "trend": "c" if c else "n"}
 
     def fit(self, z: Vector) -> tuple[tuple[float, ...], Vector]:
         found: dict[Order, tuple[float, Vector]] = {}
@@ -105,11 +106,41 @@ class Sarimax(FilteredForecaster):
         """AICc and coefficients of one order, going on from those known; infinite where it cannot be fitted."""
         start = found[order][1] if order in found and len(found[order][1]) else None
         try:
-            model = self._model(order, z, simple_differencing=True)
+            model = _differenced()(z, **self._orders(order), simple_differencing=True)
             result = model.fit(start, disp=False, maxiter=iterations, cov_type="none")
             found[order] = (float(result.aicc) if np.isfinite(result.aicc) else math.inf, np.asarray(result.params))
         except (ValueError, ArithmeticError, IndexError, np.linalg.LinAlgError):
             found[order] = math.inf, np.zeros(0)
+
+
+@cache
+def _differenced() -> Any:
+    """statsmodels' SARIMAX of differenced values, its stationary start computed by doubling.
+
+    statsmodels solves for it with the square of the number of states as unknowns, which takes ten times the filter.
+    """
+    from statsmodels.tsa.statespace.sarimax import SARIMAX
+
+    class Differenced(SARIMAX):  # type: ignore[misc]
+        def update(self, params: Vector, *args: Any, **kwargs: Any) -> None:
+            super().update(params, *args, **kwargs)
+            move, shift = self.ssm["transition"], self.ssm["state_intercept"].reshape(len(self.ssm["transition"]), -1)
+            noise = self.ssm["selection"] @ self.ssm["state_cov"] @ self.ssm["selection"].T
+            mean = np.linalg.solve(np.eye(len(move)) - move, shift[:, 0])
+            self.ssm.initialize_known(mean, stationary_covariance(move, noise))
+
+    return Differenced
+
+
+def stationary_covariance(move: Matrix, noise: Matrix) -> Matrix:
+    """Σ_k T^k Q T'^k, by doubling the number of terms until they add nothing."""
+    total, step = noise, move
+    for _ in range(60):
+        more = step @ total @ step.T
+        total, step = total + more, step @ step
+        if np.abs(more).max() <= 1e-15 * np.abs(total).max():
+            break
+    return total
 
 
 def neighbours(order: Order, seasonal: bool) -> list[Order]:

@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import shlex
 import sys
 import time
 from dataclasses import dataclass, replace
@@ -213,7 +214,7 @@ def summary(done: Comparison, name: str, config: config.Compare) -> dict[str, An
         "stand_in": config.failed,
         "seed": plan.seed,
         "version": version("forecast"),
-        "command": " ".join(["forecast", *sys.argv[1:]]),
+        "command": shlex.join(["forecast", *sys.argv[1:]]),
         "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
     }
 

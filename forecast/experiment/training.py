@@ -73,7 +73,7 @@ def train(
         model.load_state_dict(checkpoints.read(Path(best))["state_dict"])
     model.eval()
     done.steps, done.epochs, done.cpu_s = trainer.global_step, trainer.current_epoch, time.process_time() - started
-    done.best = min(done.curves["validation_loss"], default=float("nan"))
+    done.best = min((loss for loss in done.curves["validation_loss"] if loss == loss), default=float("nan"))
     logger.info(
         "trained %d steps in %d epochs, %.1f CPU-s, best validation loss %.4g",
         done.steps,
@@ -172,15 +172,17 @@ class _Seeds(Callback):
 
 
 class _Curves(Callback):
-    """Losses by epoch (validation: the last one known), kept in the checkpoint too."""
+    """Losses by epoch, NaN where none was taken, kept in the checkpoint too."""
 
     def __init__(self, done: Training) -> None:
         self.done = done
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        fresh = (trainer.current_epoch + 1) % trainer.check_val_every_n_epoch == 0  # type: ignore[operator]
         for name, curve in self.done.curves.items():
             if name in trainer.callback_metrics:
-                curve.append(float(trainer.callback_metrics[name]))
+                made = fresh or name == "training_loss"
+                curve.append(float(trainer.callback_metrics[name]) if made else float("nan"))
 
     def state_dict(self) -> dict[str, Any]:
         return {name: list(curve) for name, curve in self.done.curves.items()}

@@ -1,0 +1,79 @@
+"""Causal softmax attention over the last W observed rows, older ones weaker with time.
+
+    y_t = Σ_j softmax_j(q_tᵀ k_j / √K - slope · (time from j to t)) v_j   over the last W observed rows j ≤ t
+
+Shapes: u, y (B T D); H heads of K; keys, values (B W H K), right-aligned, empty places 0. With W as long as the sequence it is full
+causal attention; a longer past is taken in pieces, so that memory stays O(W²).
+Sources: Vaswani et al. (2017); Press et al. (2022) ALiBi, here with elapsed time for positions and a learned slope.
+"""
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from forecast.layers.matrix import heads_of
+from forecast.layers.sequence import SequenceLayer, one_row
+
+
+class AttentionState(NamedTuple):
+    """The last W observed rows."""
+
+    keys: Tensor  # (B W H K)
+    values: Tensor  # (B W H K)
+    age: Tensor  # (B W) float64
+    filled: Tensor  # (B W) bool
+
+
+class Attention(SequenceLayer[AttentionState]):
+    """Softmax attention over a window of observed rows."""
+
+    def __init__(self, width: int, window: int = 64) -> None:
+        super().__init__()
+        self.heads, self.window = heads_of(width), window
+        self.enter, self.out = nn.Linear(width, 3 * width, bias=False), nn.Linear(width, width, bias=False)
+        self.log_decay = nn.Parameter(torch.linspace(math.log(0.5), math.log(1e-3), self.heads))  # slopes
+
+    def initial_state(self, batch: int) -> AttentionState:
+        shape = (batch, self.window, self.heads, self.out.in_features // self.heads)
+        blank = self.out.weight.new_zeros(shape)
+        return AttentionState(blank, blank.clone(), blank.new_zeros(shape[:2], dtype=torch.float64), blank.new_zeros(shape[:2], dtype=torch.bool))
+
+    def forward(self, u: Tensor, state: AttentionState, elapsed: Tensor, observed: Tensor) -> tuple[Tensor, AttentionState]:
+        pieces = []
+        for low in range(0, u.shape[1], self.window):
+            piece = slice(low, low + self.window)
+            y, state = self._piece(u[:, piece], state, elapsed[:, piece], observed[:, piece])
+            pieces.append(y)
+        return torch.cat(pieces, 1), state
+
+    def _piece(self, u: Tensor, state: AttentionState, elapsed: Tensor, observed: Tensor) -> tuple[Tensor, AttentionState]:
+        q, k, v = self.enter(u).unflatten(-1, (3, self.heads, -1)).unbind(2)
+        now = elapsed.to(torch.float64).cumsum(1)
+        keys, values = torch.cat([state.keys, k], 1), torch.cat([state.values, v], 1)
+        when, there = torch.cat([-state.age, now], 1), torch.cat([state.filled, observed], 1)
+        rank = there.cumsum(1)
+        rows = u.shape[1]
+        place = torch.arange(self.window + rows, device=u.device)
+        seen = (place <= place[self.window :, None]) & there[:, None] & (rank[:, None] > rank[:, self.window :, None] - self.window)
+        y = self._attend(q, keys, values, (now[:, :, None] - when[:, None]).clamp(min=0), seen)
+        # the last W observed rows, in order: empty and unobserved places sort to the front
+        order = there.to(torch.int8).sort(dim=1, stable=True).indices[:, -self.window :]
+        filled = there.gather(1, order)
+        index = order[..., None, None].expand(-1, -1, *keys.shape[2:])
+        keys, values = (torch.where(filled[..., None, None], part.gather(1, index), 0.0) for part in (keys, values))
+        age = torch.where(filled, now[:, -1:] - when.gather(1, order), 0.0)
+        return self.out(y.flatten(-2)), AttentionState(keys, values, age, filled)
+
+    def _attend(self, q: Tensor, keys: Tensor, values: Tensor, age: Tensor, seen: Tensor) -> Tensor:
+        """(B T H K) from keys and values (B S H K), their age (B T S) and which are seen (B T S); 0 where none is."""
+        bias = -self.log_decay.exp()[:, None, None] * age[:, None].to(q.dtype)
+        none = ~seen.any(-1)
+        mask = torch.where((seen | none[..., None])[:, None], bias, -torch.inf)
+        q, keys, values = (part.transpose(1, 2) for part in (q, keys, values))
+        y = nn.functional.scaled_dot_product_attention(q, keys, values, attn_mask=mask)
+        return torch.where(none[..., None, None], 0.0, y.transpose(1, 2))
+
+    def step(self, u: Tensor, state: AttentionState, elapsed: Tensor, observed: Tensor) -> tuple[Tensor, AttentionState]:
+        return one_row(self, u, state, elapsed, observed)

@@ -1,0 +1,71 @@
+"""Matrix-valued states: linear recurrences whose state is an outer-product memory, in chunks.
+
+    decayed sum:       S_t = e^{a_t} S_{t-1} + k_t v_tᵀ                                    y_t = S_tᵀ q_t
+    gated delta rule:  S_t = e^{a_t} (I - b_t k_t k_tᵀ) S_{t-1} + b_t k_t v_tᵀ              y_t = S_tᵀ q_t
+
+Shapes: q, k (B T H K); v, y (B T H V); a, b (B T H), a ≤ 0; state (B H K V). Rows are cut in chunks: products inside a chunk are
+matrix products under the mask e^{cs_i - cs_j} (cs = cumulative a, in float64, -inf before the exponential), states pass from
+chunk to chunk. The last chunk is filled up with rows of no decay and no input, which leave the state as it is.
+Sources: Dao & Gu (2024) Mamba-2, Listing 1; Yang et al. (2025) Gated DeltaNet, eq. 10 and the WY form of its §3.3.
+"""
+
+import torch
+from torch import Tensor
+
+CHUNK = 32
+
+
+def _chunks(part: Tensor, size: int) -> Tensor:
+    """(B T H …) as (B n H size …), filled up with zeros."""
+    short = -part.shape[1] % size
+    filled = torch.cat([part, part.new_zeros(part.shape[0], short, *part.shape[2:])], 1)
+    return filled.unflatten(1, (-1, size)).transpose(2, 3)
+
+
+def _rows(chunks: Tensor, rows: int) -> Tensor:
+    """The way back."""
+    return chunks.transpose(2, 3).flatten(1, 2)[:, :rows]
+
+
+def _decays(a: Tensor, kind: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
+    """Within chunks (… c c), from the start of the chunk (… c), to its end (… c)."""
+    total = a.to(torch.float64).cumsum(-1)
+    size = a.shape[-1]
+    later = torch.ones(size, size, dtype=torch.bool, device=a.device).triu(1)
+    within = torch.exp((total[..., :, None] - total[..., None, :]).masked_fill(later, -torch.inf))
+    return within.to(kind), torch.exp(total).to(kind), torch.exp(total[..., -1:] - total).to(kind)
+
+
+def decayed_sum(q: Tensor, k: Tensor, v: Tensor, a: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+    """(y, state after the last row) of the decayed sum."""
+    rows, size = q.shape[1], min(CHUNK, q.shape[1])
+    q, k, v, a = (_chunks(part, size) for part in (q, k, v, a))
+    within, start, end = _decays(a, q.dtype)
+    y = ((q @ k.mT) * within) @ v
+    put = (k * end[..., None]).mT @ v
+    entering = []
+    for added, fade in zip(put.unbind(1), start[..., -1].unbind(1), strict=True):
+        entering.append(state)
+        state = fade[..., None, None] * state + added
+    y = y + (q * start[..., None]) @ torch.stack(entering, 1)
+    return _rows(y, rows), state
+
+
+def gated_delta(q: Tensor, k: Tensor, v: Tensor, a: Tensor, b: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+    """(y, state after the last row) of the gated delta rule."""
+    rows, size = q.shape[1], min(CHUNK, q.shape[1])
+    q, k, v, a, b = (_chunks(part, size) for part in (q, k, v, a, b))
+    within, start, end = _decays(a, q.dtype)
+    # what a row writes depends on what the rows before it in the chunk wrote: a unit triangular system
+    system = torch.tril(b[..., None] * (k @ k.mT) * within, -1)
+    right = torch.cat([b[..., None] * v, (b * start)[..., None] * k], -1)
+    solved = torch.linalg.solve_triangular(system, right, upper=False, unitriangular=True)
+    fresh, read = solved.split([v.shape[-1], k.shape[-1]], -1)
+    inside, reach, keep = (q @ k.mT) * within, q * start[..., None], k * end[..., None]
+    out = []
+    for parts in zip(*(part.unbind(1) for part in (fresh, read, inside, reach, keep, start[..., -1])), strict=True):
+        new, old, near, far, kept, fade = parts
+        written = new - old @ state
+        out.append(far @ state + near @ written)
+        state = fade[..., None, None] * state + kept.mT @ written
+    return _rows(torch.stack(out, 1), rows), state

@@ -25,7 +25,7 @@ links=${PIP_FIND_LINKS:-$($pip config list 2>/dev/null | sed -n "s/^[^=]*find-li
 links=$(printf %s "$links" | sed 's/\\n/ /g' | tr -s ' \n' ',,')
 
 if { [ -x "$venv/bin/uv" ] || $pip install -qq --no-compile -c constraints.txt uv; } 2>/dev/null &&
-    UV_FIND_LINKS=${UV_FIND_LINKS:-$links} "$venv/bin/uv" pip install -q --python "$venv/bin/python" "$@"; then
+    UV_FIND_LINKS=${UV_FIND_LINKS:-$links} "$venv/bin/uv" pip install -q --compile-bytecode --python "$venv/bin/python" "$@"; then
     exit 0
 fi
 echo "install.sh: uv did not manage; installing with pip instead (slower)" >&2

@@ -72,7 +72,7 @@ def test_a_data_set_without_an_end_is_one_line() -> None:
 def test_pictures_show_the_extremes_whatever_the_length(rows: int) -> None:
     values = np.sin(np.arange(rows) / 10.0)
     values[rows // 2] = 9.0
-    with canvas(9, 2.6) as (_, (ax,)):
+    with canvas(9, 2.6) as (_, ax):
         plot_series(ax, Look("a", pd.RangeIndex(rows), values))
         top = max(ax.dataLim.y1, ax.get_ylim()[1])
         drawn = sum(len(path.vertices) for c in ax.collections for path in c.get_paths())
@@ -87,6 +87,6 @@ def test_pictures_have_words() -> None:
         "a: 3 readings between 1 and 6, half of them below 2; 1 missing"
     )
     assert sentence(Look("a", index, np.full(4, np.nan))) == "a: no readings"
-    with canvas(9, 2.6) as (_, (ax,)):
+    with canvas(9, 2.6) as (_, ax):
         plot_series(ax, Look("a", index, np.full(4, np.nan)))
         assert ax.get_title(loc="right") == "| missing"

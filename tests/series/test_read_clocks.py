@@ -142,7 +142,7 @@ def test_a_stated_clock_puts_all_on_one_grid() -> None:
     ]
     panel = read_frame(pd.concat(shifted), clock="h", off_clock="round")
     assert panel.names == ("a", "b", "c") and panel.start.tolist() == [0, 0, 0]
-    with pytest.raises(InputError, match="data.clock is h, but the rows have numbers"):
+    with pytest.raises(InputError, match=r"data.clock is h, but the rows have numbers"):
         read_frame(pd.DataFrame({"ds": [1, 2, 3], "y": 1.0}), clock="h")
     monthly = pd.DataFrame({"ds": pd.to_datetime(["2026-01-15", "2026-02-14", "2026-03-15"]), "y": 1.0})
     assert read_frame(monthly, clock="MS", off_clock="round").lengths.tolist() == [3]

@@ -7,11 +7,9 @@ from our own package alone and must be what they claim: a Forecaster, or a Named
 """
 
 import hashlib
-import importlib
 import inspect
 import json
 import os
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,12 +20,12 @@ from safetensors.torch import load as read_tensors
 from safetensors.torch import save as write_tensors
 from torch import Tensor
 
+from forecast import classes
 from forecast.errors import InputError
 from forecast.models.forecaster import Forecaster
 from forecast.types import Parameters, State
 
 FORMAT = 1
-OURS = re.compile(r"forecast(?:\.[a-z_][a-z_0-9]*)+:[A-Za-z_][A-Za-z_0-9]*")
 LIMIT = 4 << 30  # bytes of a file we are willing to read
 
 
@@ -86,9 +84,7 @@ def load(path: Path) -> Artefact:
         raise InputError(
             f"{path}: written in format {description['format']}, this version reads {FORMAT}; use the version that wrote it"
         )
-    kind = _ours(description["class"])
-    if not issubclass(kind, Forecaster):
-        raise InputError(f"{path}: {description['class']} is not a forecaster")
+    kind = _ours(description["class"], Forecaster)
     model = kind(**{name: tuple(v) if isinstance(v, list) else v for name, v in description["arguments"].items()})
     model.load_state_dict(
         {name.removeprefix("weights."): t for name, t in tensors.items() if name.startswith("weights.")}
@@ -173,23 +169,17 @@ def _restore(plan: Any, tensors: Mapping[str, Tensor]) -> Any:
     parts = [_restore(plan["parts"][field], tensors) for field in plan["order"]]
     if plan["class"] == "tuple":
         return tuple(parts)
-    kind = _ours(plan["class"])
-    if not (issubclass(kind, tuple) and list(getattr(kind, "_fields", ())) == plan["order"]):
+    kind = _ours(plan["class"], tuple)
+    if list(getattr(kind, "_fields", ())) != plan["order"]:
         raise InputError(
             f"{plan['class']} is not a state with the fields {plan['order']}; train the model again with this version"
         )
     return kind(*parts)
 
 
-def _ours(name: str) -> type:
-    """A class that one of our modules defines itself; nothing is reached through what a module imports."""
-    if not OURS.fullmatch(name):
-        raise InputError(f"refused: {name!r} is not a class of ours")
-    module_name, kind_name = name.split(":")
+def _ours(name: str, contract: type) -> type[Any]:
+    """The class `forecast.<module>:<Class>` that one of our files defines itself, a subclass of `contract`."""
     try:
-        kind = vars(importlib.import_module(module_name)).get(kind_name)
-    except ImportError as error:
-        raise InputError(f"refused: there is no {module_name}") from error
-    if not isinstance(kind, type) or kind.__module__ != module_name:
-        raise InputError(f"refused: {name!r} is not a class of ours")
-    return kind
+        return classes.find(name.replace(":", "."), contract)
+    except InputError as error:
+        raise InputError(f"refused: {name!r} is not a {contract.__name__} of ours") from error

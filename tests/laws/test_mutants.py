@@ -1,7 +1,5 @@
 """A law that cannot fail is no law: one planted bug per law turns it red, and the same member without the bug passes them all."""
 
-import re
-
 import pytest
 import torch
 
@@ -34,7 +32,7 @@ PLANTED = {
 
 @pytest.fixture(autouse=True)
 def _mutants_may_be_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(artefact, "OURS", re.compile(r"[a-z_.]+:[A-Za-z]+"))
+    monkeypatch.setattr(artefact, "_ours", lambda name, contract: getattr(mutants, name.partition(":")[2]))
 
 
 @pytest.mark.parametrize("law", LAWS)

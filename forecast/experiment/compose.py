@@ -108,7 +108,7 @@ def _compose(compose: Callable[..., Any], verb: str, run: list[Word], overlay: P
     for group in NAMED:
         if isinstance(node.get(group), dict):
             node[group] = _from_group(group, str(groups.get(group)), node[group])
-    if "models" in node:
+    if node.get("models") is not None:
         listed = node["models"] if isinstance(node["models"], list) else [node["models"]]
         node["models"] = [_from_overlay(compose, item, choices.get("model", []), search) for item in listed]
     return node

@@ -158,12 +158,13 @@ class Benchmark:
     """forecast benchmark"""
 
     benchmark: dict[str, Any]  # the chosen file of conf/benchmark/, its `name` the word
-    models: tuple[Member, ...]
-    failed: str | None
+    models: tuple[Member, ...] | None  # None: those that the benchmark is known for
     seed: int
     time_cap: float
     processes: int
+    trainer: Trainer
     tracking: Tracking
+    resume: str | None  # a run folder of benchmark, or `latest`; then `out` is that folder
     out: str
 
 
@@ -204,7 +205,9 @@ def complete(kind: type[Any], node: dict[str, Any], where: str = "") -> Any:
 
 
 def _field(hint: Any, value: Any, key: str) -> Any:
-    if hint == tuple[Member, ...]:
+    if hint == tuple[Member, ...] | None and value is None:
+        return None
+    if hint in (tuple[Member, ...], tuple[Member, ...] | None):
         listed = value if isinstance(value, list) else [value]
         return labelled([member(item, where=f"{key}.") for item in listed])
     if hint is Member:

@@ -52,10 +52,14 @@ def train(
     seed: int,
     folder: Path,
     resume: bool = False,
+    cut: NDArray[np.int64] | None = None,
 ) -> Training:
-    """Fit the weights on the rows before `ends` (S) and leave the best ones in the model; checkpoints go to `folder`."""
+    """Fit the weights on the rows before `ends` (S) and leave the best ones in the model; checkpoints go to `folder`.
+
+    Rows from `cut` (S) on are for validation; a share of the rows where it is not given.
+    """
     started = time.process_time()
-    cut = validation_cut(ends, horizon)
+    cut = validation_cut(ends, horizon) if cut is None else cut
     context = settings.context or context_of(panel, cut, horizon)
     windows_in_a_step = max(settings.batch_size // len(panel.channels), 1)  # batch_size counts channels of windows
     windows = Windows(panel, cut, context, horizon, windows_in_a_step, seed, end=ends)

@@ -6,8 +6,10 @@ exchange_rate 336 and 720 there lack the windows of the last batch: .305/.396 an
 
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
+from forecast.__main__ import main
 from forecast.experiment.benchmark.ltsf import evaluate
 from forecast.models.forecaster import Forecaster
 from forecast.models.naive import Naive, SeasonalNaive
@@ -45,3 +47,20 @@ def test_naive_rows_of_the_tables(name: str, season: int, horizon: int, real_dat
     mse, mae = map(float, ROWS[name, season][HORIZONS.index(horizon)].split("/"))
     assert (round(score.mse, 4), round(score.mae, 4)) == (mse, mae)
     assert score.windows == WINDOWS[name] - (horizon - 96)
+
+
+def test_the_verb_fills_the_table_and_goes_on_where_it_stopped(real_data: Path, tmp_path: Path) -> None:
+    words = ["benchmark=ltsf", "benchmark.sets=[exchange_rate]", "models=[naive]", "tracking=none", f"out={tmp_path}"]
+    assert main([*words, "benchmark.horizons=[96]"]) == 0
+    file = (tmp_path / "benchmark" / "latest" / "results.csv").resolve()
+    made = pd.read_csv(file)
+    assert made[["data", "model", "horizon", "windows"]].to_numpy().tolist() == [["exchange_rate", "naive", 96, 1422]]
+    assert round(float(made["mse"][0]), 4) == 0.0811
+    made.assign(mse=0.5).to_csv(file, index=False)
+    assert main(["benchmark", "resume=latest", f"out={tmp_path}"]) == 0
+    assert pd.read_csv(file)["mse"].tolist() == [0.5], "a cell that is there is not made again"
+
+
+def test_a_set_without_the_protocol_is_refused(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert main(["benchmark=ltsf", "benchmark.sets=[nile]", "tracking=none", f"out={tmp_path}"]) == 2
+    assert "nile has no long-horizon protocol" in capsys.readouterr().err

@@ -3,20 +3,41 @@
     MSE = mean over windows, leads and channels of ((y - f)/s)²,  MAE = mean of |y - f|/s,  f the median
 
 The scale s belongs to the protocol and is applied to the outcome, never to the model. No window is dropped. Forecasts are traced
-along the test rows, so a model sees for every window the rows before it and nothing else.
+along the test rows, so a model sees for every window the rows before it and nothing else. Parameters come from the training rows,
+once for each horizon; weights are trained once for the longest one, the validation rows choosing when to stop.
 Source: thuml/Time-Series-Library, data_provider/data_loader.py; Zeng et al. (2023), Are Transformers effective for time series forecasting?
 """
 
+import logging
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
+import pandas as pd
 import torch
+from rich.console import Console
+from rich.table import Table
 
+from forecast.errors import InputError
+from forecast.experiment import config as configs
+from forecast.experiment import data
+from forecast.experiment.benchmark import options
+from forecast.experiment.members import Member, facts_of, labelled, member
+from forecast.experiment.tables import save
+from forecast.experiment.tracking import recording
+from forecast.experiment.training import train
 from forecast.models.forecaster import Forecaster
+from forecast.series import catalogue
 from forecast.series.panel import Panel
-from forecast.series.protocol import Protocol, training_scale
+from forecast.series.protocol import Dataset, Protocol, training_scale
 from forecast.types import Future, Parameters
 
 CELLS = 20_000_000  # forecast cells held at once
+KNOWN = ("naive", "seasonal_naive", {"name": "ridge", "context": 336}, {"name": "ridge", "context": 720})
+logger = logging.getLogger("forecast")
 
 
 class Score(NamedTuple):
@@ -25,6 +46,87 @@ class Score(NamedTuple):
     mse: float
     mae: float
     windows: int
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The keys of conf/benchmark/ltsf.yaml."""
+
+    sets: tuple[str, ...]
+    horizons: tuple[int, ...]
+
+
+def run(config: configs.Benchmark, out: Path) -> int:
+    """Fill the table cell by cell; cells that results.csv holds already are not made again."""
+    torch.set_num_threads(1)
+    chosen = options(Choice, config)
+    members = config.models or labelled([member(model) for model in KNOWN])
+    made = _resumed(out / "results.csv")
+    with recording(config.tracking, Path(config.out), "benchmark ltsf", {"verb": "benchmark"}) as recorder:
+        for name in chosen.sets:
+            dataset = _dataset(name)
+            for one in members:
+                missing = [h for h in chosen.horizons if (name, one.label, h) not in made.index]
+                for horizon, score, cpu_s in _cells(one, dataset, missing, config, out / "models"):
+                    row = {"mse": score.mse, "mae": score.mae, "windows": score.windows, "cpu_s": cpu_s}
+                    made.loc[(name, one.label, horizon), list(row)] = list(row.values())
+                    save(out, {"results.csv": made.reset_index()})
+                    logger.info("%s %s %d: MSE %.4f MAE %.4f", name, one.label, horizon, score.mse, score.mae)
+        rows = made.reset_index().to_dict("records")
+        recorder.metrics({f"mse.{r['data']}.{r['horizon']}.{_plain(r['model'])}": float(r["mse"]) for r in rows})
+        recorder.artefact(out / "results.csv")
+    _show(made)
+    print(f"Table: {out / 'results.csv'}")
+    return 0
+
+
+def _plain(label: str) -> str:
+    """A label as MLflow takes it in a metric's name."""
+    return "".join(letter if letter.isalnum() or letter in "_-. " else "_" for letter in label)
+
+
+def _resumed(file: Path) -> pd.DataFrame:
+    keys = ["data", "model", "horizon"]
+    columns = ["mse", "mae", "windows", "cpu_s"]
+    if file.exists():
+        return pd.read_csv(file).set_index(keys)
+    return pd.DataFrame(columns=[*keys, *columns]).astype({"horizon": int}).set_index(keys)
+
+
+def _dataset(name: str) -> Dataset:
+    found = catalogue.load(name, data.folders(), raw=True)
+    if len(found) != 1 or len(found[0].panel) != 1 or not found[0].protocol.standardise:
+        raise InputError(f"benchmark.sets: {name} has no long-horizon protocol; choose sets like etth1 or weather")
+    return found[0]
+
+
+def _cells(
+    one: Member, dataset: Dataset, horizons: list[int], config: configs.Benchmark, folder: Path
+) -> Iterator[tuple[int, Score, float]]:
+    """(horizon, score, CPU-seconds) of one model on one set, what was fitted for several horizons shared among them."""
+    panel, protocol = dataset.panel, dataset.protocol
+    train_rows = panel.head(dataset.borders.train)
+    started = time.process_time()
+    model = None
+    for horizon in horizons:
+        if model is None or "trained" not in model.traits:
+            torch.manual_seed(config.seed)
+            longest = max(horizons)
+            model = one.build(horizon=horizon, facts=facts_of(panel))
+            if "trained" in model.traits:
+                model = one.build(horizon=longest, facts=facts_of(panel))
+                ends = dataset.borders.validation.numpy()
+                place = folder / f"{dataset.name}-{one.label}"
+                resume = bool(config.resume) and place.exists()
+                train(
+                    model, panel.head(ends), ends, longest, config.trainer, config.seed, place, resume,
+                    dataset.borders.train.numpy(),
+                )  # fmt: skip
+        with torch.no_grad():
+            parameters = model.estimate(train_rows.past([int(dataset.borders.train[0])]))
+        score = evaluate(model, parameters, panel, protocol, horizon)
+        yield horizon, score, time.process_time() - started
+        started = time.process_time()
 
 
 def evaluate(model: Forecaster, parameters: Parameters, panel: Panel, protocol: Protocol, horizon: int) -> Score:
@@ -49,3 +151,18 @@ def evaluate(model: Forecaster, parameters: Parameters, panel: Panel, protocol: 
             absolute += error.abs().sum()
     count = windows * horizon * values.shape[1]
     return Score(float(square) / count, float(absolute) / count, windows)
+
+
+def _show(made: pd.DataFrame) -> None:
+    """MSE by set and horizon, and their mean, one column for each model."""
+    wide = made["mse"].unstack("model")
+    view = Table(title="MSE over every test window, in units of the training rows' spread")
+    view.add_column("data")
+    view.add_column("horizon", justify="right")
+    for label in wide.columns:
+        view.add_column(label, justify="right")
+    for name, block in wide.groupby(level="data"):
+        for horizon, row in block.droplevel("data").iterrows():
+            view.add_row(str(name), str(horizon), *(f"{value:.4f}" for value in row))
+        view.add_row(str(name), "mean", *(f"{value:.4f}" for value in block.mean()), end_section=True)
+    Console(width=None if os.isatty(1) else 120).print(view)

@@ -10,7 +10,7 @@ import hashlib
 import inspect
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,9 +21,11 @@ from safetensors.torch import save as write_tensors
 from torch import Tensor
 
 from forecast import classes
+from forecast.detect.detector import Detector
+from forecast.detect.monitor import Machines, Monitor
 from forecast.errors import InputError
 from forecast.models.forecaster import Forecaster
-from forecast.types import Parameters, State
+from forecast.types import Parameters, State, tree_map
 
 FORMAT = 1
 LIMIT = 4 << 30  # bytes of a file we are willing to read
@@ -46,6 +48,15 @@ def save(
     facts: Mapping[str, Any] | None = None,
 ) -> str:
     """Write the file in one step (temporary file, fsync, rename, read back) and return its SHA-256."""
+    content = encode(model, parameters, state, facts)
+    _write(path, content)
+    return hashlib.sha256(content).hexdigest()
+
+
+def encode(
+    model: Forecaster, parameters: Parameters = (), state: State | None = None, facts: Mapping[str, Any] | None = None
+) -> bytes:
+    """What `save` writes."""
     tensors: dict[str, Tensor] = {f"weights.{name}": tensor for name, tensor in model.state_dict().items()}
     description = {
         "format": FORMAT,
@@ -55,11 +66,7 @@ def save(
         "state": None if state is None else _flatten(state, "state", tensors),
         "facts": dict(facts or {}),
     }
-    content = _encode(tensors, description)
-    write_durably(path, content)
-    if path.read_bytes() != content:
-        raise InputError(f"{path}: what was written cannot be read back; is the disk full or failing?")
-    return hashlib.sha256(content).hexdigest()
+    return _encode(tensors, description)
 
 
 def load(path: Path) -> Artefact:
@@ -68,11 +75,19 @@ def load(path: Path) -> Artefact:
         if path.stat().st_size > LIMIT:
             raise InputError(f"{path}: larger than {LIMIT >> 30} GiB, not read")
         content = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({type(error).__name__}); check the path") from error
+    return decode(content, str(path))
+
+
+def decode(content: bytes, path: str) -> Artefact:
+    """Read what `encode` made; `path` is where it came from, for the errors."""
+    try:
         description = json.loads(_metadata(content)["forecast"])
         tensors = read_tensors(content)
         digest = description.pop("sha256")
         intact = digest == _digest(tensors, description) and _encode(tensors, description) == content
-    except (SafetensorError, KeyError, ValueError, TypeError, AttributeError, OSError) as error:
+    except (SafetensorError, KeyError, ValueError, TypeError, AttributeError) as error:
         raise InputError(
             f"{path}: not a model file of ours, or a damaged one ({type(error).__name__}); train or save it again"
         ) from error
@@ -85,7 +100,7 @@ def load(path: Path) -> Artefact:
             f"{path}: written in format {description['format']}, this version reads {FORMAT}; use the version that wrote it"
         )
     kind = _ours(description["class"], Forecaster)
-    model = kind(**{name: tuple(v) if isinstance(v, list) else v for name, v in description["arguments"].items()})
+    model = kind(**{name: _plain(v) for name, v in description["arguments"].items()})
     model.load_state_dict(
         {name.removeprefix("weights."): t for name, t in tensors.items() if name.startswith("weights.")}
     )
@@ -94,7 +109,60 @@ def load(path: Path) -> Artefact:
     return Artefact(model, _restore(description["parameters"], tensors), state, description["facts"])
 
 
-def arguments(model: Forecaster) -> dict[str, Any]:
+def header(monitor: Monitor) -> bytes:
+    """All of a monitor but its sensors: the model with its weights, the detector's arguments, the shape of a record."""
+    none = tree_map(lambda leaf: leaf[:0].clone(), monitor.machines)
+    detector = {"class": name_of(type(monitor.detector)), "arguments": arguments(monitor.detector)}
+    return encode(monitor.model, (), none, {"detector": detector})
+
+
+def monitor_of(head: bytes, records: Sequence[bytes], path: str = "the header") -> Monitor:
+    """The monitor of a header and of one record a sensor (`Monitor.records`)."""
+    found = decode(head, path)
+    plan = found.facts.get("detector")
+    if not isinstance(plan, dict) or not isinstance(found.state, Machines):
+        raise InputError(f"{path}: holds a model, not a monitor; make one with fc.Monitor(model, panel)")
+    detector = _ours(plan["class"], Detector)(**{name: _plain(v) for name, v in plan["arguments"].items()})
+    monitor = Monitor(found.model, detector, found.state)
+    monitor.machines = monitor.machines_of(records)
+    return monitor
+
+
+def save_monitor(path: Path, monitor: Monitor) -> str:
+    """One file: a first line of JSON with the lengths and the SHA-256 of the rest, the header, the records; its own SHA-256."""
+    head, records = header(monitor), monitor.records()
+    body = head + b"".join(records)
+    first = {
+        "monitor": FORMAT,
+        "header": len(head),
+        "sensors": len(records),
+        "sha256": hashlib.sha256(body).hexdigest(),
+    }
+    content = json.dumps(first, sort_keys=True).encode() + b"\n" + body
+    _write(path, content)
+    return hashlib.sha256(content).hexdigest()
+
+
+def load_monitor(path: Path) -> Monitor:
+    """Read a file that `save_monitor` wrote; anything else is refused in one line."""
+    try:
+        line, _, body = path.read_bytes().partition(b"\n")
+        first = json.loads(line)
+        length, sensors = int(first["header"]), int(first["sensors"])
+        intact = (
+            first["sha256"] == hashlib.sha256(body).hexdigest() and json.dumps(first, sort_keys=True).encode() == line
+        )
+        intact = intact and first["monitor"] == FORMAT and length <= len(body)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{path}: not a monitor file of ours ({type(error).__name__}); check the path") from error
+    if not intact:
+        raise InputError(f"{path}: damaged (its digest does not match its content); use another copy")
+    rest = body[length:]
+    size = len(rest) // max(sensors, 1)
+    return monitor_of(body[:length], [rest[i * size : (i + 1) * size] for i in range(sensors)], str(path))
+
+
+def arguments(model: Forecaster | Detector) -> dict[str, Any]:
     """The constructor's arguments: every parameter of the constructor is an attribute of the same name, in plain types."""
     names = [
         name for name in inspect.signature(type(model).__init__).parameters if name not in ("self", "args", "kwargs")
@@ -121,6 +189,17 @@ def write_durably(path: Path, content: bytes) -> None:
         os.fsync(folder)
     finally:
         os.close(folder)
+
+
+def _write(path: Path, content: bytes) -> None:
+    write_durably(path, content)
+    if path.read_bytes() != content:
+        raise InputError(f"{path}: what was written cannot be read back; is the disk full or failing?")
+
+
+def _plain(value: Any) -> Any:
+    """A constructor argument as JSON holds it: lists are tuples."""
+    return tuple(value) if isinstance(value, list) else value
 
 
 def _digest(tensors: Mapping[str, Tensor], description: Mapping[str, Any]) -> str:

@@ -1,0 +1,1 @@
+"""Detection: from evidence to verdicts. Knows no table and no configuration."""

@@ -1,0 +1,173 @@
+"""The loop of detection: forecast, evidence, verdict, and only then the row is learned.
+
+The Monitor is the one mutable object. A reading with learn = 0 reaches the model as a missing one; after an escape the
+model's belief widens first. At rest it is a header (see `forecast.artefact`) and one record of bytes a sensor.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple, Self
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from forecast.detect.detector import Detector
+from forecast.detect.evidence import Evidence, Verdict, evidence_of
+from forecast.distribution import Forecast
+from forecast.errors import InputError
+from forecast.models.forecaster import Forecaster
+from forecast.types import Future, Past, Row, State, join, leaves, put, take, tree_map
+
+LONGEST = 512  # rows that are tried at once
+
+
+class Machines(NamedTuple):
+    """What each sensor carries: the model's state and the detector's."""
+
+    model: State
+    detector: State
+
+
+class Seen(NamedTuple):
+    """Rows, what was expected of them, and what was decided: (B T …), for one row (B …)."""
+
+    forecast: Forecast  # (B T C); of one row (B 1 C)
+    evidence: Evidence
+    verdict: Verdict
+
+
+class Monitor:
+    """A model and a detector over B sensors, row after row."""
+
+    def __init__(self, model: Forecaster, detector: Detector, machines: Machines) -> None:
+        self.model, self.detector, self.machines = model, detector, machines
+        self.seen: Seen | None = None  # what the last call saw
+
+    @classmethod
+    def ready(cls, model: Forecaster, detector: Detector, calm: Past) -> Self:
+        """Estimated, warmed up and calibrated on calm rows; the next row to observe is the one after them."""
+        with torch.no_grad():
+            state = model.initial_state(model.estimate(calm), calm.static)
+            forecast, state = model.trace(state, calm, Future.of(calm, 1))
+            evidence = evidence_of(_next_rows(forecast), calm)
+            own = detector.initial_state(detector.calibrate(evidence))
+            return cls(model, detector, Machines(state, detector.follow(own, evidence)[0]))
+
+    def __len__(self) -> int:
+        return len(leaves(self.machines)[0])
+
+    def observe(self, row: Row, who: Tensor | None = None) -> Verdict:
+        """The verdict on the next row (B' …) of the sensors `who` (B'), all of them by default."""
+        machines = self.machines if who is None else take(self.machines, who)
+        machines, self.seen = self._observe(machines, row)
+        self.machines = machines if who is None else put(self.machines, who, machines)
+        return self.seen.verdict
+
+    def follow(self, past: Past) -> Seen:
+        """The same for many rows of every sensor, to the last bit for kernel models, in few calls.
+
+        Rows are tried together as if all were learned; from the first one on that is not, they are taken anew.
+        """
+        made, low, length = [], 0, LONGEST
+        rows = past.values.shape[1]
+        while low < rows:
+            piece = past.rows(low, min(low + length, rows))
+            machines, seen = self._try(piece)
+            stop = _first_held_back(seen.verdict, piece.values)
+            if stop is None:
+                self.machines, length = machines, min(2 * length, LONGEST)
+                made.append(seen)
+            else:
+                length = max(stop // 2, 8)
+                if stop:
+                    self.machines, seen = self._try(piece.rows(0, stop))
+                    made.append(seen)
+                self.machines, one = self._observe(self.machines, next(piece.rows(stop, stop + 1).each()))
+                made.append(_as_rows(one))
+            low += piece.values.shape[1] if stop is None else stop + 1
+        self.seen = _together(made)
+        return self.seen
+
+    def records(self, who: Sequence[int] | None = None) -> list[bytes]:
+        """The bytes of each sensor."""
+        arrays = [leaf.detach().contiguous().numpy() for leaf in leaves(self.machines)]
+        chosen = range(len(self)) if who is None else who
+        return [b"".join(array[i].tobytes() for array in arrays) for i in chosen]
+
+    def put(self, who: Sequence[int], records: Sequence[bytes]) -> None:
+        """Give the sensors `who` the machines of these records."""
+        self.machines = put(self.machines, torch.tensor(list(who), dtype=torch.int64), self.machines_of(records))
+
+    def append(self, machines: Machines) -> None:
+        """More sensors behind those there are."""
+        self.machines = join([self.machines, machines])
+
+    def machines_of(self, records: Sequence[bytes]) -> Machines:
+        """The machines of records that a monitor of this model and detector made."""
+        arrays = [leaf[:0].detach().numpy() for leaf in leaves(self.machines)]
+        sizes = [array.dtype.itemsize * int(np.prod(array.shape[1:])) for array in arrays]
+        for record in records:
+            if len(record) != sum(sizes):
+                raise InputError(
+                    f"a record of {len(record)} bytes; this monitor has {sum(sizes)} a sensor: made by another one?"
+                )
+        ends = np.cumsum([0, *sizes])
+        parts = iter(
+            torch.from_numpy(
+                np.frombuffer(b"".join(r[low:high] for r in records), array.dtype)
+                .reshape(len(records), *array.shape[1:])
+                .copy()
+            )
+            for array, low, high in zip(arrays, ends[:-1], ends[1:], strict=True)
+        )
+        return tree_map(lambda _: next(parts), self.machines)
+
+    @torch.no_grad()
+    def _observe(self, machines: Machines, row: Row) -> tuple[Machines, Seen]:
+        forecast = self.model.predict(machines.model, Future(row.inputs[:, None], row.elapsed[:, None]))
+        evidence = evidence_of(forecast, row)
+        own, verdict = self.detector.step(machines.detector, evidence)
+        state = machines.model
+        if bool((verdict.widen != 1).any()):
+            state = self.model.widen(state, verdict.widen)
+        learned = torch.where(verdict.learn > 0, row.values, torch.nan)
+        return Machines(self.model.step(state, row._replace(values=learned)), own), Seen(forecast, evidence, verdict)
+
+    @torch.no_grad()
+    def _try(self, past: Past) -> tuple[Machines, Seen]:
+        """All rows learned."""
+        forecast, state = self.model.trace(self.machines.model, past, Future.of(past, 1))
+        forecast = _next_rows(forecast)
+        evidence = evidence_of(forecast, past)
+        own, verdict = self.detector.follow(self.machines.detector, evidence)
+        return Machines(state, own), Seen(forecast, evidence, verdict)
+
+
+def _next_rows(forecast: Forecast) -> Forecast:
+    """A trace of one row each (B W 1 C) as rows (B W C)."""
+    return forecast.rebuild(*[part[:, :, 0] for part in forecast.parts()])
+
+
+def _first_held_back(verdict: Verdict, values: Tensor) -> int | None:
+    """The first row that is not learned as it is."""
+    odd = ((verdict.learn < 1) & values.isfinite()).any(-1) | (verdict.widen != 1)
+    rows = odd.any(0).nonzero()
+    return int(rows[0, 0]) if len(rows) else None
+
+
+def _as_rows(one: Seen) -> Seen:
+    return Seen(one.forecast, one.evidence.rows(), Verdict(*(leaf[:, None] for leaf in one.verdict)))
+
+
+def _together(made: list[Seen]) -> Seen:
+    first, others = made[0], made[1:]
+    forecast = first.forecast.rebuild(
+        *[torch.cat(parts, 1) for parts in zip(*(one.forecast.parts() for one in made), strict=True)]
+    )
+    if not others:
+        return Seen(forecast, first.evidence, first.verdict)
+    return Seen(
+        forecast,
+        tree_map(lambda *parts: torch.cat(parts, 1), first.evidence, *(one.evidence for one in others)),
+        Verdict(*(torch.cat(parts, 1) for parts in zip(*(one.verdict for one in made), strict=True))),
+    )

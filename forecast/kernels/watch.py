@@ -1,0 +1,215 @@
+"""Evidence to verdicts, row by row and sensor by sensor: statistics, their calibrated tails, and what they say together.
+
+Per channel, with z the signed normal score in its calm unit and s the surprise (nats) of the row:
+    spike      s
+    shift      max of two CUSUMs  g± ← max(0, g± + clip(±z, -3, 3) - slack);  g > limit is an escape: widen, start again
+    variance   |log w - its calm centre|,  w the moving mean of min(z², 9)
+    drift      |moving mean of (y - loc)/spread| against a slow reference (loc moves by clipped deviations)
+    burst      moving mean of min(s, cap)
+Per row, white the inverse Cholesky factor of the calm correlation:  together |white z|²,  state |white moving mean|².
+A tail turns each into nats, -log P(as large on a calm row), an offset of its own following slow changes of its scale;
+the largest one, channels less log C, goes through the last tail, and score = e / (e + threshold).
+A run of n repeated (missing) rows beyond the longest calm one has e = n · -log p, apart from the budget.
+
+Shapes: y, z, s, expected (B T C); memory (B C MEMORY); offset (B C+1 WAYS); outputs (B T …). A tail is KNOTS values at equal
+steps in nats, then the nats of the last, and σ, ξ of the generalised Pareto law beyond it.
+"""
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from forecast.kernels.jit import jit
+
+Array = NDArray[np.float64]
+KNOTS, TAIL = 16, 19
+WAYS = 5  # spike, shift, variance, drift, burst
+GROUPS = 2  # together, state
+UP, DOWN, POWER, FAST, SLOW, BURST, LAST, SAME, SILENT, BEGUN = range(10)
+MEMORY = 10
+(
+    SLACK,
+    LIMIT,
+    POWER_RATE,
+    FAST_RATE,
+    SLOW_RATE,
+    BURST_RATE,
+    CAP,
+    ADAPT,
+    THRESHOLD,
+    GUARD,
+    LEAST,
+    LEAST_RELATIVE,
+    LOW,
+    HIGH,
+    JUMP,
+    WIDEN,
+) = range(16)
+SETTINGS = 16
+SPIKE, SHIFT, VARIANCE, DRIFT, CLUSTER, TOGETHER, FROZEN, MISSING, RANGE = range(1, 10)
+TRACKED = 3.912023005428146  # nats of the 1 in 50 rows by which an offset follows
+LOOSEST = 3.0  # log of the largest factor by which an offset stretches a tail
+
+
+@jit
+def nats(x: float, tail: Array) -> float:
+    """-log P(X ≥ x) by a calibrated tail; 0 for what is missing."""
+    if not x > tail[0]:
+        return 0.0
+    last, top = tail[KNOTS - 1], tail[KNOTS]
+    if x > last:
+        beyond, xi = (x - last) / tail[KNOTS + 1], tail[KNOTS + 2]
+        more = math.log1p(xi * beyond) / xi if xi > 1e-9 else beyond
+        return min(top + more, 1e300)
+    j = 1
+    while tail[j] < x:
+        j += 1
+    return top / (KNOTS - 1) * (j - 1 + (x - tail[j - 1]) / (tail[j] - tail[j - 1]))
+
+
+@jit
+def _stretched(x: float, tail: Array, offset: Array, way: int, adapt: float) -> float:
+    """Nats under the tail as it has been stretched so far; the stretch follows the tracked quantile, one row late."""
+    e = nats(x, tail) * math.exp(-offset[way])
+    if adapt > 0.0 and tail[0] < np.inf:
+        miss = 1.0 if e > TRACKED else 0.0
+        offset[way] = min(max(offset[way] + adapt * (50.0 * miss - 1.0), 0.0), LOOSEST)
+    return e
+
+
+@jit
+def _mahalanobis(white: Array, v: Array, share: Array) -> float:
+    """|white v|² and the share v_i (white'white v)_i of every channel in it."""
+    n = v.shape[0]
+    total = 0.0
+    for i in range(n):
+        share[i] = 0.0
+    for i in range(n):
+        w = 0.0
+        for j in range(i + 1):
+            w += white[i, j] * v[j]
+        total += w * w
+        for j in range(i + 1):
+            share[j] += white[i, j] * w * v[j]
+    return total
+
+
+@jit
+def _run(length: float, p: float, longest: float) -> float:
+    """Nats of a run of rows beyond the longest calm one."""
+    return max(length - longest, 0.0) * -math.log(p)
+
+
+@jit
+def _channel(
+    y: float, z: float, s: float, m: Array, set_: Array, unit: float, loc: float, spread: float, way: Array
+) -> bool:
+    """The statistics of one observed reading in `way`, the memory moved on; whether the CUSUMs escape."""
+    if m[BEGUN] == 0.0:
+        m[SLOW], m[POWER], m[BEGUN] = loc, 1.0, 1.0
+    zc = min(max(z / unit, -3.0), 3.0)
+    m[UP] = max(m[UP] + zc - set_[SLACK], 0.0)
+    m[DOWN] = max(m[DOWN] - zc - set_[SLACK], 0.0)
+    m[POWER] += set_[POWER_RATE] * (zc * zc - m[POWER])
+    r = min(max((y - m[SLOW]) / spread, -30.0), 30.0)
+    m[FAST] += set_[FAST_RATE] * (r - m[FAST])
+    m[SLOW] += set_[SLOW_RATE] * spread * min(max(r, -3.0), 3.0)
+    m[BURST] += set_[BURST_RATE] * (min(s, set_[CAP]) - m[BURST])
+    way[0], way[1], way[2] = s, max(m[UP], m[DOWN]), math.log(m[POWER] + 0.01)
+    way[3], way[4] = m[FAST], m[BURST]
+    if way[1] > set_[LIMIT]:
+        m[UP], m[DOWN] = 0.0, 0.0
+        return True
+    return False
+
+
+@jit
+def watch(
+    y: Array,
+    z: Array,
+    s: Array,
+    expected: Array,
+    cal: tuple[Any, ...],
+    set_: Array,
+    memory: Array,
+    offset: Array,
+    out: tuple[Any, ...],
+    raw: Array,
+    raw_group: Array,
+) -> None:
+    """Fill the outputs and move the memory; `raw` and `raw_group` take the bare statistics where they have rows."""
+    tails, group, final, unit, loc, spread, centre, white, quality = cal
+    score, e_row, blame, kind, learn, widen = out
+    batch, rows, channels = y.shape
+    way, share, other, v, u = (
+        np.empty(WAYS),
+        np.empty(channels),
+        np.empty(channels),
+        np.empty(channels),
+        np.empty(channels),
+    )
+    for b in range(batch):
+        for t in range(rows):
+            best, what, seen = 0.0, 0, 0
+            trouble, trouble_kind = 0.0, 0
+            widen[b, t] = 1.0
+            for c in range(channels):
+                m, yy, ss, zz = memory[b, c], y[b, t, c], s[b, t, c], z[b, t, c]
+                share[c], v[c], u[c], learn[b, t, c] = 0.0, 0.0, m[FAST], 1.0
+                if yy != yy:
+                    m[SILENT] += 1.0
+                    e = _run(m[SILENT], quality[b, c, 2], quality[b, c, 3])
+                    if e > trouble:
+                        trouble, trouble_kind = e, MISSING
+                    continue
+                m[SAME] = m[SAME] + 1.0 if yy == m[LAST] else 0.0
+                e = _run(m[SAME], quality[b, c, 0], quality[b, c, 1])
+                if e > trouble:
+                    trouble, trouble_kind = e, FROZEN
+                if yy < set_[LOW] or yy > set_[HIGH] or (m[BEGUN] > 0.0 and abs(yy - m[LAST]) > set_[JUMP]):
+                    trouble, trouble_kind = max(trouble, 2.0 * set_[THRESHOLD]), RANGE
+                    learn[b, t, c] = 0.0
+                m[SILENT], m[LAST] = 0.0, yy
+                if ss != ss:
+                    continue
+                seen += 1
+                gap = abs(yy - expected[b, t, c])
+                if gap < set_[LEAST] or gap < set_[LEAST_RELATIVE] * abs(expected[b, t, c]):
+                    ss, zz = 0.0, 0.0
+                escape = _channel(yy, zz, ss, m, set_, unit[b, c], loc[b, c], spread[b, c], way)
+                v[c], u[c] = zz / unit[b, c], m[FAST]
+                if raw.shape[1]:
+                    raw[b, t, c] = way
+                way[2], way[3] = abs(way[2] - centre[b, c]), abs(way[3])
+                for k in range(WAYS):
+                    e = _stretched(way[k], tails[b, c, k], offset[b, c], k, set_[ADAPT])
+                    if k == 0 and e > set_[GUARD]:
+                        learn[b, t, c] = 0.0
+                    share[c] = max(share[c], e)
+                    if e > best:
+                        best, what = e, k + 1
+                if escape:
+                    widen[b, t], learn[b, t, c] = set_[WIDEN], 1.0
+            best = max(best - math.log(max(seen, 1)), 0.0)
+            if channels > 1 and seen > 0:
+                for k in range(GROUPS):
+                    d = _mahalanobis(white[b, k], v if k == 0 else u, other)
+                    if raw_group.shape[1]:
+                        raw_group[b, t, k] = d
+                    e = _stretched(d, group[b, k], offset[b, channels], k, set_[ADAPT])
+                    if e > best:
+                        best, what = e, (TOGETHER if k == 0 else DRIFT)
+                        share[:] = other
+            e_row[b, t] = best if seen > 0 else np.nan
+            e = nats(best, final[b]) if seen > 0 else 0.0
+            if trouble > set_[THRESHOLD] and trouble > e:
+                e, what = trouble, trouble_kind
+            score[b, t], kind[b, t] = e / (e + set_[THRESHOLD]), what
+            total = 0.0
+            for c in range(channels):
+                share[c] = max(share[c], 0.0)
+                total += share[c]
+            for c in range(channels):
+                blame[b, t, c] = share[c] / total if total > 0.0 else 1.0 / channels

@@ -1,0 +1,107 @@
+"""Batch, stream, batched stream and resumed: the same bits; a record a sensor; damage is refused."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from forecast import artefact
+from forecast.detect.monitor import Monitor
+from forecast.detect.standard import Standard
+from forecast.errors import InputError
+from forecast.models.kalman import Kalman
+from forecast.models.naive import SeasonalNaive
+from forecast.types import Past, Row, take
+from tests.detect.calm import walk
+
+ROWS = 300
+
+
+@pytest.fixture(scope="module")
+def past() -> Past:
+    values = walk(3, 2 * ROWS, 0, channels=2)
+    values[:, 350] += 12
+    values[:, 450:] += 9
+    values[0, 400:405] = torch.nan
+    return Past.of(values)
+
+
+@pytest.fixture(scope="module")
+def header_and_records(past: Past) -> tuple[bytes, list[bytes]]:
+    monitor = Monitor.ready(Kalman(trend="none", channels=2), Standard(rate=0.01, adapt=0.001), past.rows(0, ROWS))
+    return artefact.header(monitor), monitor.records()
+
+
+@pytest.fixture
+def monitor(header_and_records: tuple[bytes, list[bytes]]) -> Monitor:
+    return artefact.monitor_of(*header_and_records)
+
+
+@pytest.fixture(scope="module")
+def whole(header_and_records: tuple[bytes, list[bytes]], past: Past) -> tuple[torch.Tensor, list[bytes]]:
+    monitor = artefact.monitor_of(*header_and_records)
+    return monitor.follow(past.rows(ROWS, 2 * ROWS)).verdict.score, monitor.records()
+
+
+def test_stream_is_batch(monitor: Monitor, past: Past, whole: tuple[torch.Tensor, list[bytes]]) -> None:
+    scores = [monitor.observe(row).score for row in past.rows(ROWS, 2 * ROWS).each()]
+    assert torch.equal(torch.stack(scores, 1), whole[0])
+    assert monitor.records() == whole[1]
+    assert bool((whole[0] >= 0.5).any()), "the shift is seen"
+
+
+def test_sensors_alone_are_the_batch(monitor: Monitor, past: Past, whole: tuple[torch.Tensor, list[bytes]]) -> None:
+    for row in past.rows(ROWS, ROWS + 160).each():
+        for who in (torch.tensor([2, 0]), torch.tensor([1])):
+            verdict = monitor.observe(Row(*(part[who] for part in row)), who)
+            assert len(verdict.score) == len(who)
+    direct = artefact.monitor_of(artefact.header(monitor), monitor.records())
+    for row in past.rows(ROWS + 160, 2 * ROWS).each():
+        monitor.observe(row)
+    direct.follow(past.rows(ROWS + 160, 2 * ROWS))
+    assert monitor.records() == direct.records() == whole[1]
+
+
+def test_resumed_is_whole(
+    monitor: Monitor, past: Past, whole: tuple[torch.Tensor, list[bytes]], tmp_path: Path
+) -> None:
+    first = monitor.follow(past.rows(ROWS, 437)).verdict.score
+    digest = artefact.save_monitor(tmp_path / "m", monitor)
+    resumed = artefact.load_monitor(tmp_path / "m")
+    assert artefact.save_monitor(tmp_path / "n", resumed) == digest
+    second = resumed.follow(past.rows(437, 2 * ROWS)).verdict.score
+    assert torch.equal(torch.cat([first, second], 1), whole[0])
+
+
+def test_records_go_back_where_they_were(monitor: Monitor, past: Past) -> None:
+    before = monitor.records()
+    monitor.follow(past.rows(ROWS, ROWS + 20))
+    after = monitor.records()
+    assert all(a != b for a, b in zip(before, after, strict=True))
+    monitor.put([1], [before[1]])
+    assert monitor.records() == [after[0], before[1], after[2]]
+    monitor.append(monitor.machines_of(before[:1]))
+    assert monitor.records([3, 0]) == [before[0], after[0]]
+    with pytest.raises(InputError, match="a record of 3 bytes"):
+        monitor.machines_of([b"abc"])
+
+
+def test_damage_is_refused(monitor: Monitor, tmp_path: Path) -> None:
+    artefact.save_monitor(tmp_path / "m", monitor)
+    content = bytearray((tmp_path / "m").read_bytes())
+    for place in (3, len(content) // 2, len(content) - 1):
+        bad = content.copy()
+        bad[place] ^= 1
+        (tmp_path / "bad").write_bytes(bad)
+        with pytest.raises(InputError):
+            artefact.load_monitor(tmp_path / "bad")
+    artefact.save(tmp_path / "model", monitor.model)
+    with pytest.raises(InputError, match="not a monitor"):
+        artefact.monitor_of((tmp_path / "model").read_bytes(), [])
+
+
+def test_any_forecaster_and_other_company(past: Past) -> None:
+    calm = past.rows(0, ROWS)
+    every = Monitor.ready(SeasonalNaive(season=1, channels=2), Standard(rate=0.01), calm)
+    alone = Monitor.ready(SeasonalNaive(season=1, channels=2), Standard(rate=0.01), take(calm, torch.tensor([1])))
+    assert every.records([1]) == alone.records()

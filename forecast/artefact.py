@@ -9,7 +9,6 @@ from our own package alone and must be what they claim: a Forecaster, or a Named
 import hashlib
 import inspect
 import json
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -173,22 +172,6 @@ def arguments(model: Forecaster | Detector) -> dict[str, Any]:
 def name_of(kind: type) -> str:
     """`forecast.models.naive:SeasonalNaive`."""
     return f"{kind.__module__}:{kind.__qualname__}"
-
-
-def write_durably(path: Path, content: bytes) -> None:
-    """All of it or nothing, also when the machine dies: temporary file, fsync, rename, fsync of the folder."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    with open(part, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(part, path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "forecast"
 FLOORS = [
-    ("types", "errors", "kernels", "classes"),
+    ("types", "errors", "kernels", "classes", "durable"),
     ("ssm", "distribution", "series"),
     ("layers", "metrics"),
     ("models",),

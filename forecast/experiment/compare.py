@@ -21,7 +21,7 @@ from rich.table import Table
 
 from forecast import artefact
 from forecast.errors import InputError, unknown
-from forecast.experiment import config, data, runs, tables
+from forecast.experiment import config, data, pairs, runs, tables
 from forecast.experiment import leaderboard as board_of
 from forecast.experiment.backtest import Plan, backtest
 from forecast.experiment.leaderboard import Leaderboard
@@ -183,6 +183,8 @@ def write(done: Comparison, name: str, out: Path, config: config.Compare) -> Non
             "calibration.csv": board_of.calibration(plan, cells),
             "cost.csv": tables.costs(cells),
             "failures.csv": tables.failures(plan, cells),
+            "pairs.csv": pairs.table(plan, board),
+            "ranks.csv": pairs.ranks(plan, board)[0],
             "forecasts.parquet": tables.forecasts(plan, cells),
             "history.parquet": tables.history(plan),
             "scores.parquet": board_of.scores(plan, board),
@@ -210,6 +212,8 @@ def summary(done: Comparison, name: str, config: config.Compare) -> dict[str, An
         "best": done.board.best,
         "cells": int((next(iter(done.board.tallies[plan.metrics[0]].values())).weight > 0).sum()),
         "cells_dropped": done.board.lost,
+        "dropped_undefined": done.board.undefined,
+        "ranks": pairs.ranks(plan, done.board)[1],
         "failures": {model: sum(len(cell.failed) for cell in made) for model, made in done.cells.items()},
         "stand_in": config.failed,
         "seed": plan.seed,
@@ -252,11 +256,15 @@ def show(done: Comparison) -> None:
     view.add_column("model", no_wrap=True)
     for word in done.board.metrics:
         view.add_column(word, justify="right", no_wrap=True)
+    owa = board_of.owa_of(done.board)
+    if owa:
+        view.add_column("owa", justify="right", no_wrap=True)
     view.add_column("against\nseasonal_naive", no_wrap=True)
     failures = {model: sum(len(cell.failed) for cell in made) for model, made in done.cells.items()}
     for model in done.board.order:
         first = done.board.standings[done.board.metrics[0]][model].against_reference
         values = [f"{done.board.standings[word][model].value:.4g}" for word in done.board.metrics]
+        values += [f"{owa[model]:.4g}"] if owa else []
         note = f" ({failures[model]} failed)" if failures[model] else ""
         view.add_row(model + note, *values, "" if first is None else first.word)
     console.print(view)

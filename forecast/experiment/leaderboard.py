@@ -19,6 +19,7 @@ from forecast.experiment.tables import Cells, identities, targets
 from forecast.metrics import METRICS, Metric, Tally
 from forecast.metrics.bootstrap import Difference, Draws, difference, draws, figures, interval
 from forecast.metrics.pooling import by_cell, by_lead, common, pooled, stack
+from forecast.metrics.relative import owa
 
 REFERENCE = "seasonal_naive"
 
@@ -43,6 +44,7 @@ class Leaderboard:
     standings: dict[str, dict[str, Standing]]  # metric → model
     tallies: dict[str, dict[str, Tally]]  # metric → model, on common cells
     lost: int  # cells that some model has and not all
+    undefined: int  # observed outcomes at which the first metric is undefined, whatever is forecast
     plan: Draws | None
 
     @property
@@ -80,18 +82,15 @@ def stand_in(cells: Cells, other: str) -> dict[str, list[Cell]]:
 def leaderboard(plan: Plan, cells: Cells, seed: int = 0) -> Leaderboard:
     """Rank the models by the first metric of the plan."""
     columns = targets(plan.panel)
-    step = (
-        int(np.diff(plan.ends[plan.ends.min(1) >= 0], axis=0).min())
-        if (plan.ends.min(1) >= 0).sum() > 1
-        else plan.horizon
-    )
-    plan_of_draws = draws(len(plan.panel), len(plan.ends), plan.horizon, max(step, 1), seed)
+    plan_of_draws = draws(len(plan.panel), len(plan.ends), plan.horizon, step_of(plan), seed)
     tallies: dict[str, dict[str, Tally]] = {}
-    lost = 0
+    lost = undefined = 0
     for word in plan.metrics:
         every = {
             model: stack([_channels(cell.tallies[word], columns) for cell in made]) for model, made in cells.items()
         }
+        if word == plan.metrics[0]:
+            undefined = _undefined(plan, cells, every)
         tallies[word], gone = common(every)
         lost = max(lost, gone)
     first = METRICS[plan.metrics[0]]
@@ -99,7 +98,19 @@ def leaderboard(plan: Plan, cells: Cells, seed: int = 0) -> Leaderboard:
     best = first.best if first.best is not None else 0.0
     order = tuple(sorted(values, key=lambda model: (math.isnan(values[model]), abs(values[model] - best))))
     standings = {word: _standings(METRICS[word], tallies[word], order[0], plan_of_draws) for word in plan.metrics}
-    return Leaderboard(plan.metrics, order, standings, tallies, lost, plan_of_draws)
+    return Leaderboard(plan.metrics, order, standings, tallies, lost, undefined, plan_of_draws)
+
+
+def step_of(plan: Plan) -> int:
+    """Rows from one cutoff to the next, at least one; the horizon where there is one cutoff."""
+    shared = plan.ends[plan.ends.min(1) >= 0]
+    return max(int(np.diff(shared, axis=0).min()), 1) if len(shared) > 1 else plan.horizon
+
+
+def _undefined(plan: Plan, cells: Cells, tallies: Mapping[str, Tally]) -> int:
+    """Observed outcomes at which the metric is defined for no model, as MASE is on a constant series."""
+    actual = torch.stack([cell.actual[..., targets(plan.panel)] for cell in next(iter(cells.values()))], 1)
+    return int((actual.isfinite() & ~torch.stack([tally.weight > 0 for tally in tallies.values()]).any(0)).sum())
 
 
 def _channels(tally: Tally, columns: Sequence[int]) -> Tally:
@@ -132,9 +143,18 @@ def table(board: Leaderboard) -> pd.DataFrame:
             one = board.standings[word][model]
             words = ["" if d is None else d.word for d in (one.against_reference, one.against_best)]
             rows.append((model, word, one.value, one.low, one.high, *words))
+    rows += [(model, "owa", value, math.nan, math.nan, "", "") for model, value in owa_of(board).items()]
     return pd.DataFrame(
         rows, columns=["model", "metric", "value", "low", "high", "versus_seasonal_naive", "versus_best"]
     )
+
+
+def owa_of(board: Leaderboard) -> dict[str, float]:
+    """M4's overall weighted average by model, where Naive2 and both of its metrics are there; it has no interval."""
+    if "naive2" not in board.order or not {"smape", "mase"} <= set(board.metrics):
+        return {}
+    smape, mase = ({m: board.standings[word][m].value for m in board.order} for word in ("smape", "mase"))
+    return owa(smape, mase)
 
 
 def leads(board: Leaderboard) -> pd.DataFrame:
@@ -218,8 +238,10 @@ def _details(plan: Plan, board: Leaderboard, metric: Metric) -> list[str]:
     lines = [f"Averages are over the {cells:,} outcomes that every model forecast."]
     if board.lost:
         lines.append(
-            f"{board.lost:,} outcomes are left out for all models, because one of them has no forecast or {metric.title} is undefined there."
+            f"{board.lost:,} outcomes are left out for all models, because one of them has no forecast there."
         )
+    if board.undefined:
+        lines.append(f"{metric.title} is undefined at {board.undefined:,} outcomes, whatever is forecast; they count for no model.")
     if board.plan is not None:
         what = (
             f"{len(plan.panel)} series" if board.plan.axis == 0 else f"{board.plan.counts.shape[1]} blocks of cutoffs"

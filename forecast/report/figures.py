@@ -46,6 +46,25 @@ def plot_leaderboard(ax: Axes, board: pd.DataFrame, reference: str, title: str) 
     return ax
 
 
+def plot_ranks(ax: Axes, ranks: pd.DataFrame, groups: list[list[str]]) -> Axes:
+    """Mean rank of every model, the best on top; a bar joins models that cannot be told apart."""
+    names, values = list(ranks["model"]), list(ranks["rank"])
+    for place, value in enumerate(values):
+        ax.plot([1, value], [place, place], color=INK, linewidth=0.8, alpha=0.3)
+    ax.plot(values, range(len(values)), "o", color=BLUE, markersize=8)
+    joined = [sorted(names.index(model) for model in group) for group in groups if len(group) > 1]
+    for lane, places in enumerate(joined):
+        x = max(values) + 0.25 + 0.2 * lane
+        label = "cannot be told apart" if lane == 0 else None
+        ax.plot([x, x], [places[0], places[-1]], color=VERMILION, linewidth=4, solid_capstyle="round", label=label)
+    ax.set_yticks(range(len(names)), [safe(name) for name in names])
+    ax.set_ylim(len(names) - 0.5, -0.5)
+    ax.set_xlabel("mean rank; 1 is best")
+    ax.grid(axis="y", visible=False)
+    legend(ax, 2, "right")
+    return ax
+
+
 def plot_fan(ax: Axes, history: pd.DataFrame, forecast: pd.DataFrame, rows: int) -> Axes:
     """The past, the median and nested central intervals, darker where narrower, and what then happened."""
     start = forecast["ds"].iloc[0]

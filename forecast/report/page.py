@@ -16,6 +16,7 @@ from forecast.report.tables import read
 SECTIONS = (
     ranking.leaderboard,
     outcomes.fan,
+    ranking.ranks,
     ranking.metrics,
     reliability.calibration,
     reliability.by_lead,
@@ -25,7 +26,7 @@ SECTIONS = (
     reliability.residuals,
     ranking.costs,
 )
-FACTS = {"series": "series", "cutoffs": "cutoffs", "rows ahead": "horizon", "season length": "season", "clock": "clock"}
+FACTS = {"series": "series", "channels": "channels", "cutoffs": "cutoffs", "rows ahead": "horizon", "season length": "season", "clock": "clock"}
 
 
 def write(folder: Path) -> Path:
@@ -38,7 +39,7 @@ def write(folder: Path) -> Path:
         overline=f"Comparison of {len(s['models'])} models on {s['data']}",
         verdict=s["verdict"],
         details=s["details"],
-        facts=[(name, number(s[key])) for name, key in FACTS.items()],
+        facts=[(name, number(s[key])) for name, key in FACTS.items() if (name, s[key]) != ("channels", 1)],
         sections=[section for make in SECTIONS if (section := make(tables)) is not None],
         command=s["command"],
         version=s["version"],

@@ -4,7 +4,7 @@ import pandas as pd
 
 from forecast.report import figures
 from forecast.report.numbers import Listing, listing, number, seconds
-from forecast.report.section import HALF, Section, picture
+from forecast.report.section import HALF, WIDE, Section, picture
 from forecast.report.tables import REFERENCE, Tables, title
 
 
@@ -56,6 +56,32 @@ def metrics(tables: Tables) -> Section:
     verdicts = tables.leaderboard.assign(metric=tables.leaderboard["metric"].map(title))
     folded = listing(verdicts, "With intervals and verdicts", "leaderboard.csv")
     return Section("All metrics", "", [], [listing(wide, "", folded=False), folded])
+
+
+def ranks(tables: Tables) -> Section | None:
+    """Are the ranks more than chance, and who beats whom how often?"""
+    said = tables.summary["ranks"]
+    if said["distance"] is None or len(tables.ranks) < 3:
+        return None
+    chance = "the ranks could be chance" if said["p"] > 0.05 else "the ranks are more than chance"
+    where = f"{said['units']} {said['of']}"
+    finding = (
+        f"Over {where} {chance} (Friedman p {_probability(said['p'])}); "
+        f"models less than {number(said['distance'])} ranks apart cannot be told from one another (Nemenyi, 5 %)."
+    )
+    order = "; ".join(f"{m} {number(r)}" for m, r in tables.ranks[["model", "rank"]].itertuples(index=False))
+    drawn = picture(
+        f"{finding} Mean ranks: {order}.",
+        lambda ax: figures.plot_ranks(ax, tables.ranks, said["groups"]),
+        (WIDE[0], 1.6 + 0.34 * len(tables.ranks)),
+    )
+    wide = tables.pairs.rename(columns={"win_rate": "share won", "tested": "series tested"})
+    tested = "better and worse: series by Diebold-Mariano, false discoveries held at 5 %"
+    return Section("Ranks", finding, [drawn], [listing(wide, f"Model against model ({tested})", "pairs.csv")])
+
+
+def _probability(p: float) -> str:
+    return "< 0.001" if p < 1e-3 else number(p)
 
 
 def series(tables: Tables) -> Section | None:

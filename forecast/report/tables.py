@@ -15,9 +15,9 @@ from forecast.metrics import METRICS
 
 REFERENCE = "seasonal_naive"
 MOST = 4  # models drawn together
-NAMES = ("leaderboard", "forecasts", "history", "scores", "by_lead", "calibration", "cost", "failures")
+NAMES = ("leaderboard", "forecasts", "history", "scores", "by_lead", "calibration", "cost", "failures", "pairs", "ranks")
 PARQUET = ("forecasts", "history", "scores")
-WORDS = ("model", "metric", "versus_seasonal_naive", "versus_best", "unique_id", "cutoff", "reason")
+WORDS = ("model", "metric", "versus_seasonal_naive", "versus_best", "unique_id", "cutoff", "reason", "against")
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,8 @@ class Tables:
     calibration: pd.DataFrame
     cost: pd.DataFrame
     failures: pd.DataFrame
+    pairs: pd.DataFrame
+    ranks: pd.DataFrame
 
     @property
     def best(self) -> str:
@@ -80,7 +82,7 @@ class Tables:
 
 def title(word: str) -> str:
     """The name of a metric; the word itself for one that is not known any more."""
-    return METRICS[word].title if word in METRICS else word
+    return METRICS[word].title if word in METRICS else "OWA" if word == "owa" else word
 
 
 def read(folder: Path) -> Tables:

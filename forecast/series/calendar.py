@@ -80,7 +80,7 @@ def _check(panel: Panel, keys: Sequence[str]) -> None:
     rows_per_day = panel.clock.rows_per_day
     if rows_per_day is None:
         raise InputError(
-            f"calendar inputs ({', '.join(keys)}) need times; this panel has an {panel.clock.describe()} clock"
+            f"calendar inputs ({', '.join(keys)}) need times; this panel has none (clock: {panel.clock.describe()})"
         )
     for key in keys:
         word, _, place = key.partition(":")
@@ -90,7 +90,7 @@ def _check(panel: Panel, keys: Sequence[str]) -> None:
             raise unknown("calendar input", key, [*FINEST, "holidays:COUNTRY"])
         elif rows_per_day <= FINEST[key] * 1.01:
             raise InputError(
-                f"calendar input {key!r} is the same in every row of a clock of {panel.clock.describe()}; leave it out"
+                f"calendar input {key!r} is the same in every row of this clock ({panel.clock.describe()}); leave it out"
             )
 
 

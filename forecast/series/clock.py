@@ -54,6 +54,25 @@ class Step:
         return cls("other", offset.n, True)
 
 
+    def describe(self, alias: str) -> str:
+        """`every hour`, `every quarter`; the alias where there are no words for it."""
+        if self.family == "fixed":
+            return _every(self.size)
+        if self.family in ("month", "month end"):
+            words = {1: "every month", 3: "every quarter", 12: "every year"}
+            return words.get(self.size, f"every {self.size} months")
+        return "every business day" if self.family == "business day" else f"every {alias}"
+
+
+def _every(microseconds: int) -> str:
+    """`every 15 minutes`."""
+    units = ((7 * DAY, "week"), (DAY, "day"), (DAY // 24, "hour"), (60_000_000, "minute"), (1_000_000, "second"))
+    small = ((1000, "millisecond"), (1, "microsecond"))
+    size, name = next((size, name) for size, name in (*units, *small) if microseconds % size == 0)
+    count = microseconds // size
+    return f"every {name}" if count == 1 else f"every {count} {name}s"
+
+
 def stamp_of(moment: pd.Timestamp) -> int:
     """Microseconds since 1970."""
     return int(moment.as_unit("us").asm8.astype(np.int64))
@@ -210,10 +229,15 @@ class Clock:
         start = pd.Timestamp("2024-01-01")
         return 366 * DAY / ((start + 366 * self.offset - start) / pd.Timedelta(microseconds=1))
 
+    @property
+    def alias(self) -> str:
+        """As the option data.clock takes it: `h`, `MS`, `irregular`."""
+        return str(self.step) if self.kind != "irregular" else "irregular"
+
     def describe(self) -> str:
-        """A few words for a person: `1 hour`, `step 1`, `irregular, mostly 60 s`."""
+        """A few words for a person: `every hour`, `every 3 months`, `integer, step 1`, `irregular, mostly every 60 seconds`."""
         if self.kind == "integer":
             return f"integer, step {self.step}"
         if self.kind == "irregular":
-            return f"irregular, mostly {fixed_alias(self.unit)}"
-        return f"{self.offset.freqstr}{'' if self.timezone is None else f' ({self.timezone})'}"
+            return f"irregular, mostly {_every(self.unit)}"
+        return f"{self._step.describe(str(self.step))}{'' if self.timezone is None else f' ({self.timezone})'}"

@@ -48,7 +48,7 @@ def test_several_clocks_are_shown_one_after_the_other(tmp_path: Path) -> None:
     (tmp_path / "x.csv").write_text("\n".join(["unique_id,ds,y", *hours, *days]) + "\n")
     said = forecast("validate", "data.path=x.csv")
     assert said.code == 0, said.err
-    assert re.findall(r"^  clock +(\S+)", said.out, re.MULTILINE) == ["h", "D"]
+    assert re.findall(r"^  clock +(\S+ \w+)", said.out, re.MULTILINE) == ["every hour", "every day"]
     assert pd.read_csv(LATEST / "series.csv")["unique_id"].tolist() == ["a", "b"]
 
 

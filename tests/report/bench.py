@@ -60,6 +60,9 @@ def folder(
     tables["failures"] = pd.DataFrame(
         [(m, s, "0", "too short") for m in failed for s in series], columns=["model", "unique_id", "cutoff", "reason"]
     )
+    others = [(a, b) for a in models for b in models if a != b]
+    tables["pairs"] = pd.DataFrame(others, columns=["model", "against"]).assign(win_rate=0.5, tested=2, better=1, worse=0)
+    tables["ranks"] = pd.DataFrame({"model": models, "rank": [float(place) for place in range(1, len(models) + 1)]})
     for name, table in tables.items():
         table.to_csv(where / f"{name}.csv", index=False)
     (where / "summary.json").write_text(
@@ -134,6 +137,8 @@ def _summary(
         "best": models[0],
         "cells": 1,
         "cells_dropped": 0,
+        "dropped_undefined": 0,
+        "ranks": {"p": 0.01, "distance": 0.7, "groups": [list(models[1:])], "units": 20, "of": "series"},
         "failures": {model: len(series) * (model in failed) for model in models},
         "stand_in": None,
         "seed": 0,

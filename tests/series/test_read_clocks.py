@@ -172,3 +172,10 @@ def test_one_wrong_year_does_not_fill_the_memory(tmp_path: Path) -> None:
     path.write_text("ds,y\n" + "".join(f"2026-01-01 00:00:0{i},1\n" for i in range(9)) + "2926-01-01 00:00:09,1\n")
     with pytest.raises(InputError, match=r"t.csv:11: \d+ missing rows before this one"):
         understand(path)
+
+
+def test_clocks_are_told_in_words() -> None:
+    said = {step: Clock("time", pd.Timestamp(start), step).describe() for step, start in STEPS.items()}
+    assert said["MS"] == "every month" and said["QS-JAN"] == said["QS-FEB"] == "every quarter"
+    assert Clock("time", pd.Timestamp("2026-01-01"), "15min").describe() == "every 15 minutes"
+    assert Clock("time", pd.Timestamp("2026-01-01"), "h", timezone="Europe/Berlin").describe() == "every hour (Europe/Berlin)"

@@ -41,7 +41,7 @@ class Intake:
         """The one panel, or an error that names the clocks."""
         if len(self.panels) == 1:
             return self.panels[0]
-        clocks = ", ".join(f"{p.clock.describe()} ({several(list(p.names), 2)})" for p in self.panels[:4])
+        clocks = ", ".join(f"{p.clock.alias} ({several(list(p.names), 2)})" for p in self.panels[:4])
         step = self.panels[0].clock.step
         one = f"data.clock={step} data.off_clock=round puts all on one; " if self.panels[0].clock.kind == "time" else ""
         raise InputError(

@@ -129,7 +129,7 @@ def _off_clock(
     """Rows between two ticks: an error, moved to the nearest tick, or left out."""
     at, number = int(off.argmax()), int(off.sum())
     place = table.at(int(rows.row[at]))
-    what = f"{count(number, 'row')} off the clock ({clock.describe()}), the first at {rows.when(at)}"
+    what = f"{count(number, 'row')} off the clock ({clock.alias}), the first at {rows.when(at)}"
     if options.off_clock == "error":
         who = f" in series {rows.names[int(rows.codes[at])]!r}" if len(rows.names) > 1 else ""
         fixes = ["data.off_clock=round moves them to the nearest tick", "data.off_clock=drop leaves them out"]

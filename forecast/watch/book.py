@@ -1,0 +1,103 @@
+"""What is kept for each sensor, as bytes: when it was last heard, what waits, its memory of alarms, its scorer's state.
+
+    newest · turn · rows · alarms (4 × i64) · lengths of the parts (4 × u32) · ring · waiting · memory · scorer
+Numbers are little-endian. Everything that decides about a sensor's next row is in its own record.
+"""
+
+import json
+import struct
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+
+from forecast.watch import events
+from forecast.watch.arrival import Arrival
+from forecast.watch.events import Memory
+from forecast.watch.readings import Ints
+from forecast.watch.records import DamagedError
+from forecast.watch.scorer import Scorer
+
+HEAD = struct.Struct("<4q4I")
+PAIR = np.dtype([("time", "<i8"), ("value", "<f8")])
+
+
+class Book:
+    """Names, counts and memories of all sensors."""
+
+    def __init__(self, arrival: Arrival, scorer: Scorer) -> None:
+        self.arrival, self.scorer = arrival, scorer
+        self.names: list[str] = []
+        self.number: dict[str, int] = {}
+        self.rows = np.zeros(0, dtype=np.int64)
+        self.alarms = np.zeros(0, dtype=np.int64)
+        self.memory: dict[int, Memory] = {}
+
+    def numbers(self, names: Sequence[str]) -> Ints:
+        """The numbers of sensors; new ones get the next."""
+        fresh = [name for name in dict.fromkeys(names) if name not in self.number]
+        if fresh:
+            self._grow(fresh)
+            self.scorer.grow(fresh)
+        return np.array([self.number[name] for name in names], dtype=np.int64)
+
+    def _grow(self, fresh: Sequence[str]) -> None:
+        for name in fresh:
+            self.number[name] = len(self.names)
+            self.names.append(name)
+        more = np.zeros(len(fresh), dtype=np.int64)
+        self.rows, self.alarms = np.concatenate([self.rows, more]), np.concatenate([self.alarms, more])
+        self.arrival.grow(len(self.names))
+
+    def records(self, who: Ints) -> list[bytes]:
+        """The bytes of these sensors."""
+        arrival, width = self.arrival, 8 * self.arrival.memory
+        ring = np.ascontiguousarray(arrival.taken[who], dtype="<i8").tobytes()
+        heads = np.stack([arrival.newest[who], arrival.turn[who], self.rows[who], self.alarms[who]], 1).tolist()
+        out = []
+        for i, (sensor, head, own) in enumerate(zip(who.tolist(), heads, self.scorer.records(who), strict=True)):
+            queue, memory = arrival.waiting.get(sensor), self.memory.get(sensor)
+            waiting = b"" if queue is None else np.array(queue, dtype=PAIR).tobytes()
+            told = b"" if memory is None else json.dumps(events.plain(memory)).encode()
+            packed = HEAD.pack(*head, width, len(waiting), len(told), len(own))
+            out.append(b"".join((packed, ring[i * width : (i + 1) * width], waiting, told, own)))
+        return out
+
+    def restore(self, names: Sequence[str], records: Sequence[bytes]) -> None:
+        """Take up where these records were made."""
+        self._grow(names)
+        parts = [_apart(record, name) for name, record in zip(names, records, strict=True)]
+        for i, part in enumerate(parts):
+            if len(part.ring) == 8 * self.arrival.memory:
+                self.arrival.taken[i] = np.frombuffer(part.ring, dtype="<i8")
+                self.arrival.turn[i] = part.turn
+            self.arrival.newest[i], self.rows[i], self.alarms[i] = part.newest, part.rows, part.alarms
+            if part.waiting:
+                self.arrival.waiting[i] = [(int(t), float(v)) for t, v in np.frombuffer(part.waiting, dtype=PAIR)]
+            if part.memory:
+                self.memory[i] = events.restored(json.loads(part.memory))
+        self.scorer.grow(names)
+        self.scorer.restore([part.own for part in parts])
+
+
+class Part(NamedTuple):
+    """A record taken apart."""
+
+    newest: int
+    turn: int
+    rows: int
+    alarms: int
+    ring: bytes
+    waiting: bytes
+    memory: bytes
+    own: bytes
+
+
+def _apart(record: bytes, name: str) -> Part:
+    newest, turn, rows, alarms, *lengths = HEAD.unpack_from(record)
+    if HEAD.size + sum(lengths) != len(record):
+        raise DamagedError(f"the state of sensor {name!r} is damaged")
+    ends = np.cumsum([HEAD.size, *lengths]).tolist()
+    ring, waiting, memory, own = (record[a:b] for a, b in pairwise(ends))
+    return Part(newest, turn, rows, alarms, ring, waiting, memory, own)

@@ -1,0 +1,201 @@
+"""From verdicts to events, as pure functions of one sensor's points in order.
+
+An event opens when k of the last m points were alarms, and begins at the first of these alarms. It closes after q quiet points, and
+ends at its last alarm. One that opens again within `merge` after it closed goes on as the same event. A point without a
+score (missing, warming up) changes nothing. Times are microseconds of event time: nothing here looks at a clock.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+SECOND = 1_000_000
+
+
+@dataclass(frozen=True)
+class Rule:
+    """When points become an event, and when an event is worth a message."""
+
+    k: int = 1  # alarms …
+    m: int = 1  # … among so many points open an event
+    quiet: int = 5  # points without an alarm close it
+    merge: float = 0.0  # seconds within which it opens again as the same one
+    wait: float = 0.0  # seconds it has to last before it is told
+    interval: float = 300.0  # seconds at least between two messages about it
+    repeat: float = 14_400.0  # seconds after which an open one is told again
+    critical: float = 0.95  # peak score from which an event is critical
+    major: float = 0.8
+    minor: float = 0.65
+
+    def severity(self, score: float) -> str:
+        """The tier of a peak score."""
+        tiers = (("critical", self.critical), ("major", self.major), ("minor", self.minor))
+        return next((name for name, least in tiers if score >= least), "warning")
+
+
+class Point(NamedTuple):
+    """One scored reading."""
+
+    time: int
+    value: float
+    score: float
+    alarm: bool
+    expected: float
+    lower: float
+    upper: float
+    surprise: float
+    kind: str
+
+
+class Event(NamedTuple):
+    """A range of alarms of one sensor."""
+
+    start: int
+    end: int  # its last alarm
+    detected: int  # the point at which it opened
+    kind: str
+    peak: Point
+    alarms: int
+    points: int
+    told: int  # 0 before the first message, else when the last one was due
+    severity: str  # as last told
+    revision: int
+
+
+class Memory(NamedTuple):
+    """What a sensor with recent alarms has to remember; sensors without have none."""
+
+    recent: tuple[tuple[int, Point], ...]  # alarms among the last m points, with the points since
+    quiet: int
+    event: Event | None
+    closed: Event | None  # the last one, as long as it may open again
+
+
+class Change(NamedTuple):
+    """Something to tell: an event in its state open, update or closed."""
+
+    state: str
+    event: Event
+
+
+NOTHING = Memory((), 0, None, None)
+
+
+def step(memory: Memory | None, point: Point, rule: Rule) -> tuple[Memory | None, list[Change]]:
+    """The memory after one more point, and what there is to tell."""
+    if point.score != point.score:
+        return memory, []
+    before = memory or NOTHING
+    recent = tuple((age + 1, p) for age, p in before.recent if age + 1 < rule.m)
+    if point.alarm:
+        recent = (*recent, (0, point))
+    if before.event is None:
+        after, told = _closed(before._replace(recent=recent), point, rule)
+    else:
+        after, told = _open(before._replace(recent=recent), before.event, point, rule)
+    return (None if after == NOTHING else after), told
+
+
+def _closed(memory: Memory, point: Point, rule: Rule) -> tuple[Memory, list[Change]]:
+    """No event is open: it may open now, or an old one may go on."""
+    last = memory.closed
+    if last is not None and point.time > last.end + rule.merge * SECOND:
+        memory, last = memory._replace(closed=None), None
+    if not point.alarm or len(memory.recent) < rule.k:
+        return memory, []
+    alarms = [p for _, p in memory.recent]
+    peak = max(alarms, key=lambda p: p.score)
+    if last is None:
+        event = Event(alarms[0].time, point.time, point.time, peak.kind, peak, len(alarms), len(alarms), 0, "", 0)
+    else:
+        event = _on(last, point)._replace(peak=max(last.peak, peak, key=lambda p: p.score))
+    return _tell(memory._replace(event=event, closed=None, quiet=0), event, point, rule)
+
+
+def _open(memory: Memory, event: Event, point: Point, rule: Rule) -> tuple[Memory, list[Change]]:
+    """An event is open: it goes on, or closes."""
+    if point.alarm:
+        return _tell(memory._replace(event=None, quiet=0), _on(event, point), point, rule)
+    quiet, event = memory.quiet + 1, event._replace(points=event.points + 1)
+    if quiet < rule.quiet:
+        return _tell(memory._replace(quiet=quiet), event, point, rule)
+    told = [Change("closed", event._replace(revision=event.revision + 1))] if event.told else []
+    kept = event._replace(revision=event.revision + len(told))
+    return Memory(memory.recent, 0, None, kept if rule.merge > 0 else None), told
+
+
+def _on(event: Event, alarm: Point) -> Event:
+    return event._replace(
+        end=alarm.time,
+        peak=max(event.peak, alarm, key=lambda p: p.score),
+        alarms=event.alarms + 1,
+        points=event.points + 1,
+    )
+
+
+def _tell(memory: Memory, event: Event, point: Point, rule: Rule) -> tuple[Memory, list[Change]]:
+    """Whether there is something new to say about an open event."""
+    severity = rule.severity(event.peak.score)
+    if event.told == 0:
+        due = point.time >= event.detected + rule.wait * SECOND
+    else:
+        since = point.time - event.told
+        worse = severity != event.severity and since >= rule.interval * SECOND
+        due = worse or since >= rule.repeat * SECOND
+    if not due:
+        return memory._replace(event=event), []
+    state = "update" if event.told else "open"
+    event = event._replace(told=point.time, severity=severity, revision=event.revision + 1)
+    return memory._replace(event=event), [Change(state, event)]
+
+
+def identity(sensor: str, model: str, event: Event) -> str:
+    """The id of an event: the same whenever it is found again."""
+    return hashlib.sha256(f"{sensor}\0{model}\0{event.start}\0{event.kind}".encode()).hexdigest()[:24]
+
+
+def plain(memory: Memory) -> Any:
+    """As JSON holds it."""
+    return memory
+
+
+def restored(content: Any) -> Memory:
+    """What `plain` gave, read back from JSON."""
+
+    def event(row: Any) -> Event | None:
+        return None if row is None else Event(*row)._replace(peak=Point(*row[4]))
+
+    recent, quiet, open_, closed = content
+    return Memory(tuple((age, Point(*point)) for age, point in recent), quiet, event(open_), event(closed))
+
+
+class Mute(NamedTuple):
+    """Alerts that are kept but not sent."""
+
+    sensor: str = "*"  # glob of names
+    kind: str = "*"  # glob of kinds
+    start: int | None = None  # event time, microseconds
+    end: int | None = None
+
+    def holds(self, sensor: str, kind: str, time: int) -> bool:
+        """Whether an alert is muted."""
+        from fnmatch import fnmatchcase
+
+        within = (self.start is None or time >= self.start) and (self.end is None or time < self.end)
+        return within and fnmatchcase(sensor, self.sensor) and fnmatchcase(kind, self.kind)
+
+
+class Incident(NamedTuple):
+    """Events of one group that overlap in time."""
+
+    id: str
+    last: int
+
+
+def incident(known: Mapping[str, Incident], group: str, event: Event, own: str, gap: float) -> Incident:
+    """The incident that an event belongs to: its group's, if that was active within `gap` seconds, else one of its own."""
+    before = known.get(group)
+    if before is not None and event.start <= before.last + gap * SECOND:
+        return Incident(before.id, max(before.last, event.end))
+    return Incident(own, event.end)

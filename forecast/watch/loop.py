@@ -1,0 +1,283 @@
+"""The loop: lines → readings → verdicts → events → one commit → acknowledged.
+
+    poll → parse → sort by event time → score → group → (every half second, or every 65,536 readings) commit → acknowledge → tell the sinks
+Nothing is acknowledged or told that is not committed, and a commit holds all or nothing. What happens depends on the rows and
+their order alone; the clock on the wall decides only when to commit, and which rows come from the future.
+"""
+
+import json
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+
+import numpy as np
+
+from forecast.watch import alerts, events
+from forecast.watch.arrival import Arrival, Rows
+from forecast.watch.book import Book
+from forecast.watch.events import Change, Incident, Mute, Point, Rule
+from forecast.watch.history import Scores, together
+from forecast.watch.parse import Parser
+from forecast.watch.readings import Aside, Chunk, Counts, Flags, Readings
+from forecast.watch.scorer import Scored, Scorer
+from forecast.watch.sinks.sink import Feeder, Sink
+from forecast.watch.sources.source import Source
+from forecast.watch.store import Commit, Cursor, Reader, Store
+
+_log = logging.getLogger("forecast")
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a watch goes about it."""
+
+    seconds: float = 0.5  # between commits
+    readings: int = 65_536  # after which a commit is due in any case
+    lateness: float = 0.0  # seconds that a row may come after a newer one of its sensor
+    memory: int = 16  # last times of each sensor by which a repeated row is known from a late one
+    future: float = 300.0  # seconds that a row's time may be ahead of the clock
+    earliest: int = 315_532_800_000_000  # rows before it (1980) are put aside
+    keep: float | None = None  # days of scores that are kept; None: all
+    history: bool = True  # keep scores at all
+    gap: float = 300.0  # seconds within which events of a group are one incident
+    rule: Rule = field(default_factory=Rule)
+    mutes: tuple[Mute, ...] = ()
+    groups: Mapping[str, str] = field(default_factory=dict)  # glob of sensors → label; else the name up to its last /
+
+
+class Loop:
+    """One source, one store, some sinks."""
+
+    def __init__(
+        self, source: Source, parser: Parser, scorer: Scorer, store: Store, sinks: Sequence[Sink], options: Options
+    ) -> None:
+        self.source, self.parser, self.scorer, self.store, self.options = source, parser, scorer, store, options
+        self.book = Book(Arrival(int(options.lateness * 1e6), options.memory), scorer)
+        self.counts = Counts()
+        self.incidents: dict[str, Incident] = {}
+        self.stopping = False
+        self._touched: list[np.ndarray] = []
+        self._scores: list[Scores] = []
+        self._alerts: list[tuple[int, str, bytes]] = []
+        self._aside: list[Aside] = []
+        self._pending = 0
+        self._position: object = None
+        self._moved = False
+        self._due = time.monotonic() + options.seconds
+        position = self._recall()
+        for line in filter(None, (store.said, *source.open(position))):
+            _log.warning(line)
+        self.feeders = [Feeder(sink, store.path) for sink in sinks]
+        self._cursors = {feeder.sink.name: feeder.cursor for feeder in self.feeders}
+
+    def _recall(self) -> object:
+        """Take up where the store stands; answers the position of the source."""
+        reader = Reader(self.store.path)
+        try:
+            header = reader.fact("scorer")
+            if header is not None:
+                self.scorer.take_header(header)
+            sensors = reader.sensors()
+            if sensors:
+                self.book.restore([name for _, name, _ in sensors], [record for *_, record in sensors])
+            self._number = reader.last_alert()
+            watch = json.loads(reader.fact("watch") or b"{}")
+            self.counts.update(watch.get("counts", {}))
+            self.incidents = {group: Incident(*rest) for group, rest in watch.get("incidents", {}).items()}
+            if "parser" in watch:
+                self.parser.recall(watch["parser"])
+            return reader.position(self.source.name)
+        finally:
+            reader.close()
+
+    def run(self) -> None:
+        """Until the source ends or `stopping` is set; then everything is committed and told."""
+        for feeder in self.feeders:
+            feeder.start()
+        while not self.stopping:
+            chunk = self.source.poll(max(min(self._due - time.monotonic(), self.options.seconds), 0.0))
+            if chunk is not None:
+                self.take(chunk)
+            if self._pending >= self.options.readings or time.monotonic() >= self._due:
+                self.commit()
+            if chunk is not None and chunk.ended:
+                break
+        self.commit()
+        self.close()
+
+    def close(self) -> None:
+        """Let the sinks have what is left, note how far they came, let go of everything."""
+        for feeder in self.feeders:
+            if feeder.is_alive():
+                feeder.finish(5.0)
+        self.commit()
+        self.source.close()
+        self.store.close()
+
+    def take(self, chunk: Chunk) -> None:
+        """Everything that one chunk leads to, in memory."""
+        if chunk.text:
+            readings, aside = self.parser.parse(chunk)
+            self._put_aside(aside)
+            self._readings(readings)
+        if chunk.ended:
+            self._score(self.book.arrival.flush(self.counts["readings"]))
+        self._position, self._moved = chunk.position, True
+
+    def _readings(self, readings: Readings) -> None:
+        """Known, in time, in order, scored."""
+        readings = self._believable(readings)
+        count = len(readings.code)
+        if count == 0:
+            return
+        used = np.unique(readings.code, return_index=True)
+        names = [readings.names[code] for code in readings.code[np.sort(used[1])]]
+        self.book.numbers(names)
+        by_code = np.array([self.book.number.get(name, -1) for name in readings.names], dtype=np.int64)
+        order = np.arange(self.counts["readings"], self.counts["readings"] + count)
+        self.counts["readings"] += count
+        rows = Rows(by_code[readings.code], readings.time, readings.value, order)
+        sorted_ = self.book.arrival.sort(rows)
+        self._late(readings, sorted_.late, "late")
+        self._late(readings, sorted_.repeated, "repeated")
+        self._touched.append(rows.who)
+        self._score(sorted_.released)
+
+    def _believable(self, readings: Readings) -> Readings:
+        """Without rows from the future or from before there were sensors."""
+        latest = int((time.time() + self.options.future) * 1e6)
+        ahead, ancient = readings.time > latest, readings.time < self.options.earliest
+        self._late(readings, np.flatnonzero(ahead), "from the future")
+        self._late(readings, np.flatnonzero(ancient), "too old")
+        return readings if not (ahead | ancient).any() else readings.rows(~(ahead | ancient))
+
+    def _late(self, readings: Readings, places: np.ndarray, reason: str) -> None:
+        """Put readings aside."""
+        self._put_aside(
+            [
+                Aside(
+                    reason, readings.names[code], f"{alerts.iso(stamp)} {value!r}" if abs(stamp) < 2**57 else str(stamp)
+                )
+                for code, stamp, value in zip(
+                    readings.code[places].tolist(),
+                    readings.time[places].tolist(),
+                    readings.value[places].tolist(),
+                    strict=True,
+                )
+            ]
+        )
+
+    def _put_aside(self, aside: list[Aside]) -> None:
+        for one in aside:
+            self.counts[f"aside: {one.reason}"] += 1
+        self._aside += aside
+
+    def _score(self, rows: Rows) -> None:
+        if len(rows.who) == 0:
+            return
+        scored = self.scorer.observe(rows)
+        self._pending += len(rows.who)
+        self._touched.append(rows.who)
+        np.add.at(self.book.rows, rows.who, 1)
+        np.add.at(self.book.alarms, rows.who, scored.alarm)
+        self.counts["scored"] += int(np.isfinite(scored.score).sum())
+        self.counts["without score"] += int(np.isnan(scored.score).sum())
+        self.counts["alarms"] += int(scored.alarm.sum())
+        if self.options.history:
+            self._scores.append(Scores.of(rows, scored))
+        self._group(rows, scored)
+
+    def _group(self, rows: Rows, scored: Scored) -> None:
+        """Alarms to events, for the sensors that have any; told in the order in which the rows came."""
+        busy = self._busy(rows, scored)
+        told: list[tuple[int, int, int, Change]] = []
+        for i in np.flatnonzero(busy).tolist():
+            who = int(rows.who[i])
+            point = _point(rows, scored, i, self.scorer.kinds)
+            memory, changes = events.step(self.book.memory.get(who), point, self.options.rule)
+            if memory is None:
+                self.book.memory.pop(who, None)
+            else:
+                self.book.memory[who] = memory
+            told += [(int(rows.order[i]), point.time, who, change) for change in changes]
+        for _, _, who, change in sorted(told, key=lambda row: row[:3]):
+            self._alert(self.book.names[who], change)
+
+    def _busy(self, rows: Rows, scored: Scored) -> Flags:
+        """Rows of sensors that remember an alarm or have one now."""
+        sensors = np.zeros(len(self.book.names), dtype=bool)
+        if self.book.memory:
+            sensors[list(self.book.memory)] = True
+        sensors[rows.who[scored.alarm]] = True
+        return sensors[rows.who]
+
+    def _alert(self, sensor: str, change: Change) -> None:
+        event, options = change.event, self.options
+        own = events.identity(sensor, self.scorer.name, event)
+        group = next(
+            (label for glob, label in options.groups.items() if fnmatchcase(sensor, glob)), sensor.rpartition("/")[0]
+        )
+        found = events.incident(self.incidents, group, event, own, options.gap) if group else Incident(own, event.end)
+        if group:
+            self.incidents[group] = found
+        muted = any(mute.holds(sensor, event.kind, event.start) for mute in options.mutes)
+        about = alerts.About(own, sensor, group, found.id, self.scorer.name, muted)
+        self._number += 1
+        self._alerts.append((self._number, own, alerts.body(alerts.record(change, about))))
+        self.counts["muted" if muted else "alerts"] += 1
+
+    def commit(self) -> None:
+        """Everything since the last commit, in one transaction; then the source and the sinks are told."""
+        self._due = time.monotonic() + self.options.seconds
+        cursors = {f.sink.name: f.cursor for f in self.feeders if f.cursor != self._cursors[f.sink.name]}
+        if not self._moved and not cursors:
+            return
+        position, told = self._position, bool(self._alerts)
+        self.store.commit(self._work(cursors))
+        self._touched, self._scores, self._alerts, self._aside = [], [], [], []
+        self._cursors |= cursors
+        self._pending = 0
+        if self._moved:
+            self._moved = False
+            self.source.acknowledge(position)
+        if told:
+            for feeder in self.feeders:
+                feeder.tell()
+
+    def _work(self, cursors: dict[str, Cursor]) -> Commit:
+        work = Commit(
+            cursors=cursors, alerts=self._alerts, aside=[(one.reason, one.sensor, one.row) for one in self._aside]
+        )
+        if not self._moved:
+            return work
+        who = np.unique(np.concatenate(self._touched)) if self._touched else np.zeros(0, dtype=np.int64)
+        names = self.book.names
+        work.sensors = [(i, names[i], record) for i, record in zip(who.tolist(), self.book.records(who), strict=True)]
+        work.positions = {self.source.name: self._position}
+        watch = {"counts": self.counts.plain(), "incidents": self.incidents, "parser": self.parser.learnt()}
+        work.facts = {"watch": json.dumps(watch).encode()}
+        header = self.scorer.header()
+        if header is not None:
+            work.facts["scorer"] = header
+        if self._scores:
+            work.block = together(self._scores).block()
+            if self.options.keep is not None:
+                work.keep_after = work.block[1] - int(self.options.keep * 86_400e6)
+        return work
+
+
+def _point(rows: Rows, scored: Scored, i: int, kinds: Sequence[str]) -> Point:
+    """Row i with what was decided about it."""
+    return Point(
+        int(rows.time[i]),
+        float(rows.value[i]),
+        float(scored.score[i]),
+        bool(scored.alarm[i]),
+        float(scored.expected[i]),
+        float(scored.lower[i]),
+        float(scored.upper[i]),
+        float(scored.surprise[i]),
+        kinds[int(scored.kind[i])],
+    )

@@ -1,0 +1,70 @@
+"""What the loop asks of whoever scores readings, and how rows of many sensors become rounds."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from forecast.watch.arrival import Rows
+from forecast.watch.readings import Flags, Floats, Ints
+
+
+class Scored(NamedTuple):
+    """What was decided about each row, under the forecast made before it; NaN where there is no score."""
+
+    score: Floats  # 0 to 1, alarm from 0.5 on
+    alarm: Flags
+    expected: Floats
+    lower: Floats
+    upper: Floats
+    surprise: Floats  # nats
+    kind: Ints  # index into `Scorer.kinds`
+
+
+class Scorer(ABC):
+    """Scores rows and keeps a state for every sensor, which it can give and take as bytes."""
+
+    name: str  # of the model, part of the identity of events
+    kinds: tuple[str, ...]
+
+    @abstractmethod
+    def grow(self, names: Sequence[str]) -> None:
+        """More sensors, behind those there are."""
+
+    @abstractmethod
+    def observe(self, rows: Rows) -> Scored:
+        """Score rows, in order within each sensor, and learn them."""
+
+    @abstractmethod
+    def header(self) -> bytes | None:
+        """What is shared by all sensors; None where it is as it was last asked for."""
+
+    @abstractmethod
+    def take_header(self, header: bytes) -> None:
+        """Go on with this header."""
+
+    @abstractmethod
+    def records(self, who: Ints) -> list[bytes]:
+        """The states of these sensors."""
+
+    @abstractmethod
+    def restore(self, records: Sequence[bytes]) -> None:
+        """The states of all sensors, as `records` gave them."""
+
+
+def rounds(who: Ints) -> Iterator[Ints]:
+    """Places of rows such that no sensor comes twice in a round, its rows in order from round to round."""
+    order = np.argsort(who, kind="stable")
+    starts = np.flatnonzero(np.diff(who[order], prepend=-1))
+    counts = np.diff(np.append(starts, len(order)))
+    rank = np.empty(len(order), dtype=np.int64)
+    rank[order] = np.arange(len(order)) - np.repeat(starts, counts)
+    by_rank = np.argsort(rank, kind="stable")
+    yield from np.split(by_rank, np.cumsum(np.bincount(rank))[:-1]) if len(who) else ()
+
+
+def missing(count: int) -> Scored:
+    """No score for any of so many rows."""
+    nan = np.full(count, np.nan)
+    return Scored(nan, np.zeros(count, bool), nan, nan, nan, nan, np.zeros(count, np.int64))

@@ -1,0 +1,1 @@
+"""Where alerts go: at least once, under an id that never changes."""

@@ -16,8 +16,8 @@ from safetensors.torch import load as read_tensors
 from safetensors.torch import save as write_tensors
 from torch import Tensor
 
-from forecast.artefact import write_durably
 from forecast.distribution import LEVELS, Forecast
+from forecast.durable import write_durably
 from forecast.metrics import METRICS
 from forecast.metrics.outcome import Outcome, Tally
 

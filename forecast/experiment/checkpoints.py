@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from lightning.fabric.plugins import TorchCheckpointIO
 
-from forecast.artefact import write_durably
+from forecast.durable import write_durably
 from forecast.errors import InputError
 
 

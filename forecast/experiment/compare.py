@@ -20,6 +20,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from forecast import artefact
+from forecast.durable import write_durably
 from forecast.errors import InputError, unknown
 from forecast.experiment import config, data, pairs, runs, tables
 from forecast.experiment import leaderboard as board_of
@@ -190,7 +191,7 @@ def write(done: Comparison, name: str, out: Path, config: config.Compare) -> Non
             "scores.parquet": board_of.scores(plan, board),
         },
     )
-    artefact.write_durably(out / "summary.json", json.dumps(summary(done, name, config), indent=1).encode())
+    write_durably(out / "summary.json", json.dumps(summary(done, name, config), indent=1).encode())
 
 
 def summary(done: Comparison, name: str, config: config.Compare) -> dict[str, Any]:

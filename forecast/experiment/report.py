@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from forecast.artefact import write_durably
+from forecast.durable import write_durably
 from forecast.experiment import runs
 from forecast.experiment.config import Report
 from forecast.report import page, training

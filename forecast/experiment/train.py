@@ -120,7 +120,7 @@ def write_summary(
         "version": version("forecast"),
         "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
     }
-    artefact.write_durably(out / "summary.json", json.dumps(summary, indent=1).encode())
+    write_durably(out / "summary.json", json.dumps(summary, indent=1).encode())
 
 
 def _even(curves: dict[str, list[float]]) -> dict[str, list[float]]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import jinja2
 
-from forecast.artefact import write_durably
+from forecast.durable import write_durably
 from forecast.report import outcomes, ranking, reliability
 from forecast.report.numbers import number
 from forecast.report.tables import read

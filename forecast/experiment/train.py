@@ -14,6 +14,7 @@ import pandas as pd
 import torch
 
 from forecast import artefact
+from forecast.durable import write_durably
 from forecast.experiment import config, data, runs, tables
 from forecast.experiment.data import Source
 from forecast.experiment.members import facts_of

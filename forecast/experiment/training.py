@@ -7,6 +7,7 @@ The weights kept are those of the best validation error; a panel too short for v
 
 import contextlib
 import logging
+import math
 import time
 import warnings
 from collections.abc import Iterator
@@ -19,16 +20,21 @@ import numpy as np
 import torch
 from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
 from numpy.typing import NDArray
+from torch import Tensor
 
 from forecast.experiment import checkpoints, config
+from forecast.models import closed_form
+from forecast.models.deep import DeepForecaster
 from forecast.models.forecaster import Forecaster
 from forecast.series.panel import Panel
 from forecast.series.windows import Windows
+from forecast.types import Past
 
 logger = logging.getLogger("forecast")
 EPOCH, ROUND = 100, 25  # steps of an epoch at most; steps between two validations at least
 VALIDATION = 40  # batches at most
 SHARE = 0.15  # of the rows before the first cutoff are for validation
+LAID_OUT = 4_000_000  # rows of all channels laid out at once for what has a closed form
 LEAST, MOST = 48, 1024  # rows of past in a training window that is not stated
 
 
@@ -39,7 +45,8 @@ class Training:
     steps: int = 0
     epochs: int = 0
     cpu_s: float = 0.0
-    best: float = float("nan")
+    best: float = float("nan")  # validation loss
+    at_start: float = float("nan")  # validation loss of what has a closed form, before the first step
     curves: dict[str, list[float]] = field(default_factory=lambda: {"training_loss": [], "validation_loss": []})
 
 
@@ -56,28 +63,35 @@ def train(
 ) -> Training:
     """Fit the weights on the rows before `ends` (S) and leave the best ones in the model; checkpoints go to `folder`.
 
-    Rows from `cut` (S) on are for validation; a share of the rows where it is not given.
+    Rows from `cut` (S) on are for validation; a share of the rows where it is not given. What has a closed form is fitted first,
+    and stays as it is where no training has a smaller validation loss.
     """
     started = time.process_time()
     cut = validation_cut(ends, horizon) if cut is None else cut
+    if isinstance(model, DeepForecaster):
+        closed_form.fit(model, _pasts(panel, ends, cut))
     context = settings.context or context_of(panel, cut, horizon)
     windows_in_a_step = max(settings.batch_size // len(panel.channels), 1)  # batch_size counts channels of windows
     windows = Windows(panel, cut, context, horizon, windows_in_a_step, seed, end=ends)
     validated = bool((ends > cut).any())
     done = Training()
+    start = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     with _quiet():
         batches = min(len(windows.train_dataloader()), EPOCH)
         trainer = _trainer(settings, seed, folder, validated, done, -(-ROUND // batches))
-    with _quiet():
-        trainer.fit(
-            model, datamodule=windows, ckpt_path=checkpoints.newest(folder) if resume else None, weights_only=True
-        )
-    best = next((c.best_model_path for c in trainer.callbacks if isinstance(c, ModelCheckpoint) and c.monitor), "")  # type: ignore[attr-defined]
-    if best:
-        model.load_state_dict(checkpoints.read(Path(best))["state_dict"])
+        at_start = _validate(settings, model, windows) if validated else math.inf
+        if any(weight.requires_grad for weight in model.parameters()):
+            newest = checkpoints.newest(folder) if resume else None
+            trainer.fit(model, datamodule=windows, ckpt_path=newest, weights_only=True)
+    best = next((c for c in trainer.callbacks if isinstance(c, ModelCheckpoint) and c.monitor), None)  # type: ignore[attr-defined]
+    if validated and (best is None or best.best_model_score is None or not float(best.best_model_score) < at_start):
+        model.load_state_dict(start)
+    elif best is not None:
+        model.load_state_dict(checkpoints.read(Path(best.best_model_path))["state_dict"])
     model.eval()
     done.steps, done.epochs, done.cpu_s = trainer.global_step, trainer.current_epoch, time.process_time() - started
-    done.best = min((loss for loss in done.curves["validation_loss"] if loss == loss), default=float("nan"))
+    done.best = min([at_start, *(loss for loss in done.curves["validation_loss"] if loss == loss)])
+    done.at_start = at_start
     logger.info(
         "trained %d steps in %d epochs, %.1f CPU-s, best validation loss %.4g",
         done.steps,
@@ -86,6 +100,25 @@ def train(
         done.best,
     )
     return done
+
+
+def _pasts(panel: Panel, ends: NDArray[np.int64], cut: NDArray[np.int64]) -> Iterator[tuple[Past, Tensor]]:
+    """All rows before `ends`, some series at a time, with how many of the last ones of each are for validation."""
+    order = np.argsort(ends, kind="stable")
+    room = max(1, int(LAID_OUT // (max(int(ends.max()), 1) * len(panel.channels))))
+    for low in range(0, len(order), room):
+        some = order[low : low + room]
+        yield panel.past(ends[some].tolist(), some.tolist()), torch.from_numpy(ends[some] - cut[some])
+
+
+def _validate(settings: config.Trainer, model: Forecaster, windows: Windows) -> float:
+    """Validation loss before the first step."""
+    trainer = pl.Trainer(
+        accelerator=settings.accelerator, devices=1, precision=settings.precision, limit_val_batches=VALIDATION,  # type: ignore[arg-type]
+        logger=False, enable_progress_bar=False, enable_model_summary=False, enable_checkpointing=False,
+    )  # fmt: skip
+    found = trainer.validate(model, datamodule=windows, verbose=False)
+    return float(found[0]["validation_loss"])
 
 
 @contextlib.contextmanager

@@ -38,9 +38,16 @@ class Attention(SequenceLayer[AttentionState]):
     def initial_state(self, batch: int) -> AttentionState:
         shape = (batch, self.window, self.heads, self.out.in_features // self.heads)
         blank = self.out.weight.new_zeros(shape)
-        return AttentionState(blank, blank.clone(), blank.new_zeros(shape[:2], dtype=torch.float64), blank.new_zeros(shape[:2], dtype=torch.bool))
+        return AttentionState(
+            blank,
+            blank.clone(),
+            blank.new_zeros(shape[:2], dtype=torch.float64),
+            blank.new_zeros(shape[:2], dtype=torch.bool),
+        )
 
-    def forward(self, u: Tensor, state: AttentionState, elapsed: Tensor, observed: Tensor) -> tuple[Tensor, AttentionState]:
+    def forward(
+        self, u: Tensor, state: AttentionState, elapsed: Tensor, observed: Tensor
+    ) -> tuple[Tensor, AttentionState]:
         pieces = []
         for low in range(0, u.shape[1], self.window):
             piece = slice(low, low + self.window)
@@ -48,7 +55,9 @@ class Attention(SequenceLayer[AttentionState]):
             pieces.append(y)
         return torch.cat(pieces, 1), state
 
-    def _piece(self, u: Tensor, state: AttentionState, elapsed: Tensor, observed: Tensor) -> tuple[Tensor, AttentionState]:
+    def _piece(
+        self, u: Tensor, state: AttentionState, elapsed: Tensor, observed: Tensor
+    ) -> tuple[Tensor, AttentionState]:
         q, k, v = self.enter(u).unflatten(-1, (3, self.heads, -1)).unbind(2)
         now = elapsed.to(torch.float64).cumsum(1)
         keys, values = torch.cat([state.keys, k], 1), torch.cat([state.values, v], 1)
@@ -56,7 +65,11 @@ class Attention(SequenceLayer[AttentionState]):
         rank = there.cumsum(1)
         rows = u.shape[1]
         place = torch.arange(self.window + rows, device=u.device)
-        seen = (place <= place[self.window :, None]) & there[:, None] & (rank[:, None] > rank[:, self.window :, None] - self.window)
+        seen = (
+            (place <= place[self.window :, None])
+            & there[:, None]
+            & (rank[:, None] > rank[:, self.window :, None] - self.window)
+        )
         y = self._attend(q, keys, values, (now[:, :, None] - when[:, None]).clamp(min=0), seen)
         # the last W observed rows, in order: empty and unobserved places sort to the front
         order = there.to(torch.int8).sort(dim=1, stable=True).indices[:, -self.window :]
@@ -75,5 +88,7 @@ class Attention(SequenceLayer[AttentionState]):
         y = nn.functional.scaled_dot_product_attention(q, keys, values, attn_mask=mask)
         return torch.where(none[..., None, None], 0.0, y.transpose(1, 2))
 
-    def step(self, u: Tensor, state: AttentionState, elapsed: Tensor, observed: Tensor) -> tuple[Tensor, AttentionState]:
+    def step(
+        self, u: Tensor, state: AttentionState, elapsed: Tensor, observed: Tensor
+    ) -> tuple[Tensor, AttentionState]:
         return one_row(self, u, state, elapsed, observed)

@@ -1,10 +1,11 @@
 """A bank of damped oscillators that every value passes through: the linear memory of a sequence.
 
-    z_t = λ^{e_t} z_{t-1} + x_t,   λ = e^{-a + iω},   features f_t = [(1 - e^{-a}) Re z_t, (1 - e^{-a}) Im z_t, x_t, …]
+    z_t = λ^{e_t} z_{t-1} + x_t,   λ = e^{-a + iω},   features f_t = [(1 - e^{-a}) Re z_t, (1 - e^{-a}) Im z_t, x_t] / spread, …
 
-Shapes: rows (B T F) with the value in the first column; features (B T 2K + F); state (B 2 1 2K). The gain makes a constant
-come out as itself where ω = 0. Periods start at the harmonics of the seasons, memories at a half, 3 and 14 seasons; real decays
-cover short and long memories; without seasons the periods are powers of two. Frequencies and decays are learned.
+Shapes: rows (B T F) with the value in the first column; features (B T linear + F - 1); state (B 2 1 2K). The gain makes a constant
+come out as itself where ω = 0. Periods are the harmonics of the seasons, memories 3 and 30 of the leading season and 3 of the next;
+real decays cover short and long memories; without seasons the periods are powers of two. Nothing here is trained: a forecast
+linear in the features has a closed form (`forecast.models.closed_form`), and training can start from any row of a series.
 Real and imaginary part are two channels of `ssm.modes` with one mode each, read out by 1 and by -i.
 """
 
@@ -13,13 +14,15 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from forecast.layers.sequence import SequenceLayer, one_row
 from forecast.ssm.modes import Modes, respond
 
-MEMORIES = (2.0, 6.0, 24.0, 96.0, 336.0)  # rows, of the real decays
-HARMONICS, LONGEST = 6, 2  # harmonics of a season; seasons that get their own
+MEMORIES = (2.0, 6.0, 24.0, 96.0)  # rows, of the real decays
+SEASONS = (1.0, 4.0, 14.0)  # seasons, of more real decays
+LONGEST = 1500.0  # rows, of any memory
+LEADING, NEXT = 12, 6  # harmonics of the leading season and of the next
 
 
 class BankState(NamedTuple):
@@ -31,44 +34,71 @@ class BankState(NamedTuple):
 class Bank(SequenceLayer[BankState]):
     """Oscillators at the seasons' harmonics, beside the rows themselves."""
 
+    frequency: Tensor
+    decay: Tensor
+    kept: Tensor
+    spread: Tensor
+    extra: Tensor
+
     def __init__(self, seasons: Sequence[int]) -> None:
         super().__init__()
-        poles = oscillators(seasons)
-        self.frequency = nn.Parameter(torch.tensor([2 * math.pi / period if period else 0.0 for period, _ in poles]))
-        self.log_decay = nn.Parameter(torch.tensor([-math.log(memory) for _, memory in poles]))
+        poles, second = oscillators(seasons), next_season(seasons)
+        poles += [pole for pole in second if pole not in poles]
+        frequency = torch.tensor([2 * math.pi / period if period else 0.0 for period, _ in poles], dtype=torch.float64)
+        self.register_buffer("frequency", frequency, persistent=False)
+        self.register_buffer("decay", torch.tensor([1 / memory for _, memory in poles]).double(), persistent=False)
+        turning = (frequency > 0) & (frequency < math.pi - 1e-9)  # the others have no imaginary part
+        kept = torch.cat([torch.ones(len(poles), dtype=torch.bool), turning])
+        self.register_buffer("kept", kept.nonzero()[:, 0], persistent=False)
+        of_next = torch.tensor([pole in second for pole in poles]).repeat(2)[kept]
+        self.register_buffer("extra", torch.cat([of_next, torch.zeros(1, dtype=torch.bool)]), persistent=False)
+        self.register_buffer("spread", torch.ones(len(self.extra)))
 
     @property
-    def size(self) -> int:
-        """Features beside the row's own."""
-        return 2 * len(self.frequency)
+    def linear(self) -> int:
+        """Features that are linear in the values: the oscillators and the value itself, the last of them."""
+        return len(self.extra)
 
     def modes(self) -> Modes:
         """Each oscillator once for its real and once for its imaginary part."""
-        decay, frequency = self.log_decay.double().exp(), self.frequency.double()
+        decay, frequency = self.decay.double(), self.frequency.double()
         gain, none = -torch.expm1(-decay), torch.zeros_like(decay)
-        twice = [
-            torch.cat(pair)[None] for pair in ((-decay, -decay), (frequency, frequency), (gain, none), (none, -gain))
-        ]
-        return Modes(*twice)
+        pairs = ((-decay, -decay), (frequency, frequency), (gain, none), (none, -gain))
+        return Modes(*[torch.cat(pair)[None] for pair in pairs])
 
     def initial_state(self, batch: int) -> BankState:
-        return BankState(self.frequency.new_zeros(batch, 2, 1, self.size))
+        return BankState(self.spread.new_zeros(batch, 2, 1, 2 * len(self.frequency)))
 
     def forward(self, u: Tensor, state: BankState, elapsed: Tensor, observed: Tensor) -> tuple[Tensor, BankState]:
         value = torch.where(observed, u[..., 0], torch.zeros_like(u[..., 0]))
-        y, modes = respond(self.modes(), value[..., None].expand(*value.shape, self.size), elapsed, state.modes)
-        return torch.cat([y, u], -1), BankState(modes)
+        lanes = value[..., None].expand(*value.shape, 2 * len(self.frequency))
+        y, modes = respond(self.modes(), lanes, elapsed, state.modes)
+        linear = torch.cat([y[..., self.kept], u[..., :1]], -1) / self.spread
+        return torch.cat([linear, u[..., 1:]], -1), BankState(modes)
 
     def step(self, u: Tensor, state: BankState, elapsed: Tensor, observed: Tensor) -> tuple[Tensor, BankState]:
         return one_row(self, u, state, elapsed, observed)
 
 
 def oscillators(seasons: Sequence[int]) -> list[tuple[float, float]]:
-    """(period, memory) in rows; period 0 is a real decay."""
-    found = {(0.0, memory) for memory in MEMORIES}
-    for season in [s for s in seasons if s > 1][:LONGEST]:
-        for k in range(1, min(HARMONICS, season // 2) + 1):
-            found |= {(season / k, season * share) for share in (0.5, 3.0, 14.0)}
-    if not any(s > 1 for s in seasons):
-        found |= {(2.0**k, 2.0 ** (k + 1)) for k in range(1, 9)}
-    return sorted(found)
+    """(period, memory) in rows, of the leading season; period 0 is a real decay."""
+    lead = next((s for s in seasons if s > 1), 0)
+    found = {(0.0, memory) for memory in MEMORIES} | {(0.0, min(lead * share, LONGEST)) for share in SEASONS if lead}
+    if not lead:
+        return sorted(found | {(2.0**k, 2.0 ** (k + 1)) for k in range(1, 9)} | {(0.0, 336.0)})
+    return sorted(found | harmonics(lead, LEADING, (3.0, 30.0)))
+
+
+def next_season(seasons: Sequence[int]) -> list[tuple[float, float]]:
+    """Those of the season after the leading one."""
+    known = [s for s in seasons if s > 1]
+    return sorted(harmonics(known[1], NEXT, (3.0,))) if len(known) > 1 else []
+
+
+def harmonics(season: int, count: int, shares: Sequence[float]) -> set[tuple[float, float]]:
+    """The harmonics of a season, with memories in seasons."""
+    return {
+        (season / k, min(season * share, max(LONGEST, 3.0 * season)))
+        for k in range(1, min(count, season // 2) + 1)
+        for share in shares
+    }

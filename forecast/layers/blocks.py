@@ -75,14 +75,18 @@ class Stack(SequenceLayer[tuple[Any, ...]]):
     def initial_state(self, batch: int) -> tuple[Any, ...]:
         return tuple(block.initial_state(batch) for block in self.blocks)  # type: ignore[operator]
 
-    def forward(self, u: Tensor, state: tuple[Any, ...], elapsed: Tensor, observed: Tensor) -> tuple[Tensor, tuple[Any, ...]]:
+    def forward(
+        self, u: Tensor, state: tuple[Any, ...], elapsed: Tensor, observed: Tensor
+    ) -> tuple[Tensor, tuple[Any, ...]]:
         y, after = self.embed(u), []
         for block, part in zip(self.blocks, state, strict=True):
             y, part = block(y, part, elapsed, observed)
             after.append(part)
         return self.norm(y), tuple(after)
 
-    def step(self, u: Tensor, state: tuple[Any, ...], elapsed: Tensor, observed: Tensor) -> tuple[Tensor, tuple[Any, ...]]:
+    def step(
+        self, u: Tensor, state: tuple[Any, ...], elapsed: Tensor, observed: Tensor
+    ) -> tuple[Tensor, tuple[Any, ...]]:
         y, after = self.embed(u), []
         for block, part in zip(self.blocks, state, strict=True):
             y, part = block.step(y, part, elapsed, observed)  # type: ignore[operator]

@@ -1,6 +1,6 @@
 """From features to the quantiles of every lead, through a basis of functions of the lead: any horizon.
 
-    m_h = Σ_j a_j φ_j(h)      gap_{q,h} = softplus(Σ_{j≤J} b_{q,j} φ_j(h) + γ_q)      a, b linear in the features
+    m_h = Σ_j a_j φ_j(h)      gap_{q,h} = softplus(Σ_j b_{q,j} φ_j(h) + γ_q)      a, b linear in the features
 
 The quantile at level q is the median plus (above) or minus (below) the cumulated gaps: quantiles cannot cross. γ makes them
 those of a standard normal at the start. φ spans constants, decays, Legendre polynomials, cosines and the harmonics of the
@@ -48,6 +48,11 @@ class LeadBasis(nn.Module):
         """Functions in the basis."""
         return self.mix.shape[1]
 
+    def constant(self) -> Tensor:
+        """The weights of a function that is 1 at every lead."""
+        leads = torch.arange(1, self.horizon + 1, dtype=torch.float64)
+        return self.forward(leads).mean(0).float()
+
     def _raw(self, lead: Tensor) -> Tensor:
         """The functions before they are made orthonormal: (… H n)."""
         position = (lead / self.horizon).clamp(max=1.0)
@@ -63,35 +68,62 @@ class LeadBasis(nn.Module):
 
 
 class QuantileHead(nn.Module):
-    """Quantiles of all leads, linear in the features before the monotone map."""
+    """Quantiles of all leads: a part that is linear in the first features, with weights of each channel, and a deep part.
+
+    The linear part and the gaps' own shapes are buffers: they are set in closed form and not by gradients. Without it the median
+    of every lead is the last value.
+    """
 
     offset: Tensor
+    weight: Tensor
+    shape: Tensor
 
-    def __init__(self, features: int, basis: LeadBasis, inputs: int = 0, levels: Sequence[float] = LEVELS) -> None:
+    def __init__(
+        self, linear: int, deep: int, channels: int, basis: LeadBasis, inputs: int = 0, levels: Sequence[float] = LEVELS
+    ) -> None:
         super().__init__()
         self.basis, self.levels, self.middle = basis, tuple(levels), list(levels).index(0.5)
-        self.shapes = min(SHAPES, basis.size)
-        self.median = nn.Linear(features, basis.size)
-        self.gaps = nn.Linear(features, (len(levels) - 1) * self.shapes)
-        nn.init.zeros_(self.gaps.weight)
-        nn.init.zeros_(self.gaps.bias)
+        self.linear, self.features, self.shapes = linear, linear + deep, min(SHAPES, basis.size)
+        weight = torch.zeros(channels, linear, basis.size)
+        weight[:, -1] = basis.constant()
+        self.register_buffer("weight", weight)
+        self.register_buffer("shape", torch.zeros(len(levels) - 1, basis.size))
+        self.median = nn.Linear(deep, basis.size, bias=False) if deep else None
+        self.gaps = nn.Linear(deep, (len(levels) - 1) * self.shapes, bias=False) if deep else None
+        for part in (self.median, self.gaps):
+            if part is not None:
+                nn.init.zeros_(part.weight)
         self.effect = nn.Sequential(nn.Linear(inputs + 8, 32), nn.GELU(), nn.Linear(32, 1)) if inputs else None
-        self.context = nn.Linear(features, 8) if inputs else None
+        if self.effect is not None:
+            nn.init.zeros_(self.effect[-1].weight)  # type: ignore[arg-type]
+            nn.init.zeros_(self.effect[-1].bias)  # type: ignore[arg-type]
+        self.context = nn.Linear(self.features, 8) if inputs else None
         normal = torch.special.ndtri(torch.tensor(levels, dtype=torch.float64)).diff()
         self.register_buffer("offset", torch.log(torch.expm1(normal)).float(), persistent=False)
 
     def forward(self, features: Tensor, lead: Tensor, inputs: Tensor) -> Tensor:
-        """Quantiles (… H Q) from features (… F) and the known inputs (… H K) of the leads."""
+        """Quantiles (… C H Q) from features (… C F) and the known inputs (… C H K) of the leads."""
         phi = self.basis(lead).to(features.dtype).mT
-        median = (self.median(features)[..., None, :] @ phi)[..., 0, :]
+        deep = features[..., self.linear :]
+        shape = torch.einsum("...cf,cfj->...cj", features[..., : self.linear], self.weight)
+        if self.median is not None:
+            shape = shape + self.median(deep)
+        median = (shape[..., None, :] @ phi)[..., 0, :]
         if self.effect is not None and self.context is not None:
             summary = self.context(features)[..., None, :].expand(*inputs.shape[:-1], -1)
             median = median + self.effect(torch.cat([inputs.to(features.dtype), summary], -1))[..., 0]
-        shapes = self.gaps(features).unflatten(-1, (len(self.levels) - 1, self.shapes))
-        gaps = nn.functional.softplus((shapes @ phi[..., : self.shapes, :]).mT + self.offset)
+        gaps = nn.functional.softplus(self._widths(deep, phi) + self.offset)
         below = -gaps[..., : self.middle].flip(-1).cumsum(-1).flip(-1)
         above = gaps[..., self.middle :].cumsum(-1)
         return median[..., None] + torch.cat([below, torch.zeros_like(median)[..., None], above], -1)
+
+    def _widths(self, deep: Tensor, phi: Tensor) -> Tensor:
+        """The gaps (… C H Q-1) before softplus, less γ."""
+        own = (self.shape @ phi).mT
+        if self.gaps is None:
+            return own.expand(*deep.shape[:-1], *own.shape[-2:])
+        shapes = self.gaps(deep).unflatten(-1, (len(self.levels) - 1, self.shapes))
+        return own + (shapes @ phi[..., : self.shapes, :]).mT
 
 
 def pinball(quantiles: Tensor, target: Tensor, levels: Sequence[float]) -> Tensor:

@@ -29,7 +29,11 @@ class Mamba(SequenceLayer[MambaState]):
     def __init__(self, width: int, state: int = 16, expand: int = 2) -> None:
         super().__init__()
         inner, rank = expand * width, max(1, math.ceil(width / 16))
-        self.enter, self.gate, self.out = nn.Linear(width, inner, bias=False), nn.Linear(width, inner, bias=False), nn.Linear(inner, width, bias=False)
+        self.enter, self.gate, self.out = (
+            nn.Linear(width, inner, bias=False),
+            nn.Linear(width, inner, bias=False),
+            nn.Linear(inner, width, bias=False),
+        )
         self.select = nn.Linear(inner, rank + 2 * state, bias=False)
         self.rate = nn.Linear(rank, inner)
         start = torch.exp(torch.empty(inner).uniform_(math.log(1e-3), math.log(1e-1)))

@@ -64,7 +64,9 @@ class SSD(MatrixLayer):
         k, q = (part[:, :, None].expand(-1, -1, self.shape[0], -1) for part in (self.put(seen), self.ask(u)))
         y, memory = decayed_sum(q, k, dt[..., None] * x, a, state.memory)
         y = (y + self.direct * x).flatten(-2)
-        return self.out(nn.functional.rms_norm(y * nn.functional.silu(self.gate(u)), y.shape[-1:], eps=1e-6)), MatrixState(memory)
+        return self.out(
+            nn.functional.rms_norm(y * nn.functional.silu(self.gate(u)), y.shape[-1:], eps=1e-6)
+        ), MatrixState(memory)
 
 
 class GatedDelta(MatrixLayer):
@@ -121,7 +123,9 @@ class Performer(LinearAttention):
 
     def features(self, rows: Tensor) -> Tensor:
         scaled = rows / rows.shape[-1] ** 0.25
-        return torch.exp(scaled @ self.directions.mT - scaled.square().sum(-1, keepdim=True) / 2) / math.sqrt(len(self.directions))
+        return torch.exp(scaled @ self.directions.mT - scaled.square().sum(-1, keepdim=True) / 2) / math.sqrt(
+            len(self.directions)
+        )
 
 
 def orthogonal_gaussian(count: int, size: int) -> Tensor:

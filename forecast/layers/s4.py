@@ -75,7 +75,11 @@ class S4(SequenceLayer[S4State]):
     def _loop(self, u: Tensor, x: Tensor, elapsed: Tensor) -> tuple[Tensor, Tensor]:
         put, out, rows = self.put().to(u.dtype), 2 * self.outward, []
         for row, gap in zip(u.unbind(1), elapsed.unbind(1), strict=True):
-            gaps, which = (gap[:1], torch.zeros_like(gap, dtype=torch.int64)) if is_regular(gap) else gap.unique(return_inverse=True)
+            gaps, which = (
+                (gap[:1], torch.zeros_like(gap, dtype=torch.int64))
+                if is_regular(gap)
+                else gap.unique(return_inverse=True)
+            )
             power = self.transitions(gaps).to(u.dtype)[which]
             x = (power @ x[..., None])[..., 0] + put * row[..., None]
             rows.append((out * x).sum(-1))
@@ -97,7 +101,9 @@ class S4(SequenceLayer[S4State]):
         starts = _states(leap, x, long)  # (B D long 2N): Ā^{ic} x₀
         old = (starts @ inner.to(kind).mT).flatten(2)[..., :rows].transpose(1, 2)
         ends = _powers(step, self.put(), rows).flip(1).to(kind)
-        after = torch.einsum("dtn,btd->bdn", ends, u) + torch.einsum("dmn,bdn->bdm", torch.linalg.matrix_power(step, rows).to(kind), x)
+        after = torch.einsum("dtn,btd->bdn", ends, u) + torch.einsum(
+            "dmn,bdn->bdm", torch.linalg.matrix_power(step, rows).to(kind), x
+        )
         return y + old, after
 
     def step(self, u: Tensor, state: S4State, elapsed: Tensor, observed: Tensor) -> tuple[Tensor, S4State]:

@@ -46,7 +46,12 @@ class S5(SequenceLayer[S5State]):
         step, a_r = self.log_step.double().exp(), -self.log_decay.double().exp()
         z_r, z_i = step * a_r, (step * self.frequency.double()).clamp(-math.pi, math.pi)
         one, none = torch.ones_like(z_r), torch.zeros_like(z_r)
-        modes = Modes(*(torch.cat(part)[None] for part in ([z_r] * 4, [z_i] * 4, [one, none, one, none], [none, -one, none, -one])))
+        modes = Modes(
+            *(
+                torch.cat(part)[None]
+                for part in ([z_r] * 4, [z_i] * 4, [one, none, one, none], [none, -one, none, -one])
+            )
+        )
         gain = (torch.polar(torch.exp(z_r), z_i) - 1) / torch.complex(a_r, z_i / step)
         g_r, g_i = gain.real.to(u.dtype), gain.imag.to(u.dtype)
         v_r, v_i = u @ self.inward[0], u @ self.inward[1]

@@ -77,3 +77,9 @@ class CausalScale(NamedTuple):
         """Moments whose location learns `factor` (B) times faster: the weight of the past is divided, the spread stays."""
         faded = moments[..., :2] / factor.to(moments.dtype)[:, None, None]
         return torch.cat([faded, moments[..., 2:]], -1)
+
+
+def whole_spread(moments: Tensor) -> Tensor:
+    """Spread of all rows so far (B C), the old ones as heavy as the new."""
+    square, count = (moments[..., MOMENTS.index(name)] for name in ("whole_square", "count"))
+    return (square / count.clamp(min=1.0)).sqrt()

@@ -15,8 +15,8 @@ from torch import Tensor
 
 from forecast.distribution import Quantiles
 from forecast.layers.heads import QuantileHead, pinball
-from forecast.layers.scale import CausalScale, Units
-from forecast.layers.sequence import SequenceLayer
+from forecast.layers.scale import CausalScale, Units, whole_spread
+from forecast.layers.two_paths import TwoPaths
 from forecast.models.forecaster import Forecaster
 from forecast.models.recipe import Recipe
 from forecast.ssm.modes import is_regular
@@ -43,7 +43,7 @@ class DeepForecaster(Forecaster):
     traits: ClassVar[frozenset[str]] = frozenset({"scale", "shift", "panel", "trained", "covariates"})
 
     def __init__(
-        self, encoder: SequenceLayer[Any], head: QuantileHead, scale: CausalScale, channels: int, recipe: Recipe
+        self, encoder: TwoPaths, head: QuantileHead, scale: CausalScale, channels: int, recipe: Recipe
     ) -> None:
         super().__init__()
         self.encoder, self.head, self.scale, self.channels, self.recipe = encoder, head, scale, channels, recipe
@@ -51,7 +51,7 @@ class DeepForecaster(Forecaster):
     def initial_state(self, parameters: Parameters, static: Tensor) -> DeepState:
         fold = (static.shape[0], self.channels)
         encoder = _unfold(self.encoder.initial_state(fold[0] * fold[1]), fold)
-        features = self.head.median.weight.new_zeros(*fold, self.head.median.in_features)
+        features = self.head.weight.new_zeros(*fold, self.head.features)
         return DeepState(self.scale.initial_moments(*fold, static.device), encoder, features, static)
 
     def warm_up(self, state: DeepState, past: Past) -> DeepState:
@@ -72,6 +72,18 @@ class DeepForecaster(Forecaster):
         features = y.unflatten(0, fold).transpose(1, 2)
         return features, units, DeepState(moments, _unfold(encoder, fold), features[:, -1].contiguous(), state.static)
 
+    def linear_features(self, past: Past) -> tuple[Tensor, Units, Tensor]:
+        """The bank's features after each row of a whole past (B T C linear), the units there, and the spread of all rows (B 1 C)."""
+        fold = (past.values.shape[0], past.values.shape[2])
+        units, moments = self.scale.run(
+            past.values, past.elapsed, self.scale.initial_moments(*fold, past.values.device)
+        )
+        u, observed = self._rows(units, past.values, past.inputs, past.static[:, None])
+        bank, elapsed = self.encoder.bank, past.elapsed[:, None].expand(*fold, -1).flatten(0, 1)
+        u, observed = u.transpose(1, 2).flatten(0, 1), observed.transpose(1, 2).flatten(0, 1)
+        rows, _ = bank(u, bank.initial_state(len(u)), elapsed, observed)
+        return rows[..., : bank.linear].unflatten(0, fold).transpose(1, 2), units, whole_spread(moments)[:, None]
+
     def step(self, state: DeepState, row: Row) -> DeepState:
         fold = row.values.shape
         _, moments = self.scale.run(row.values[:, None], row.elapsed[:, None], state.moments)
@@ -82,7 +94,7 @@ class DeepForecaster(Forecaster):
 
     def _rows(self, units: Units, values: Tensor, inputs: Tensor, static: Tensor) -> tuple[Tensor, Tensor]:
         """What the encoder is given (… C F), and where something was observed (… C)."""
-        kind, observed = self.head.median.weight.dtype, ~values.isnan()
+        kind, observed = self.head.weight.dtype, ~values.isnan()
         x = units.standardise(values.to(torch.float64), BOUND).nan_to_num(nan=0.0)
         known = torch.cat([inputs, static.expand(*inputs.shape[:-1], -1)], -1)[..., None, :].expand(*values.shape, -1)
         return torch.cat([torch.stack([x.to(kind), observed.to(kind)], -1), known.to(kind)], -1), observed
@@ -112,17 +124,19 @@ class DeepForecaster(Forecaster):
         known = (units.count >= self.needs)[..., None]
         return Quantiles(torch.where(known, values, math.nan).to(elapsed.dtype), self.head.levels)
 
-    def standardised(self, features: Tensor, inputs: Tensor, elapsed: Tensor) -> Tensor:
-        """Quantiles (B … C H Q) in units of the scale."""
-        lead = elapsed.cumsum(-1)[..., None, :]
+    def standardised(
+        self, features: Tensor, inputs: Tensor, elapsed: Tensor, kept: slice | Tensor = slice(None)
+    ) -> Tensor:
+        """Quantiles (B … C H Q) in units of the scale, of the leads `kept`; inputs are those of these leads."""
+        lead = elapsed.cumsum(-1)[..., None, kept]
         if is_regular(elapsed):
-            lead = torch.arange(1, elapsed.shape[-1] + 1, device=elapsed.device)
+            lead = torch.arange(1, elapsed.shape[-1] + 1, device=elapsed.device)[kept]
         known = inputs[..., None, :, :].expand(*features.shape[:-1], *inputs.shape[-2:])
         quantiles: Tensor = self.head(features, lead, known)
         return quantiles
 
     def training_step(self, batch: Past, index: int) -> Tensor:
-        loss = self._loss(batch, self.recipe.every, self.global_step)
+        loss = self._loss(batch, self.recipe.every, self.global_step, self.recipe.leads)
         self.log("training_loss", loss, on_step=False, on_epoch=True, batch_size=batch.values.shape[0])
         return loss
 
@@ -131,22 +145,27 @@ class DeepForecaster(Forecaster):
         self.log("validation_loss", loss, batch_size=batch.values.shape[0])
         return loss
 
-    def _loss(self, batch: Past, every: int, phase: int) -> Tensor:
-        """Pinball loss of the forecasts made after every `every`-th row, the last full one included where `phase` is 0."""
+    def _loss(self, batch: Past, every: int, phase: int, leads: int | None = None) -> Tensor:
+        """Pinball loss of the forecasts made after every `every`-th row, the last full one included where `phase` is 0.
+
+        Of the leads at most so many are taken, drawn anew. Rows count by their spread relative to the window's, up to 3.
+        """
         horizon, context = self.head.basis.horizon, batch.values.shape[1] - self.head.basis.horizon
         features, units, _ = self.encode(self.initial_state((), batch.static), batch.rows(0, context))
-        made = torch.arange(
-            context - 1 - phase % every, max(context // 4 - 1, 0) - 1, -every, device=batch.values.device
-        )
-        after = made + 1
+        first = max(int(context * self.recipe.burn_in) - 1, 0)
+        made = torch.arange(context - 1 - phase % every, first - 1, -every, device=batch.values.device)
+        after, kept = made + 1, slice(None) if leads is None or leads >= horizon else _some(horizon, leads)
         elapsed = ahead(batch.elapsed, context + 1, horizon, 1.0)[:, after]
-        q = self.standardised(features[:, made], ahead(batch.inputs, context + 1, horizon, 0.0)[:, after], elapsed)
-        actual = ahead(batch.values, context + 1, horizon, math.nan)[:, after]
+        inputs = ahead(batch.inputs, context + 1, horizon, 0.0)[:, after][:, :, kept]
+        q = self.standardised(features[:, made], inputs, elapsed, kept)
+        actual = ahead(batch.values, context + 1, horizon, math.nan)[:, after][:, :, kept]
         there = Units(*(part[:, made, None] for part in units))
         target = there.standardise(actual.to(torch.float64), self.recipe.outlier).transpose(-1, -2).to(q.dtype)
-        weight = ~target.isnan() & (there.count >= self.needs).transpose(-1, -2)
-        loss = pinball(q, torch.where(weight, target, 0.0), self.head.levels)
-        return torch.where(weight, loss, 0.0).sum() / weight.sum().clamp(min=1)
+        seen = ~target.isnan() & (there.count >= self.needs).transpose(-1, -2)
+        scale = (there.spread / there.spread.mean(1, keepdim=True).clamp(min=1e-150)).clamp(max=3.0)
+        weight = seen * scale.transpose(-1, -2).to(q.dtype)
+        loss = pinball(q, torch.where(seen, target, 0.0), self.head.levels)
+        return torch.where(seen, weight * loss, 0.0).sum() / weight.sum().clamp(min=1e-6)
 
     def configure_optimizers(self) -> Any:
         return self.recipe.optimizers(self.named_parameters(), self.trainer.estimated_stepping_batches)
@@ -160,6 +179,12 @@ def ahead(rows: Tensor, count: int, horizon: int, fill: float) -> Tensor:
     short = max(0, count + horizon - 1 - rows.shape[1])
     padded = torch.cat([rows, rows.new_full((rows.shape[0], short, *rows.shape[2:]), fill)], 1)
     return padded.unfold(1, horizon, 1)[:, :count].movedim(-1, 2)
+
+
+def _some(horizon: int, count: int) -> Tensor:
+    """`count` leads, one drawn from each of as many equal stretches."""
+    start = torch.arange(count) * horizon / count
+    return (start + torch.rand(count) * horizon / count).long().clamp(max=horizon - 1)
 
 
 def _fold(tree: Any) -> Any:

@@ -1,6 +1,6 @@
-"""How a deep forecaster is trained: AdamW, one cycle of the rate in each stage, moving average of the weights.
+"""How a deep forecaster is trained: AdamW, one cycle of the rate, moving average of the weights.
 
-rate(p) = peak · p / 0.1 while p < 0.1, then peak · (0.01 + 0.99 cos²(π/2 · (p - 0.1)/0.9)),  p = progress of the stage
+rate(p) = peak · p / 0.1 while p < 0.1, then peak · (0.01 + 0.99 cos²(π/2 · (p - 0.1)/0.9)),  p = progress
 average' = d average + (1 - d) weights,  d = min(ema, (1 + n)/(10 + n)) after n steps: the start is forgotten at once
 """
 
@@ -25,8 +25,8 @@ class Recipe:
     every: int = 24  # rows between the forecasts of a window that enter the loss
     ema: float = 0.99  # memory of the averaged weights; 0 = off
     outlier: float = 16.0  # spreads: no target lies farther out in the loss
-    first_stage: float = 0.0  # share of the steps before the second stage begins
-    second_rate: float = 0.3  # peak rate of the second stage, as a share of that of the first
+    leads: int = 64  # of a horizon that enter the loss of a step
+    burn_in: float = 0.25  # share of a window before its first forecast in the loss
 
     def optimizers(self, parameters: Iterable[tuple[str, nn.Parameter]], steps: float) -> dict[str, Any]:
         """Optimiser and schedule in the form Lightning asks for."""
@@ -39,15 +39,8 @@ class Recipe:
                 {"params": groups[True], "lr": self.learning_rate / 3, "weight_decay": 0.0},
             ]
         )
-        schedule = optim.lr_scheduler.LambdaLR(adam, lambda step: self.rate(step / steps))
+        schedule = optim.lr_scheduler.LambdaLR(adam, lambda step: one_cycle(step / steps))
         return {"optimizer": adam, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
-
-    def rate(self, progress: float) -> float:
-        """The share of the peak rate at this part of the training: a cycle for each stage."""
-        if progress < self.first_stage:
-            return one_cycle(progress / self.first_stage)
-        share = self.second_rate if self.first_stage > 0 else 1.0
-        return share * one_cycle((progress - self.first_stage) / (1 - self.first_stage))
 
     def callbacks(self) -> list[Callback]:
         """What the Trainer runs beside the loop."""
@@ -56,11 +49,11 @@ class Recipe:
             n = float(count)
             return mean.lerp(weights, 1 - min(self.ema, (1 + n) / (10 + n)))
 
-        return [WeightAveraging(avg_fn=average)] if self.ema else []
+        return [WeightAveraging(use_buffers=False, avg_fn=average)] if self.ema else []
 
 
 def one_cycle(progress: float) -> float:
-    """The share of the peak at this part of a stage; it stays small and even where the end is not known."""
+    """The share of the peak rate at this part of the training; it stays small and even where the end is not known."""
     if progress < WARM:
         return max(progress, LAST * WARM) / WARM
     angle = min(1.0, (progress - WARM) / (1 - WARM)) * math.pi / 2

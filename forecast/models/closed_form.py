@@ -1,0 +1,204 @@
+"""The linear part of a deep forecaster in closed form, before any gradient: ridge regression on the bank's features.
+
+    W = argmin Σ w_t |z_t - Φ Wᵀ f_t|² + λ μ |W - W₀|²      D_c = argmin the same on channel c with W + D_c, and δ μ |D_c|²
+
+z_t: the next H values in units of the scale at t, of which Φ (H J) gives coefficients Φᵀ z / H; f_t the features; w_t the spread
+at t relative to that of the series' whole life, at most 3; μ the mean eigenvalue. λ, W₀ (nothing, or the last value for every
+lead), whether the next season takes part, and δ (or no D) have the least squared error on the validation rows, w_t² there, the leads
+weighted as in the mean over the horizons H/8, H/4, H/2 and H. There is no intercept: what holds for a series holds for its negative.
+A row that lacks some of its next values stands for the others: what is missing is taken to be missing by chance.
+The gaps between quantiles are those of the errors on validation rows, lead by lead, on all of the basis.
+"""
+
+import itertools
+import math
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from forecast.layers.scale import Units
+from forecast.models.deep import DeepForecaster
+from forecast.types import Past
+
+PENALTIES = (1e-3, 1e-2, 1e-1, 1.0, 1e6)
+OWN = (10.0, 1.0, 0.1, 0.01)  # δ
+OFF = 1e6  # penalty on features that take no part
+POSITIONS = 200_000  # rows of a batch that enter, of all its channels
+BURN_IN, SEASONS = 0.25, 10  # share of the rows, and seasons, that no forecast is made in: the lesser
+ERRORS, ENOUGH = 6000, 200  # errors kept for the quantiles; validation errors below which training ones join them
+
+
+class Sums(NamedTuple):
+    """Normal equations of every channel."""
+
+    features: Tensor  # (C F F)
+    cross: Tensor  # (C F J)
+    weight: Tensor  # (C): total weight of the rows for training, number of rows for validation
+
+    def plus(self, other: "Sums") -> "Sums":
+        """Those of more rows."""
+        return Sums(*(a + b for a, b in zip(self, other, strict=True)))
+
+
+class Errors(NamedTuple):
+    """Rows that the quantiles are taken from."""
+
+    features: Tensor  # (n F)
+    channel: Tensor  # (n)
+    target: Tensor  # (n H); NaN = missing
+    held: Tensor  # (n): a validation row
+
+
+def fit(model: DeepForecaster, pasts: Iterable[tuple[Past, Tensor]]) -> None:
+    """Set the linear part of the head from pasts, each with how many of its last rows (B) are for validation."""
+    train, held, errors, bank = None, None, [], model.encoder.bank
+    with torch.no_grad():
+        bank.spread.fill_(1.0)
+        for past, apart in pasts:
+            for batch in _rows(model, past, apart):
+                train = batch.train if train is None else train.plus(batch.train)
+                held = batch.held if held is None else held.plus(batch.held)
+                errors.append(batch.errors)
+        if train is None or held is None or not float(train.weight.sum()) > 0:
+            return
+        spread = (train.features.sum(0).diagonal() / train.weight.sum()).sqrt().clamp(min=1e-6)
+        weight = _solve(_scaled(train, spread), _scaled(held, spread), _prior(model, spread), bank.extra, model)
+        bank.spread.copy_(spread)
+        model.head.weight.copy_(weight)
+        model.head.shape.copy_(_gaps(model, errors, spread))
+
+
+class Batch(NamedTuple):
+    """What some rows bring."""
+
+    train: Sums
+    held: Sums
+    errors: Errors
+
+
+def _rows(model: DeepForecaster, past: Past, apart: Tensor) -> Iterable[Batch]:
+    """The sums over the rows of a past, a stretch of them at a time."""
+    horizon, rows, phi = model.head.basis.horizon, past.values.shape[1], _basis(model)
+    features, units, whole = model.linear_features(past)
+    begun = (~past.values.isnan()).cummax(1).values.cumsum(1)
+    least = min(SEASONS * max(getattr(model, "seasons", ()), default=1), int(BURN_IN * rows))
+    stride = max(1, past.values.numel() // POSITIONS) | 1
+    places = torch.arange(min(least, rows), rows - horizon, stride)
+    share = (~past.values.isnan()).double().mean(1, keepdim=True).clamp(min=1e-6)
+    for some in places.split(max(1, 2_000_000 // (horizon * past.values.shape[0] * past.values.shape[2]))):
+        there = Units(*(part[:, some, None] for part in units))
+        target = there.standardise(past.values.unfold(1, horizon, 1)[:, some + 1].mT, model.recipe.outlier).mT
+        weight = (there.spread[:, :, 0] / whole.clamp(min=1e-150)).clamp(max=3.0)
+        weight = weight * (begun[:, some] > least) * (there.count[:, :, 0] >= model.needs) * (whole > 0)
+        coefficients = target.nan_to_num(nan=0.0) @ (phi / horizon) / share[..., None]
+        training = (some[None] + horizon < rows - apart[:, None])[..., None]
+        validation = (some[None] + 1 >= rows - apart[:, None])[..., None]
+        f = features[:, some]
+        train = _sums(f, coefficients, weight * training)
+        held = _sums(f, coefficients, weight.square() * validation)
+        held = held._replace(weight=((weight > 0) & validation).double().sum((0, 1)))
+        yield Batch(train, held, _sample(f, target, weight > 0, training, validation, len(places) / len(some)))
+
+
+def _sums(features: Tensor, coefficients: Tensor, weight: Tensor) -> Sums:
+    """Normal equations of rows (B P C …) with weights (B P C)."""
+    f, t, w = (part.transpose(0, 2).flatten(1, 2) for part in (features, coefficients.to(features.dtype), weight))
+    heavy = f * w[..., None].to(f.dtype)
+    return Sums((heavy.mT @ f).double(), (heavy.mT @ t).double(), w.double().sum(1))
+
+
+def _sample(f: Tensor, target: Tensor, usable: Tensor, train: Tensor, held: Tensor, share: float) -> Errors:
+    """Some of the rows, evenly spread: those for validation, and as many of the others."""
+    picked = [(usable & part.expand_as(usable)).nonzero() for part in (held, train)]
+    found = []
+    for index, is_held in zip(picked, (True, False), strict=True):
+        every = max(1, math.ceil(len(index) * share / ERRORS))
+        b, p, c = index[::every].unbind(1)
+        found.append(Errors(f[b, p, c], c, target[b, p, c].float(), torch.full_like(c, int(is_held), dtype=torch.bool)))
+    return Errors(*(torch.cat(parts) for parts in zip(*found, strict=True)))
+
+
+def _scaled(sums: Sums, spread: Tensor) -> Sums:
+    """The sums per unit of weight, of features in units of their spread."""
+    each = sums.weight.clamp(min=1e-12)[:, None, None]
+    return Sums(sums.features / each / spread[:, None] / spread, sums.cross / each / spread[:, None], sums.weight)
+
+
+def _pooled(sums: Sums) -> Sums:
+    """One set of equations for all channels."""
+    share = (sums.weight / sums.weight.sum().clamp(min=1e-12))[:, None, None]
+    return Sums((sums.features * share).sum(0, True), (sums.cross * share).sum(0, True), sums.weight.sum()[None])
+
+
+def _prior(model: DeepForecaster, spread: Tensor) -> Tensor:
+    """Weights (F J) that repeat the last value at every lead."""
+    weight = torch.zeros(len(spread), model.head.basis.size, dtype=torch.float64)
+    weight[-1] = model.head.basis.constant() * spread[-1]
+    return weight
+
+
+def _solve(train: Sums, held: Sums, last: Tensor, extra: Tensor, model: DeepForecaster) -> Tensor:
+    """Weights (C F J) of the least validation error; the last value where there are no validation rows."""
+    channels, one = len(train.weight), _pooled(train)
+    unit = one.features[0].diagonal().mean()
+    if not float(held.weight.sum()) > 0:
+        return last.expand(channels, -1, -1)
+    metric = _metric(model)
+    found = []
+    for penalty, prior, off in itertools.product(PENALTIES, (torch.zeros_like(last), last), (1.0, OFF)):
+        if off > 1 and not bool(extra.any()):
+            continue
+        ridge = penalty * unit * torch.where(extra, off, 1.0).double()
+        weight = _ridge(one.features, one.cross, ridge, prior)
+        found.append((float(_error(weight, held, metric)), weight, ridge / penalty))
+    _, weight, ridge = min(found, key=lambda each: each[0])
+    shared = weight.expand(channels, -1, -1)
+    missing, tried = train.cross - train.features @ shared, [shared]
+    for penalty in OWN if channels > 1 else ():
+        own = _ridge(train.features, missing, penalty * ridge, torch.zeros_like(last))
+        tried.append(shared + torch.where((train.weight > 0)[:, None, None], own, 0.0))
+    return min(tried, key=lambda each: float(_error(each, held, metric)))
+
+
+def _ridge(features: Tensor, cross: Tensor, penalty: Tensor, prior: Tensor) -> Tensor:
+    """(A + P)⁻¹ (B + P W₀)."""
+    return torch.linalg.solve(features + torch.diag(penalty), cross + penalty[:, None] * prior)
+
+
+def _error(weight: Tensor, held: Sums, metric: Tensor) -> Tensor:
+    """Squared error of weights (C F J) less that of 0, mean over the channels that have validation rows."""
+    there = held.weight > 0
+    return ((held.features @ weight - 2 * held.cross) @ metric * weight).sum((1, 2))[there].mean()
+
+
+def _basis(model: DeepForecaster) -> Tensor:
+    """Φ (H J) in float64."""
+    phi: Tensor = model.head.basis(torch.arange(1, model.head.basis.horizon + 1))
+    return phi
+
+
+def _metric(model: DeepForecaster) -> Tensor:
+    """Φᵀ diag(g) Φ (J J) for the weights g of the leads."""
+    phi, horizon = _basis(model), model.head.basis.horizon
+    lead = torch.arange(1, horizon + 1)
+    ends = [max(1, horizon // part) for part in (8, 4, 2, 1)]
+    weight = torch.stack([(lead <= end).double() / end for end in ends]).mean(0)
+    return phi.mT @ (weight[:, None] * phi)
+
+
+def _gaps(model: DeepForecaster, errors: list[Errors], spread: Tensor) -> Tensor:
+    """Coefficients (Q-1 J) of the gaps whose quantiles are those of the errors."""
+    rows = Errors(*(torch.cat(parts) for parts in zip(*errors, strict=True)))
+    if int(rows.held.sum()) >= ENOUGH:
+        rows = Errors(*(part[rows.held] for part in rows))
+    phi, head = _basis(model), model.head
+    coefficients = torch.einsum("nf,nfj->nj", (rows.features / spread).float(), head.weight[rows.channel])
+    error = rows.target - coefficients @ phi.float().mT
+    levels = torch.tensor(head.levels, dtype=error.dtype)
+    quantiles = error.nanquantile(levels, 0) if len(error) else error.new_full((len(levels), error.shape[1]), math.nan)
+    quantiles[head.middle] = 0.0
+    gaps = quantiles.diff(dim=0).clamp(min=1e-4).double()
+    beyond = torch.log(torch.expm1(gaps)) - head.offset.double()[:, None]
+    return (beyond.nan_to_num(nan=0.0) @ phi / head.basis.horizon).float()

@@ -1,0 +1,125 @@
+"""The linear part in closed form against least squares by hand, and that training never leaves the start for worse."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from forecast.models import closed_form
+from forecast.models.lti import LTIForecaster
+from forecast.models.stack import StackForecaster
+from forecast.types import Future, Past
+
+
+def series(rows: int = 700, channels: int = 2, seed: int = 0) -> Tensor:
+    """A daily cycle of two harmonics with autocorrelated noise, every channel in units of its own."""
+    generator = torch.Generator().manual_seed(seed)
+    time = torch.arange(rows, dtype=torch.float64)[:, None]
+    noise = torch.randn(rows, channels, generator=generator, dtype=torch.float64)
+    for t in range(1, rows):
+        noise[t] += 0.7 * noise[t - 1]
+    cycle = torch.sin(2 * torch.pi * time / 24) + 0.5 * torch.cos(4 * torch.pi * time / 24)
+    return (3 * cycle + 0.5 * noise) * 10.0 ** torch.arange(channels) + 5
+
+
+def fitted(past: Past, apart: int, horizon: int = 12) -> LTIForecaster:
+    model = LTIForecaster(horizon=horizon, seasons=(24,), channels=past.values.shape[2])
+    closed_form.fit(model, [(past, torch.full((past.values.shape[0],), apart))])
+    return model
+
+
+def test_before_anything_is_fitted_the_median_is_the_last_value() -> None:
+    past = Past.of(series(60)[None])
+    model = StackForecaster(blocks=("s4d",), horizon=8, seasons=(24,), channels=2).eval()
+    with torch.no_grad():
+        forecast = model.predict(model.warm_up(model.initial_state((), past.static), past), Future.of(past, 8))
+    assert torch.allclose(forecast.median, past.values[:, -1:].expand(1, 8, 2), rtol=1e-5)
+
+
+def test_weights_are_those_of_weighted_least_squares(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One channel, one penalty: rows √w f and √w Φᵀz/H, with rows √λμ below them, by NumPy's lstsq."""
+    monkeypatch.setattr(closed_form, "PENALTIES", (0.1,))
+    past = Past.of(series(400, 1)[None])
+    model = fitted(past, 80)
+    with torch.no_grad():
+        rows, units, whole = model.linear_features(past)
+    phi, f = model.head.basis(torch.arange(1, 13)).numpy(), (rows[0, :, 0] * model.encoder.bank.spread).double().numpy()
+    made = np.arange(100, 400 - 12)
+    made = made[made + 12 < 320]
+    loc, spread = units.loc[0, :, 0].numpy(), units.spread[0, :, 0].numpy()
+    y = past.values[0, :, 0].numpy()
+    z = np.stack([(y[t + 1 : t + 13] - loc[t]) / spread[t] for t in made])
+    weight = np.minimum(spread[made] / float(whole), 3.0)
+    scale = np.sqrt((weight[:, None] * f[made] ** 2).sum(0) / weight.sum())
+    assert model.encoder.bank.spread.numpy() == pytest.approx(scale, rel=1e-4)
+    x, root = f[made] / (model.encoder.bank.spread.numpy()), np.sqrt(weight / weight.sum())[:, None]
+    mean = (root * x).T @ (root * x)
+    ridge = np.sqrt(0.1 * np.trace(mean) / len(mean)) * np.eye(len(mean))
+    found = model.head.weight[0].numpy()
+    for prior in (np.zeros_like(found), _last(model)):
+        by_hand = np.linalg.lstsq(
+            np.vstack([root * x, ridge]), np.vstack([root * (z @ phi / 12), ridge @ prior]), rcond=None
+        )[0]
+        if np.abs(by_hand - found).max() <= 1e-3 * np.abs(by_hand).max():
+            return
+    raise AssertionError("neither prior gives the weights found")
+
+
+def _last(model: LTIForecaster) -> "np.ndarray[tuple[int, ...], np.dtype[np.float64]]":
+    weight = np.zeros(tuple(model.head.weight.shape[1:]))
+    weight[-1] = model.head.basis.constant().numpy() * float(model.encoder.bank.spread[-1])
+    return weight
+
+
+def test_it_forecasts_the_cycle_and_its_intervals_cover() -> None:
+    past = Past.of(series(1400)[None])
+    model = fitted(past.rows(0, 1000), 200)
+    with torch.no_grad():
+        state = model.warm_up(model.initial_state((), past.static), past.rows(0, 1000))
+        made, _ = model.trace(state, past.rows(1000, 1388), Future.of(past, 12), 12)
+    actual = past.values[:, 1000:].unfold(1, 12, 1)[:, :388].transpose(2, 3)
+    naive = (actual - past.values[:, 999:1387, None]).abs().mean((0, 1, 2))
+    assert bool(((made.median - actual).abs().mean((0, 1, 2)) <= 0.35 * naive).all())
+    for coverage in (0.5, 0.9):
+        low, high = made.interval(coverage)
+        assert float(((actual >= low) & (actual <= high)).double().mean()) == pytest.approx(coverage, abs=0.08)
+
+
+def test_missing_rows_change_little() -> None:
+    """A third of the rows missing by chance: the forecast keeps to the cycle."""
+    values = series(1000)[None]
+    generator = torch.Generator().manual_seed(1)
+    gaps = torch.where(torch.rand(values.shape, generator=generator) < 0.3, torch.nan, values)
+    actual, past = values[:, 988:], Past.of(gaps[:, :988])
+    model = fitted(past, 200)
+    with torch.no_grad():
+        forecast = model.predict(model.warm_up(model.initial_state((), past.static), past), Future.of(past, 12))
+    error, spread = (forecast.median - actual).abs().mean((0, 1)), values[0].std(0)
+    assert bool((error <= 0.7 * spread).all())
+
+
+def test_without_validation_rows_it_stays_at_the_last_value() -> None:
+    past = Past.of(series(100)[None])
+    model = fitted(past, 0)
+    with torch.no_grad():
+        forecast = model.predict(model.warm_up(model.initial_state((), past.static), past), Future.of(past, 12))
+    assert torch.allclose(forecast.median, past.values[:, -1:].expand(1, 12, 2), rtol=1e-4)
+
+
+def test_a_training_that_gains_nothing_is_not_kept(tmp_path: Path) -> None:
+    """With a rate that ruins the weights, the model ends at its closed form."""
+    from dataclasses import replace
+
+    from forecast.experiment import api
+    from forecast.experiment.training import train
+    from forecast.series.panel import panel_of
+
+    panel = replace(panel_of([series(500)]), seasons=(24,))
+    model = StackForecaster(blocks=("s4d",), width=8, learning_rate=30.0, horizon=12, seasons=(24,), channels=2)
+    settings = replace(api.trainer(), max_steps=12, context=96)
+    torch.manual_seed(0)
+    done = train(model, panel, panel.lengths.numpy(), 12, settings, 0, tmp_path)
+    assert done.best == done.at_start
+    assert model.head.median is not None and not bool(model.head.median.weight.any())

@@ -4,7 +4,7 @@
     sources(config.data) -> tuple[Source, ...]
 
 A data set of the catalogue is read as its protocol says: of the options only those count that say something about the
-series themselves (season, minimum, maximum, integer); any other is an error, for it would be ignored.
+series themselves (season, minimum, maximum, integer, calendar); any other is an error, for it would be ignored.
 """
 
 import os
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from forecast.series.protocol import Dataset, Protocol
     from forecast.series.read import Intake
 
-OF_THE_SERIES = ("season", "minimum", "maximum", "integer")
+OF_THE_SERIES = ("season", "minimum", "maximum", "integer", "calendar")
 
 
 class Source(NamedTuple):
@@ -93,12 +93,13 @@ def _of_catalogue(data: "Data", name: str) -> tuple[Source, ...]:
         if name not in {dataset.name for dataset in found}:
             raise unknown("data", name, [dataset.name for dataset in found])
         found = tuple(dataset for dataset in found if dataset.name == name)
-    return tuple(_from_dataset(dataset, data.options["season"]) for dataset in found)
+    return tuple(_from_dataset(dataset, data.options["season"], data.options["calendar"]) for dataset in found)
 
 
-def _from_dataset(dataset: "Dataset", seasons: tuple[int, ...] | None) -> Source:
+def _from_dataset(dataset: "Dataset", seasons: tuple[int, ...] | None, calendar: tuple[str, ...]) -> Source:
+    from forecast.series.calendar import with_calendar
     from forecast.series.read import Intake, Repair
 
-    panel = dataset.panel if seasons is None else replace(dataset.panel, seasons=seasons)
+    panel = with_calendar(dataset.panel if seasons is None else replace(dataset.panel, seasons=seasons), calendar)
     repairs = tuple(Repair("note", 1, note) for note in dataset.notes)
     return Source(dataset.name, panel, Intake(dataset.name, (panel,), dataset.labels, (), repairs), dataset.protocol)

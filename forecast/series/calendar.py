@@ -28,7 +28,13 @@ from forecast.series.panel import Known, Panel
 FINEST = {"minute": 24.0, "hour": 1.0, "weekday": 1 / 7, "weekend": 1 / 7, "month": 1 / 365, "yearday": 1 / 365}
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+AHEAD = 2000  # rows after a series' end for which the calendar is made
 Columns = dict[str, NDArray[np.float64]]
+
+
+def with_calendar(panel: Panel, keys: Sequence[str]) -> Panel:
+    """The panel with these inputs, known AHEAD rows beyond every series' end."""
+    return replace(panel, known=calendar_inputs(panel, keys, AHEAD)) if keys else panel
 
 
 def calendar_inputs(panel: Panel, keys: Sequence[str], ahead: int) -> Known:

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from forecast.errors import InputError
+from forecast.series.calendar import with_calendar
 from forecast.series.labels import Labels
 from forecast.series.panel import Panel
 from forecast.series.read import covariates, marks, panels, roles
@@ -99,7 +100,8 @@ def _understood(table: Table, options: ReadOptions, notes: Notes) -> Intake:
     for part in placed:
         chosen = [rows.names.index(n) for n in part.rows.names] if len(placed) > 1 else slice(None)
         panel, flagged = panels.panel(table, part, columns, static[chosen], options.season or (), notes)
-        made.append(panel if options.season is not None else replace(panel, seasons=seasons_of(panel)))
+        panel = panel if options.season is not None else replace(panel, seasons=seasons_of(panel))
+        made.append(with_calendar(panel, options.calendar))
         flags.append(flagged)
     labels = _labels(tuple(made), flags, found, options)
     return Intake(table.source, tuple(made), labels, tuple(notes.guesses), tuple(notes.repairs))

@@ -35,6 +35,7 @@ EPOCH, ROUND = 100, 25  # steps of an epoch at most; steps between two validatio
 VALIDATION = 40  # batches at most
 SHARE = 0.15  # of the rows before the first cutoff are for validation
 LAID_OUT = 4_000_000  # rows of all channels laid out at once for what has a closed form
+BURN_IN = 2048  # rows before a training window for what has a closed form
 LEAST, MOST = 48, 1024  # rows of past in a training window that is not stated
 
 
@@ -68,11 +69,13 @@ def train(
     """
     started = time.process_time()
     cut = validation_cut(ends, horizon) if cut is None else cut
+    burn_in = 0
     if isinstance(model, DeepForecaster):
         closed_form.fit(model, _pasts(panel, ends, cut))
+        model.burn_in = burn_in = min(BURN_IN, max(int(cut.max()) - horizon - 1, 0))
     context = settings.context or context_of(panel, cut, horizon)
     windows_in_a_step = max(settings.batch_size // len(panel.channels), 1)  # batch_size counts channels of windows
-    windows = Windows(panel, cut, context, horizon, windows_in_a_step, seed, end=ends)
+    windows = Windows(panel, cut, context, horizon, windows_in_a_step, seed, end=ends, burn_in=burn_in)
     validated = bool((ends > cut).any())
     done = Training()
     start = {name: tensor.clone() for name, tensor in model.state_dict().items()}

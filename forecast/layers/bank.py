@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from forecast.layers.sequence import SequenceLayer, one_row
-from forecast.ssm.modes import Modes, respond
+from forecast.ssm.modes import Modes, is_regular, respond
 
 MEMORIES = (2.0, 6.0, 24.0, 96.0)  # rows, of the real decays
 SEASONS = (1.0, 4.0, 14.0)  # seasons, of more real decays
@@ -75,6 +75,15 @@ class Bank(SequenceLayer[BankState]):
         y, modes = respond(self.modes(), lanes, elapsed, state.modes)
         linear = torch.cat([y[..., self.kept], u[..., :1]], -1) / self.spread
         return torch.cat([linear, u[..., 1:]], -1), BankState(modes)
+
+    def after(self, u: Tensor, state: BankState, elapsed: Tensor, observed: Tensor) -> BankState:
+        """The state alone after rows before which there were none: on a regular clock one product with the powers of the poles."""
+        if not (u.shape[1] and is_regular(elapsed)):
+            return self.forward(u, state, elapsed, observed)[1] if u.shape[1] else state
+        value = torch.where(observed, u[..., 0], torch.zeros_like(u[..., 0]))
+        back = torch.arange(u.shape[1] - 1, -1, -1, device=u.device)
+        powers = torch.stack(self.modes().power(back)).to(u.dtype)  # (2 T 1 2K)
+        return BankState(torch.einsum("bt,rtnk->brnk", value, powers))
 
     def step(self, u: Tensor, state: BankState, elapsed: Tensor, observed: Tensor) -> tuple[Tensor, BankState]:
         return one_row(self, u, state, elapsed, observed)

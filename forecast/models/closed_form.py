@@ -18,7 +18,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from forecast.layers.scale import Units
+from forecast.layers.scale import Units, whole_spread
 from forecast.models.deep import DeepForecaster
 from forecast.types import Past
 
@@ -81,7 +81,8 @@ class Batch(NamedTuple):
 def _rows(model: DeepForecaster, past: Past, apart: Tensor) -> Iterable[Batch]:
     """The sums over the rows of a past, a stretch of them at a time."""
     horizon, rows, phi = model.head.basis.horizon, past.values.shape[1], _basis(model)
-    features, units, whole = model.linear_features(past)
+    features, units, moments = model.linear_features(past)
+    whole = whole_spread(moments)[:, None]
     begun = (~past.values.isnan()).cummax(1).values.cumsum(1)
     least = min(SEASONS * max(getattr(model, "seasons", ()), default=1), int(BURN_IN * rows))
     stride = max(1, past.values.numel() // POSITIONS) | 1

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from forecast.distribution import Quantiles
 from forecast.layers.heads import QuantileHead, pinball
-from forecast.layers.scale import CausalScale, Units, whole_spread
+from forecast.layers.scale import CausalScale, Units
 from forecast.layers.two_paths import TwoPaths
 from forecast.models.forecaster import Forecaster
 from forecast.models.recipe import Recipe
@@ -40,6 +40,7 @@ class DeepForecaster(Forecaster):
     """Causal scale, encoder and quantile head, and how they are trained together."""
 
     needs = 3
+    burn_in = 0  # rows before a training window that the bank and the scale see; the trainer sets it
     traits: ClassVar[frozenset[str]] = frozenset({"scale", "shift", "panel", "trained", "covariates"})
 
     def __init__(
@@ -61,28 +62,36 @@ class DeepForecaster(Forecaster):
 
     def encode(self, state: DeepState, past: Past) -> tuple[Tensor, Units, DeepState]:
         """Features after each row (B T C F), the units there (B T C), and the state after the last row."""
-        batch, _, channels = past.values.shape
-        units, moments = self.scale.run(past.values, past.elapsed, state.moments)
-        u, observed = self._rows(units, past.values, past.inputs, state.static[:, None])
-        elapsed = past.elapsed[:, None].expand(batch, channels, -1).flatten(0, 1)
-        fold = (batch, channels)
-        y, encoder = self.encoder(
-            u.transpose(1, 2).flatten(0, 1), _fold(state.encoder), elapsed, observed.transpose(1, 2).flatten(0, 1)
-        )
-        features = y.unflatten(0, fold).transpose(1, 2)
+        units, moments, rows = self._for_the_bank(state, past)
+        y, encoder = self.encoder(rows[0], _fold(state.encoder), *rows[1:])
+        features, fold = self._unlaned(y, past), (past.values.shape[0], past.values.shape[2])
         return features, units, DeepState(moments, _unfold(encoder, fold), features[:, -1].contiguous(), state.static)
 
     def linear_features(self, past: Past) -> tuple[Tensor, Units, Tensor]:
-        """The bank's features after each row of a whole past (B T C linear), the units there, and the spread of all rows (B 1 C)."""
-        fold = (past.values.shape[0], past.values.shape[2])
-        units, moments = self.scale.run(
-            past.values, past.elapsed, self.scale.initial_moments(*fold, past.values.device)
-        )
+        """The bank's features after each row of a past from its beginning (B T C linear), the units there, the moments at its end."""
+        state = self.initial_state((), past.static)
+        units, moments, rows = self._for_the_bank(state, past)
+        features, _ = self.encoder.bank(rows[0], _fold(state.encoder.bank), *rows[1:])
+        return self._unlaned(features[..., : self.encoder.bank.linear], past), units, moments
+
+    def burnt_in(self, past: Past) -> DeepState:
+        """The state after a past from its beginning that the bank and the scale have seen, and the deep path has not."""
+        state = self.initial_state((), past.static)
+        _, moments, rows = self._for_the_bank(state, past)
+        bank = self.encoder.bank.after(rows[0], _fold(state.encoder.bank), *rows[1:])
+        encoder = state.encoder._replace(bank=_unfold(bank, (past.values.shape[0], past.values.shape[2])))
+        return state._replace(moments=moments, encoder=encoder)
+
+    def _for_the_bank(self, state: DeepState, past: Past) -> tuple[Units, Tensor, tuple[Tensor, Tensor, Tensor]]:
+        """Units after each row, moments after the last, and encoder rows, elapsed and observed of every lane (B·C T …)."""
+        units, moments = self.scale.run(past.values, past.elapsed, state.moments)
         u, observed = self._rows(units, past.values, past.inputs, past.static[:, None])
-        bank, elapsed = self.encoder.bank, past.elapsed[:, None].expand(*fold, -1).flatten(0, 1)
-        u, observed = u.transpose(1, 2).flatten(0, 1), observed.transpose(1, 2).flatten(0, 1)
-        rows, _ = bank(u, bank.initial_state(len(u)), elapsed, observed)
-        return rows[..., : bank.linear].unflatten(0, fold).transpose(1, 2), units, whole_spread(moments)[:, None]
+        elapsed = past.elapsed[:, None].expand(-1, past.values.shape[2], -1).flatten(0, 1)
+        return units, moments, (u.transpose(1, 2).flatten(0, 1), elapsed, observed.transpose(1, 2).flatten(0, 1))
+
+    def _unlaned(self, rows: Tensor, past: Past) -> Tensor:
+        """(B·C T …) as (B T C …)."""
+        return rows.unflatten(0, (past.values.shape[0], past.values.shape[2])).transpose(1, 2)
 
     def step(self, state: DeepState, row: Row) -> DeepState:
         fold = row.values.shape
@@ -150,9 +159,11 @@ class DeepForecaster(Forecaster):
 
         Of the leads at most so many are taken, drawn anew. Rows count by their spread relative to the window's, up to 3.
         """
+        state = self.burnt_in(batch.rows(0, self.burn_in))
+        batch = batch.rows(self.burn_in, batch.values.shape[1])
         horizon, context = self.head.basis.horizon, batch.values.shape[1] - self.head.basis.horizon
-        features, units, _ = self.encode(self.initial_state((), batch.static), batch.rows(0, context))
-        first = max(int(context * self.recipe.burn_in) - 1, 0)
+        features, units, _ = self.encode(state, batch.rows(0, context))
+        first = max(int(context * self.recipe.unused) - 1, 0)
         made = torch.arange(context - 1 - phase % every, first - 1, -every, device=batch.values.device)
         after, kept = made + 1, slice(None) if leads is None or leads >= horizon else _some(horizon, leads)
         elapsed = ahead(batch.elapsed, context + 1, horizon, 1.0)[:, after]

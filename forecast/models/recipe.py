@@ -26,7 +26,7 @@ class Recipe:
     ema: float = 0.99  # memory of the averaged weights; 0 = off
     outlier: float = 16.0  # spreads: no target lies farther out in the loss
     leads: int = 64  # of a horizon that enter the loss of a step
-    burn_in: float = 0.25  # share of a window before its first forecast in the loss
+    unused: float = 0.25  # share of a window before its first forecast in the loss
 
     def optimizers(self, parameters: Iterable[tuple[str, nn.Parameter]], steps: float) -> dict[str, Any]:
         """Optimiser and schedule in the form Lightning asks for."""

@@ -216,16 +216,18 @@ class Windows(pl.LightningDataModule):
         end: Ends | None = None,
         channel_independent: bool = False,
         validation_windows: int | None = None,
+        burn_in: int = 0,
     ) -> None:
         """Rows before `train` (S) are for training, those from there to `end` (S, default: all) for validation.
 
+        So many rows of `burn_in` come before the context, missing where a series has none: they add no window and take none away.
         Of the validation windows at most so many are taken, evenly spread; all of them by default.
         """
         super().__init__()
         self.panel, self.context, self.horizon, self.batch_size, self.seed = panel, context, horizon, batch_size, seed
         self.train = np.asarray(train, dtype=np.int64)
         self.end = panel.lengths.numpy() if end is None else np.asarray(end, dtype=np.int64)
-        self.validation_windows = validation_windows
+        self.validation_windows, self.burn_in = validation_windows, burn_in
         self._check_inputs()
         self.store = Store.of(panel, channel_independent)
         self._copies = len(self.store.series) // len(panel)
@@ -255,7 +257,8 @@ class Windows(pl.LightningDataModule):
 
     def _batches(self, low: Index, counts: Index, seed: int | None, most: int | None) -> Batches:
         ends = Ranges.of(np.tile(low, self._copies), np.tile(counts, self._copies))
-        batches = Batches(self.store, ends, self.context + self.horizon, self.batch_size, seed, most)
+        length = self.burn_in + self.context + self.horizon
+        batches = Batches(self.store, ends, length, self.batch_size, seed, most)
         if self.trainer is not None:
             batches.rank, batches.ranks = self.trainer.global_rank, self.trainer.world_size
         return batches

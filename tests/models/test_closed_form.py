@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from forecast.layers.scale import whole_spread
 from forecast.models import closed_form
 from forecast.models.lti import LTIForecaster
 from forecast.models.stack import StackForecaster
@@ -44,7 +45,8 @@ def test_weights_are_those_of_weighted_least_squares(monkeypatch: pytest.MonkeyP
     past = Past.of(series(400, 1)[None])
     model = fitted(past, 80)
     with torch.no_grad():
-        rows, units, whole = model.linear_features(past)
+        rows, units, moments = model.linear_features(past)
+    whole = whole_spread(moments)
     phi, f = model.head.basis(torch.arange(1, 13)).numpy(), (rows[0, :, 0] * model.encoder.bank.spread).double().numpy()
     made = np.arange(100, 400 - 12)
     made = made[made + 12 < 320]
@@ -123,3 +125,16 @@ def test_a_training_that_gains_nothing_is_not_kept(tmp_path: Path) -> None:
     done = train(model, panel, panel.lengths.numpy(), 12, settings, 0, tmp_path)
     assert done.best == done.at_start
     assert model.head.median is not None and not bool(model.head.median.weight.any())
+
+
+def test_a_burnt_in_state_is_that_after_all_rows() -> None:
+    """The one product on a regular clock, the scan on an irregular one; scale and bank as after warming up."""
+    past = Past.of(series(300)[None])
+    model = LTIForecaster(horizon=12, seasons=(24,), channels=2)
+    for gaps in (past.elapsed, 2 * torch.rand(past.elapsed.shape, generator=torch.Generator().manual_seed(0)).double()):
+        some = past._replace(elapsed=gaps)
+        with torch.no_grad():
+            whole, burnt = model.warm_up(model.initial_state((), some.static), some), model.burnt_in(some)
+        assert torch.equal(whole.moments, burnt.moments)
+        a, b = whole.encoder.bank.modes, burnt.encoder.bank.modes
+        assert float((a - b).abs().max()) <= 1e-5 * float(a.abs().max())

@@ -1,128 +1,117 @@
-"""The pieces of the backward pass of `score`: update and transition of a lane block run backwards, formulas there.
+"""The pieces of the backward pass of `score`: update and transition of a block of lanes run backwards, formulas there.
 
-r (m W), S and U (m m W): derivatives of the likelihood by mean, covariance and diffuse part.
+Pointers to lane values (see `lanes`): r (m), S and U (m m, upper triangle): derivatives of the likelihood by mean,
+covariance and diffuse part. grad (K) are those by the coefficients of the row.
 """
 
 from typing import Any
 
-from forecast.kernels.jit import jit
-from forecast.kernels.operations import ADD, MUL, NOISE, SHIFT, covariance_operation, mean_operation, turn
+from forecast.kernels.jit import inner
+from forecast.kernels.lanes import filled, fma, fnma, pick
+from forecast.kernels.operations import (
+    ADD,
+    MUL,
+    NOISE,
+    SHIFT,
+    covariance_operation,
+    place,
+    turn,
+    vector_operation,
+)
 from forecast.kernels.transition import taped, taped_role
 
 
-@jit
-def symmetric_times(S: Any, x: Any, out: Any) -> Any:
-    """out = S x from the upper triangle."""
-    m, W = x.shape
+@inner
+def symmetric_times(S: Any, m: Any, x: Any, out: Any) -> Any:
+    """out = S x from the upper triangle, two rows at a time: out_j is read and written once for both."""
     for i in range(m):
-        for l in range(W):
-            out[i, l] = S[i, i, l] * x[i, l]
+        out[i] = S[i * m + i] * x[i]
+    i = 0
+    while i + 1 < m:
+        row, p, q = i * m, x[i], x[i + 1]
+        s = S[row + i + 1]
+        a, b = fma(s, q, out[i]), fma(s, p, out[i + 1])
+        for j in range(i + 2, m):
+            s, u, y = S[row + j], S[row + m + j], x[j]
+            a, b = fma(s, y, a), fma(u, y, b)
+            out[j] = fma(u, q, fma(s, p, out[j]))
+        out[i], out[i + 1] = a, b
+        i += 2
+
+
+@inner
+def dot(x: Any, y: Any, m: Any) -> Any:
+    """x'y."""
+    out = filled(x, 0.0)
     for i in range(m):
-        for j in range(i + 1, m):
-            for l in range(W):
-                out[i, l] += S[i, j, l] * x[j, l]
-                out[j, l] += S[i, j, l] * x[i, l]
+        out = fma(x[i], y[i], out)
+    return out
 
 
-@jit
-def clear(x: Any) -> Any:
-    """x = 0, for arrays (R W)."""
-    for r in range(x.shape[0]):
-        for l in range(x.shape[1]):
-            x[r, l] = 0.0
-
-
-@jit
-def dot(x: Any, y: Any, out: Any) -> Any:
-    """out = x'y."""
-    for l in range(out.shape[0]):
-        out[l] = 0.0
-    for i in range(x.shape[0]):
-        for l in range(out.shape[0]):
-            out[l] += x[i, l] * y[i, l]
-
-
-@jit
-def spread_out(reads: Any, low: Any, high: Any, coef: Any, slot: Any, S: Any, M: Any) -> Any:
+@inner
+def spread_out(reads: Any, low: Any, high: Any, coef: Any, at: Any, slot: Any, m: Any, S: Any, M: Any) -> Any:
     """S += ½ (M Z + Z'M')."""
-    m, W = M.shape
+    half = filled(S, 0.5)
     for z in range(low, high):
-        a, c = slot[reads[z, 1]], reads[z, 2]
+        a, c = slot[reads[4 * z + 1]], reads[4 * z + 2]
+        h = half if c < 0 else half * coef[at + c]
         for j in range(m):
-            x, y = (a, j) if a < j else (j, a)
-            half = 1.0 if j == a else 0.5
-            if c < 0:
-                for l in range(W):
-                    S[x, y, l] += half * M[j, l]
-            else:
-                for l in range(W):
-                    S[x, y, l] += half * coef[c, l] * M[j, l]
+            r = place(a, j, m)
+            S[r] = fma(h, M[j], S[r])
+        S[a * m + a] = fma(h, M[a], S[a * m + a])
 
 
-@jit
-def scatter(reads: Any, low: Any, high: Any, coef: Any, slot: Any, target: Any, x: Any, sign: Any) -> Any:
-    """target += sign · Z' x for a number x per lane."""
+@inner
+def scatter(reads: Any, low: Any, high: Any, coef: Any, at: Any, slot: Any, target: Any, x: Any) -> Any:
+    """target += Z' x for a number x per lane."""
     for z in range(low, high):
-        a, c = slot[reads[z, 1]], reads[z, 2]
-        if c < 0:
-            for l in range(x.shape[0]):
-                target[a, l] += sign * x[l]
-        else:
-            for l in range(x.shape[0]):
-                target[a, l] += sign * coef[c, l] * x[l]
+        a, c = slot[reads[4 * z + 1]], reads[4 * z + 2]
+        target[a] = target[a] + x if c < 0 else fma(coef[at + c], x, target[a])
 
 
-@jit
+@inner
 def read_gradient(
     reads: Any,
     low: Any,
     high: Any,
     slot: Any,
+    m: Any,
     tape: Any,
-    t: Any,
+    row: Any,
     gain: Any,
     bar: Any,
     fbar: Any,
     vbar: Any,
-    with_mean: Any,
     grad: Any,
-    row: Any,
 ) -> Any:
-    """Z̄ = P M̄ + M F̄ - a v̄ of the emission coefficients that vary (of the diffuse part without the mean)."""
-    m, W = bar.shape
+    """Z̄ = P M̄ + M F̄ - a v̄ of the emission coefficients that vary."""
     for z in range(low, high):
-        q, a, c = reads[z, 3], slot[reads[z, 1]], reads[z, 2]
+        q, a, c = reads[4 * z + 3], slot[reads[4 * z + 1]], reads[4 * z + 2]
         if q >= 0:
-            for l in range(W):
-                grad[row, c, l] += gain[a, l] * fbar[l]
-            if with_mean:
-                for l in range(W):
-                    grad[row, c, l] -= tape[t, q, m, l] * vbar[l]
+            base = (row + q) * (m + 1)
+            x = fnma(tape[base + m], vbar, fma(gain[a], fbar, grad[c]))
             for k in range(m):
-                for l in range(W):
-                    grad[row, c, l] += tape[t, q, k, l] * bar[k, l]
+                x = fma(tape[base + k], bar[k], x)
+            grad[c] = x
 
 
-@jit
-def usual_adjoint(
-    r: Any, S: Any, M: Any, v: Any, F: Any, ok: Any, g: Any, bar: Any, vbar: Any, fbar: Any, iF: Any
-) -> Any:
-    """M̄ without its Z'F̄, v̄ and F̄ of the lanes that took the usual branch."""
-    m, W = M.shape
-    symmetric_times(S, M, g)
-    dot(r, M, vbar)
-    dot(g, M, fbar)
-    for l in range(W):
-        iF[l] = ok[l] / (F[l] + (1.0 - ok[l]))
-        fbar[l] = iF[l] * (iF[l] * (fbar[l] - vbar[l] * v[l] + 0.5 * v[l] * v[l]) - 0.5)
-        vbar[l] = iF[l] * (vbar[l] - v[l])
+@inner
+def usual_adjoint(m: Any, r: Any, S: Any, M: Any, v: Any, F: Any, usual: Any, g: Any, bar: Any) -> Any:
+    """M̄ without its Z'F̄ into `bar`; v̄ and F̄ of the lanes that took the usual branch."""
+    one, half, two = filled(M, 1.0), filled(M, 0.5), filled(M, 2.0)
+    iF = usual / pick(usual, F, one)
+    symmetric_times(S, m, M, g)
+    rM, gM = dot(r, M, m), dot(g, M, m)
+    fbar = iF * (iF * (gM - rM * v + half * v * v) - half)
+    w, h = iF * v, two * iF
     for k in range(m):
-        for l in range(W):
-            bar[k, l] = iF[l] * (r[k, l] * v[l] - 2.0 * g[k, l])
+        bar[k] = fnma(h, g[k], w * r[k])
+    return iF * (rM - v), fbar
 
 
-@jit
+@inner
 def diffuse_adjoint(
+    m: Any,
     r: Any,
     S: Any,
     U: Any,
@@ -137,121 +126,96 @@ def diffuse_adjoint(
     h: Any,
     bar: Any,
     bari: Any,
-    vbar: Any,
-    fbar: Any,
-    fbari: Any,
-    kg: Any,
-    kh: Any,
-    iF: Any,
 ) -> Any:
-    """The same of the lanes that took the diffuse branch, added to the others' (whose numbers are 0 here)."""
-    m, W = M.shape
-    symmetric_times(S, M, g)
-    for l in range(W):
-        iF[l] = chosen[l] / Fi[l] if chosen[l] > 0.0 else 0.0
+    """The same of the lanes that took the diffuse branch, added to the others' (whose numbers are 0 here): what to add
+    to v̄ and F̄, and F̄∞; M̄∞ without its Z'F̄∞ into `bari`."""
+    one, half, two = filled(M, 1.0), filled(M, 0.5), filled(M, 2.0)
+    iF = chosen / pick(chosen, Fi, one)
+    symmetric_times(S, m, M, g)
     for k in range(m):
-        for l in range(W):
-            K[k, l] = Mi[k, l] * iF[l]
-            bari[k, l] = iF[l] * (r[k, l] * v[l] - 2.0 * g[k, l])
-    symmetric_times(S, K, g)
-    symmetric_times(U, K, h)
-    dot(g, K, kg)
-    dot(h, K, kh)
+        K[k] = Mi[k] * iF
+        bari[k] = iF * (r[k] * v - two * g[k])
+    symmetric_times(S, m, K, g)
+    symmetric_times(U, m, K, h)
     for k in range(m):
-        for l in range(W):
-            bari[k, l] += iF[l] * 2.0 * (F[l] * g[k, l] - Fi[l] * h[k, l])
-            bar[k, l] -= 2.0 * g[k, l] * chosen[l]
-    dot(r, K, fbari)
-    for l in range(W):
-        vbar[l] += fbari[l]
-        fbar[l] += kg[l] * chosen[l]
-    dot(bari, K, fbari)
-    for l in range(W):
-        fbari[l] = chosen[l] * (-kh[l] - fbari[l]) - 0.5 * iF[l]
+        bari[k] = bari[k] + iF * two * (F * g[k] - Fi * h[k])
+        bar[k] = bar[k] - two * g[k] * chosen
+    fbari = chosen * (filled(M, 0.0) - dot(h, K, m) - dot(bari, K, m)) - half * iF
+    return dot(r, K, m), dot(g, K, m) * chosen, fbari
 
 
-@jit
+@inner
 def operation_gradient(
     ops: Any,
     o: Any,
     coef: Any,
+    at: Any,
     slot: Any,
+    m: Any,
     tape: Any,
-    t: Any,
+    row: Any,
     r: Any,
     S: Any,
     with_mean: Any,
     grad: Any,
-    row: Any,
     w: Any,
 ) -> Any:
     """Ḡ_ij = r_i a_j + 2 (S G P)_ij of the coefficients of one linear operation; r and S stand after it."""
-    m, W = r.shape
-    kind, c, rows = ops[o, 0], ops[o, 3], taped(ops, o)
+    kind, c, rows, two = ops[6 * o], ops[6 * o + 3], taped(ops, o), filled(r, 2.0)
     for q in range(rows):
-        n, b = ops[o, 5] + q, slot[taped_role(ops, o, q)]
+        n, b = (row + ops[6 * o + 5] + q) * (m + 1), slot[taped_role(ops, o, q)]
         for k in range(m):
-            for l in range(W):
-                w[0, k, l] = tape[t, n, k, l]
+            w[k] = tape[n + k]
         if kind == ADD:
-            a = slot[ops[o, 1]]
-            for l in range(W):
-                w[0, a, l] += coef[c, l] * tape[t, n, b, l]
+            a = slot[ops[6 * o + 1]]
+            w[a] = fma(coef[at + c], tape[n + b], w[a])
         elif kind == MUL:
-            for l in range(W):
-                w[0, b, l] *= coef[c, l]
+            w[b] = w[b] * coef[at + c]
         else:
             for p in range(rows):
-                a = slot[taped_role(ops, o, p)]
-                for l in range(W):
-                    w[0, a, l] = 0.0
+                x = filled(r, 0.0)
                 for k in range(rows):
-                    e, x = c + p * rows + k, slot[taped_role(ops, o, k)]
-                    for l in range(W):
-                        w[0, a, l] += coef[e, l] * tape[t, n, x, l]
+                    x = fma(coef[at + c + p * rows + k], tape[n + slot[taped_role(ops, o, k)]], x)
+                w[slot[taped_role(ops, o, p)]] = x
         for p in range(rows):
-            a, e = slot[ops[o, 1]] if kind == ADD else slot[taped_role(ops, o, p)], c + p * rows + q
-            if with_mean:
-                for l in range(W):
-                    grad[row, e, l] += r[a, l] * tape[t, n, m, l]
+            a, e = slot[ops[6 * o + 1]] if kind == ADD else slot[taped_role(ops, o, p)], c + p * rows + q
+            x = fma(r[a], tape[n + m], grad[e]) if with_mean else grad[e]
             for k in range(m):
-                x, y = (a, k) if a < k else (k, a)
-                for l in range(W):
-                    grad[row, e, l] += 2.0 * S[x, y, l] * w[0, k, l]
+                x = fma(two * S[place(a, k, m)], w[k], x)
+            grad[e] = x
 
 
-@jit
+@inner
 def transition_adjoint(
-    ops: Any,
+    model: Any,
     coef: Any,
+    at: Any,
     slot: Any,
     tape: Any,
     tape_d: Any,
-    t: Any,
+    row: Any,
     r: Any,
     S: Any,
     U: Any,
     has_diffuse: Any,
     grad: Any,
-    row: Any,
     work: Any,
 ) -> Any:
     """All operations backwards; `slot` is turned back to the map before the transition."""
-    for o in range(ops.shape[0] - 1, -1, -1):
-        if ops[o, 0] == SHIFT:
-            turn(slot, ops[o, 1], ops[o, 4], True)
-        elif ops[o, 0] == NOISE:
-            a, b, c = slot[ops[o, 1]], slot[ops[o, 2]], ops[o, 3]
-            x, y = (a, b) if a < b else (b, a)
-            sign = ops[o, 4] * (1.0 if a == b else 2.0)
-            for l in range(r.shape[1]):
-                grad[row, c, l] += sign * S[x, y, l]
+    m, _, count, ops = model[:4]
+    for o in range(count - 1, -1, -1):
+        if ops[6 * o] == SHIFT:
+            turn(slot, ops[6 * o + 1], ops[6 * o + 4], True)
+        elif ops[6 * o] == NOISE:
+            a, b, c = slot[ops[6 * o + 1]], slot[ops[6 * o + 2]], ops[6 * o + 3]
+            sign = filled(S, ops[6 * o + 4] * (1.0 if a == b else 2.0))
+            grad[c] = fma(sign, S[place(a, b, m)], grad[c])
         else:
-            if ops[o, 5] >= 0:
-                operation_gradient(ops, o, coef, slot, tape, t, r, S, True, grad, row, work)
+            if ops[6 * o + 5] >= 0:
+                operation_gradient(ops, o, coef, at, slot, m, tape, row, r, S, True, grad, work)
                 if has_diffuse:
-                    operation_gradient(ops, o, coef, slot, tape_d, t, r, U, False, grad, row, work)
-            mean_operation(ops, o, coef, slot, r, True, work)
-            covariance_operation(ops, o, coef, slot, S, True, work)
+                    operation_gradient(ops, o, coef, at, slot, m, tape_d, row, r, U, False, grad, work)
+            vector_operation(ops, o, coef, at, slot, r, 0, True, work)
+            covariance_operation(ops, o, coef, at, slot, S, m, True, work)
             if has_diffuse:
-                covariance_operation(ops, o, coef, slot, U, True, work)
+                covariance_operation(ops, o, coef, at, slot, U, m, True, work)

@@ -1,23 +1,30 @@
-"""Primitive operations on the belief of a lane block: a transition x' = G x + w is a short list of them.
+"""Primitive operations on the belief of a block of lanes: a transition x' = G x + w is a short list of them.
 
-Shapes: mean A (m W); covariance P (m m W), upper triangle only, in memory slots; slot (m) tells in which memory slot
-the state with a given role lies: a ring turns by turning that map, no number moves. Coefficients coef (K W); index -1
-means one. An operation is a row (kind, i, j, c, extra, tape):
+Lane arrays (see `lanes`): mean A (m); covariance P (m m), upper triangle only, in memory slots; slot (m) tells in which
+memory slot the state with a given role lies: a ring turns by turning that map, no number moves. Coefficients coef (…):
+those of a row begin at `at`; index -1 means one. An operation is a row (kind, i, j, c, extra, tape):
     ADD    x_i += c x_j                                MUL    x_i *= c
     MIX    (x_i, x_j) = [[c0 c1] [c2 c3]] (x_i, x_j)   SHIFT  roles i … i+extra-1: k from k+1, the last from i
     NOISE  P_ij += extra · c                           DENSE  x = G x on the roles i … i+extra-1, G row by row from c
 The transpose of ADD(i, j) is ADD(j, i), of MIX the one with c1 and c2 swapped: the adjoint pass runs the same code
-backwards. Indices are written out, no slice is taken: a slice costs a reference count, and minutes of compile time.
+backwards. No result depends on which slot a role lies in. All arguments are numbers or pointers.
 """
 
 from typing import Any
 
-from forecast.kernels.jit import jit
+from forecast.kernels.jit import inner
+from forecast.kernels.lanes import filled, fma
 
 ADD, MUL, MIX, SHIFT, NOISE, DENSE = range(6)
 
 
-@jit
+@inner
+def place(a: Any, b: Any, m: Any) -> Any:
+    """Where the covariance of slots a and b lies."""
+    return a * m + b if a < b else b * m + a
+
+
+@inner
 def turn(slot: Any, first: Any, length: Any, backwards: Any) -> Any:
     """Rotate the roles first … first+length-1 by one."""
     if backwards:
@@ -32,159 +39,152 @@ def turn(slot: Any, first: Any, length: Any, backwards: Any) -> Any:
         slot[first + length - 1] = kept
 
 
-@jit
-def copy(source: Any, target: Any) -> Any:
-    """target = source, for arrays (R W)."""
-    for r in range(target.shape[0]):
-        for l in range(target.shape[1]):
-            target[r, l] = source[r, l]
+@inner
+def add_vector(A: Any, base: Any, a: Any, b: Any, coef: Any, c: Any) -> Any:
+    """x_a += c x_b on a vector that begins at `base`."""
+    x, y = A[base + a], A[base + b]
+    A[base + a] = x + y if c < 0 else fma(coef[c], y, x)
 
 
-@jit
-def mean_operation(ops: Any, o: Any, coef: Any, slot: Any, A: Any, transpose: Any, work: Any) -> Any:
-    """One linear operation on a vector per lane (transposed: on its adjoint)."""
-    kind, i, j, c = ops[o, 0], ops[o, 1], ops[o, 2], ops[o, 3]
-    W = A.shape[1]
+@inner
+def mix_vector(A: Any, base: Any, a: Any, b: Any, coef: Any, c: Any, c1: Any, c2: Any) -> Any:
+    """(x_a, x_b) through a 2 × 2 matrix."""
+    x, y = A[base + a], A[base + b]
+    A[base + a] = fma(coef[c], x, coef[c1] * y)
+    A[base + b] = fma(coef[c2], x, coef[c + 3] * y)
+
+
+@inner
+def dense_vector(
+    A: Any, base: Any, slot: Any, first: Any, size: Any, coef: Any, c: Any, transpose: Any, work: Any
+) -> Any:
+    """x = G x on `size` roles."""
+    for p in range(size):
+        x = filled(A, 0.0)
+        for q in range(size):
+            e = c + (q * size + p if transpose else p * size + q)
+            x = fma(coef[e], A[base + slot[first + q]], x)
+        work[p] = x
+    for p in range(size):
+        A[base + slot[first + p]] = work[p]
+
+
+@inner
+def vector_operation(
+    ops: Any, o: Any, coef: Any, at: Any, slot: Any, A: Any, base: Any, transpose: Any, work: Any
+) -> Any:
+    """One linear operation on a vector per lane, which begins at `base` (transposed: on its adjoint)."""
+    kind, i, j = ops[6 * o], ops[6 * o + 1], ops[6 * o + 2]
+    c = ops[6 * o + 3] + at if ops[6 * o + 3] >= 0 else -1
     if kind == ADD:
-        a, b = (slot[j], slot[i]) if transpose else (slot[i], slot[j])
-        if c < 0:
-            for l in range(W):
-                A[a, l] += A[b, l]
+        if transpose:
+            add_vector(A, base, slot[j], slot[i], coef, c)
         else:
-            for l in range(W):
-                A[a, l] += coef[c, l] * A[b, l]
+            add_vector(A, base, slot[i], slot[j], coef, c)
     elif kind == MUL:
-        a = slot[i]
-        for l in range(W):
-            A[a, l] *= coef[c, l]
+        A[base + slot[i]] = A[base + slot[i]] * coef[c]
     elif kind == MIX:
-        a, b = slot[i], slot[j]
-        c1, c2 = (c + 2, c + 1) if transpose else (c + 1, c + 2)
-        for l in range(W):
-            kept = A[a, l]
-            A[a, l] = coef[c, l] * kept + coef[c1, l] * A[b, l]
-            A[b, l] = coef[c2, l] * kept + coef[c + 3, l] * A[b, l]
+        if transpose:
+            mix_vector(A, base, slot[i], slot[j], coef, c, c + 2, c + 1)
+        else:
+            mix_vector(A, base, slot[i], slot[j], coef, c, c + 1, c + 2)
     elif kind == DENSE:
-        size = ops[o, 4]
-        for p in range(size):
-            for l in range(W):
-                work[p, 0, l] = 0.0
-            for q in range(size):
-                e, b = c + (q * size + p if transpose else p * size + q), slot[i + q]
-                for l in range(W):
-                    work[p, 0, l] += coef[e, l] * A[b, l]
-        for p in range(size):
-            a = slot[i + p]
-            for l in range(W):
-                A[a, l] = work[p, 0, l]
+        dense_vector(A, base, slot, i, ops[6 * o + 4], coef, c, transpose, work)
 
 
-@jit
-def _add(P: Any, a: Any, b: Any, coef: Any, c: Any) -> Any:
+@inner
+def add(P: Any, m: Any, a: Any, b: Any, coef: Any, c: Any) -> Any:
     """Row and column a += c · row and column b."""
-    m, W = P.shape[0], P.shape[2]
-    x, y = (a, b) if a < b else (b, a)
+    x, y, z = P[a * m + a], P[place(a, b, m)], P[b * m + b]
     if c < 0:
-        for l in range(W):
-            P[a, a, l] += 2.0 * P[x, y, l] + P[b, b, l]
+        P[a * m + a] = x + (y + y + z)
     else:
-        for l in range(W):
-            P[a, a, l] += coef[c, l] * (2.0 * P[x, y, l] + coef[c, l] * P[b, b, l])
+        g = coef[c]
+        P[a * m + a] = fma(g, fma(g, z, y + y), x)
     for k in range(m):
         if k != a:
-            r, s = (a, k) if a < k else (k, a)
-            x, y = (b, k) if b < k else (k, b)
+            r, s = place(a, k, m), place(b, k, m)
             if c < 0:
-                for l in range(W):
-                    P[r, s, l] += P[x, y, l]
+                P[r] = P[r] + P[s]
             else:
-                for l in range(W):
-                    P[r, s, l] += coef[c, l] * P[x, y, l]
+                P[r] = fma(coef[c], P[s], P[r])
 
 
-@jit
-def _multiply(P: Any, a: Any, coef: Any, c: Any) -> Any:
-    """Row and column a times c."""
-    for k in range(P.shape[0]):
-        r, s = (a, k) if a < k else (k, a)
-        for l in range(P.shape[2]):
-            P[r, s, l] *= coef[c, l]
-    for l in range(P.shape[2]):
-        P[a, a, l] *= coef[c, l]
+@inner
+def multiply(P: Any, m: Any, a: Any, g: Any) -> Any:
+    """Row and column a times g."""
+    for k in range(m):
+        r = place(a, k, m)
+        P[r] = P[r] * g
+    P[a * m + a] = P[a * m + a] * g
 
 
-@jit
-def _mix(P: Any, a: Any, b: Any, coef: Any, c: Any, c1: Any, c2: Any) -> Any:
+@inner
+def mix(P: Any, m: Any, a: Any, b: Any, coef: Any, c: Any, c1: Any, c2: Any) -> Any:
     """Rows and columns a and b mixed by a 2 × 2 matrix."""
-    m, W, c3 = P.shape[0], P.shape[2], c + 3
+    g0, g1, g2, g3 = coef[c], coef[c1], coef[c2], coef[c + 3]
     for k in range(m):
         if k != a and k != b:
-            r, s = (a, k) if a < k else (k, a)
-            x, y = (b, k) if b < k else (k, b)
-            for l in range(W):
-                kept = P[r, s, l]
-                P[r, s, l] = coef[c, l] * kept + coef[c1, l] * P[x, y, l]
-                P[x, y, l] = coef[c2, l] * kept + coef[c3, l] * P[x, y, l]
-    x, y = (a, b) if a < b else (b, a)
-    for l in range(W):
-        aa, ab, bb = P[a, a, l], P[x, y, l], P[b, b, l]
-        g0, g1, g2, g3 = coef[c, l], coef[c1, l], coef[c2, l], coef[c3, l]
-        P[a, a, l] = g0 * (g0 * aa + 2.0 * g1 * ab) + g1 * g1 * bb
-        P[x, y, l] = g0 * (g2 * aa + g3 * ab) + g1 * (g2 * ab + g3 * bb)
-        P[b, b, l] = g2 * (g2 * aa + 2.0 * g3 * ab) + g3 * g3 * bb
+            r, s = place(a, k, m), place(b, k, m)
+            x, y = P[r], P[s]
+            P[r] = fma(g0, x, g1 * y)
+            P[s] = fma(g2, x, g3 * y)
+    aa, ab, bb = P[a * m + a], P[place(a, b, m)], P[b * m + b]
+    xa, xb, ya, yb = fma(g0, aa, g1 * ab), fma(g0, ab, g1 * bb), fma(g2, aa, g3 * ab), fma(g2, ab, g3 * bb)
+    P[a * m + a] = fma(g0, xa, g1 * xb)
+    P[place(a, b, m)] = fma(g2, xa, g3 * xb)
+    P[b * m + b] = fma(g2, ya, g3 * yb)
 
 
-@jit
-def _dense(P: Any, slot: Any, first: Any, size: Any, coef: Any, c: Any, transpose: Any, work: Any) -> Any:
-    """Rows and columns of `size` roles times a matrix; work (m m W) holds G P."""
-    m, W = P.shape[0], P.shape[2]
+@inner
+def dense(P: Any, m: Any, slot: Any, first: Any, size: Any, coef: Any, c: Any, transpose: Any, work: Any) -> Any:
+    """Rows and columns of `size` roles times a matrix; work (m m) holds G P."""
     for p in range(size):
         for k in range(m):
-            for l in range(W):
-                work[p, k, l] = 0.0
+            x = filled(P, 0.0)
             for q in range(size):
-                e, b = c + (q * size + p if transpose else p * size + q), slot[first + q]
-                x, y = (b, k) if b < k else (k, b)
-                for l in range(W):
-                    work[p, k, l] += coef[e, l] * P[x, y, l]
+                e = c + (q * size + p if transpose else p * size + q)
+                x = fma(coef[e], P[place(slot[first + q], k, m)], x)
+            work[p * m + k] = x
     for p in range(size):
         a = slot[first + p]
         for role in range(m):
-            k = slot[role]
-            x, y = (a, k) if a < k else (k, a)
-            if role < first or role >= first + size:
-                for l in range(W):
-                    P[x, y, l] = work[p, k, l]
-            elif role - first >= p:
-                r = role - first
-                for l in range(W):
-                    P[x, y, l] = 0.0
+            k, r = slot[role], role - first
+            if r < 0 or r >= size:
+                P[place(a, k, m)] = work[p * m + k]
+            elif r >= p:
+                x = filled(P, 0.0)
                 for q in range(size):
-                    e, b = c + (q * size + r if transpose else r * size + q), slot[first + q]
-                    for l in range(W):
-                        P[x, y, l] += coef[e, l] * work[p, b, l]
+                    e = c + (q * size + r if transpose else r * size + q)
+                    x = fma(coef[e], work[p * m + slot[first + q]], x)
+                P[place(a, k, m)] = x
 
 
-@jit
-def covariance_operation(ops: Any, o: Any, coef: Any, slot: Any, P: Any, transpose: Any, work: Any) -> Any:
+@inner
+def covariance_operation(
+    ops: Any, o: Any, coef: Any, at: Any, slot: Any, P: Any, m: Any, transpose: Any, work: Any
+) -> Any:
     """One linear operation on both sides of a symmetric matrix per lane: G P G' (transposed: G' P G)."""
-    kind, i, j, c = ops[o, 0], ops[o, 1], ops[o, 2], ops[o, 3]
+    kind, i, j = ops[6 * o], ops[6 * o + 1], ops[6 * o + 2]
+    c = ops[6 * o + 3] + at if ops[6 * o + 3] >= 0 else -1
     if kind == ADD:
-        a, b = (slot[j], slot[i]) if transpose else (slot[i], slot[j])
-        _add(P, a, b, coef, c)
+        if transpose:
+            add(P, m, slot[j], slot[i], coef, c)
+        else:
+            add(P, m, slot[i], slot[j], coef, c)
     elif kind == MUL:
-        _multiply(P, slot[i], coef, c)
+        multiply(P, m, slot[i], coef[c])
     elif kind == MIX:
-        c1, c2 = (c + 2, c + 1) if transpose else (c + 1, c + 2)
-        _mix(P, slot[i], slot[j], coef, c, c1, c2)
+        if transpose:
+            mix(P, m, slot[i], slot[j], coef, c, c + 2, c + 1)
+        else:
+            mix(P, m, slot[i], slot[j], coef, c, c + 1, c + 2)
     elif kind == DENSE:
-        _dense(P, slot, i, ops[o, 4], coef, c, transpose, work)
+        dense(P, m, slot, i, ops[6 * o + 4], coef, c, transpose, work)
 
 
-@jit
-def noise_operation(ops: Any, o: Any, coef: Any, slot: Any, P: Any) -> Any:
+@inner
+def noise_operation(ops: Any, o: Any, coef: Any, at: Any, slot: Any, P: Any, m: Any) -> Any:
     """P_ij += extra · c."""
-    a, b, c, sign = slot[ops[o, 1]], slot[ops[o, 2]], ops[o, 3], float(ops[o, 4])
-    x, y = (a, b) if a < b else (b, a)
-    for l in range(P.shape[2]):
-        P[x, y, l] += sign * coef[c, l]
+    r = place(slot[ops[6 * o + 1]], slot[ops[6 * o + 2]], m)
+    P[r] = fma(filled(P, float(ops[6 * o + 4])), coef[at + ops[6 * o + 3]], P[r])

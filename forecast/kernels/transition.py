@@ -1,11 +1,13 @@
-"""The transition of a lane block: all operations of a program in order, with a tape for their gradients.
+"""The transition of a block of lanes: all operations of a program in order, with a tape for their gradients.
 
-Shapes as in `operations`; tape (T R m+1 W): rows of covariance and mean as they stood just before an operation.
+Lane arrays as in `operations`; the true covariance is P - Σ g g' over the `pending` vectors G (2 m), see `update`.
+tape (T R m+1): rows of covariance and mean as they stood just before an operation.
 """
 
 from typing import Any
 
-from forecast.kernels.jit import jit
+from forecast.kernels.jit import inner
+from forecast.kernels.lanes import fnma
 from forecast.kernels.operations import (
     ADD,
     DENSE,
@@ -13,55 +15,85 @@ from forecast.kernels.operations import (
     NOISE,
     SHIFT,
     covariance_operation,
-    mean_operation,
     noise_operation,
+    place,
     turn,
+    vector_operation,
 )
 
 
-@jit
+@inner
 def taped(ops: Any, o: Any) -> Any:
     """How many rows of the belief the gradient of this operation needs."""
-    return ops[o, 4] if ops[o, 0] == DENSE else (2 if ops[o, 0] == MIX else 1)
+    return ops[6 * o + 4] if ops[6 * o] == DENSE else (2 if ops[6 * o] == MIX else 1)
 
 
-@jit
+@inner
 def taped_role(ops: Any, o: Any, r: Any) -> Any:
     """The role of the r-th of them."""
-    if ops[o, 0] == ADD or (ops[o, 0] == MIX and r == 1):
-        return ops[o, 2]
-    return ops[o, 1] + (r if ops[o, 0] == DENSE else 0)
+    if ops[6 * o] == ADD or (ops[6 * o] == MIX and r == 1):
+        return ops[6 * o + 2]
+    return ops[6 * o + 1] + (r if ops[6 * o] == DENSE else 0)
 
 
-@jit
-def record(tape: Any, t: Any, r: Any, a: Any, A: Any, P: Any) -> Any:
-    """Row a of the covariance, and its mean, onto the tape (T R m+1 W)."""
-    m, W = A.shape
+@inner
+def record(tape: Any, row: Any, a: Any, m: Any, A: Any, P: Any, G: Any, pending: Any) -> Any:
+    """Row a of the covariance, and its mean, as the given row of the tape."""
+    base = row * (m + 1)
     for k in range(m):
-        x, y = (a, k) if a < k else (k, a)
-        for l in range(W):
-            tape[t, r, k, l] = P[x, y, l]
-    for l in range(W):
-        tape[t, r, m, l] = A[a, l]
+        x = P[place(a, k, m)]
+        tape[base + k] = fnma(G[a], G[k], x) if pending else x
+    tape[base + m] = A[a]
 
 
-@jit
-def transition(ops: Any, coef: Any, slot: Any, A: Any, P: Any, diffuse_part: Any, tape: Any, t: Any, work: Any) -> Any:
-    """Mean and covariance through all operations, or the diffuse part alone, which knows no noise and moves no mean.
-
-    The rows that a gradient will need go to the tape just before each operation.
-    """
-    for o in range(ops.shape[0]):
-        kind = ops[o, 0]
+@inner
+def transition(
+    model: Any,
+    coef: Any,
+    at: Any,
+    slot: Any,
+    A: Any,
+    P: Any,
+    G: Any,
+    pending: Any,
+    tape: Any,
+    row: Any,
+    taping: Any,
+    work: Any,
+) -> Any:
+    """Mean and covariance through all operations; the rows that a gradient will need go to the tape from `row` on."""
+    m, _, count, ops = model[:4]
+    for o in range(count):
+        kind = ops[6 * o]
         if kind == SHIFT:
-            turn(slot, ops[o, 1], ops[o, 4], False)
+            turn(slot, ops[6 * o + 1], ops[6 * o + 4], False)
         elif kind == NOISE:
-            if not diffuse_part:
-                noise_operation(ops, o, coef, slot, P)
+            noise_operation(ops, o, coef, at, slot, P, m)
         else:
-            if ops[o, 5] >= 0 and tape.shape[1] > 0:
+            if ops[6 * o + 5] >= 0 and taping:
                 for r in range(taped(ops, o)):
-                    record(tape, t, ops[o, 5] + r, slot[taped_role(ops, o, r)], A, P)
-            if not diffuse_part:
-                mean_operation(ops, o, coef, slot, A, False, work)
-            covariance_operation(ops, o, coef, slot, P, False, work)
+                    record(tape, row + ops[6 * o + 5] + r, slot[taped_role(ops, o, r)], m, A, P, G, pending)
+            vector_operation(ops, o, coef, at, slot, A, 0, False, work)
+            if pending:
+                vector_operation(ops, o, coef, at, slot, G, 0, False, work)
+            covariance_operation(ops, o, coef, at, slot, P, m, False, work)
+
+
+@inner
+def diffuse_transition(
+    model: Any, coef: Any, at: Any, slot: Any, A: Any, D: Any, G: Any, tape: Any, row: Any, taping: Any, work: Any
+) -> Any:
+    """The diffuse part through all operations: it knows no noise. Before `transition`, whose map it turns back."""
+    m, _, count, ops = model[:4]
+    for o in range(count):
+        kind = ops[6 * o]
+        if kind == SHIFT:
+            turn(slot, ops[6 * o + 1], ops[6 * o + 4], False)
+        elif kind != NOISE:
+            if ops[6 * o + 5] >= 0 and taping:
+                for r in range(taped(ops, o)):
+                    record(tape, row + ops[6 * o + 5] + r, slot[taped_role(ops, o, r)], m, A, D, G, False)
+            covariance_operation(ops, o, coef, at, slot, D, m, False, work)
+    for o in range(count - 1, -1, -1):
+        if ops[6 * o] == SHIFT:
+            turn(slot, ops[6 * o + 1], ops[6 * o + 4], True)

@@ -1,100 +1,135 @@
-"""Measurement update of a lane block by one channel: usual, exact diffuse, missing, robust.
+"""Measurement update of a block of lanes by one channel: usual, exact diffuse, missing, robust.
 
-    v = y - Z a,  M = P Z',  F = Z M + R;   a += M v / F,  P -= M M' / F,  l -= ½ (log F + v² / F)
+    v = y - Z a,  M = P Z',  F = Z M + R,  g = M / √F;   a += g v / √F,  P -= g g',  l -= ½ (log F + v² / F)
 While the diffuse part D of the covariance is not exhausted and F∞ = Z D Z' > tolerance, with M∞ = D Z', K = M∞ / F∞:
-    a += K v,  P += K K' F - K M' - M K',  D -= K M∞',  l -= ½ log F∞
-Each lane takes its own branch by masks. A lane whose rank has come to 0 has D = 0 from then on, exactly.
-Pairs of states are taken in the order of roles, not of slots: the same bits wherever a ring stands.
-Source: Durbin & Koopman (2012), §4.3, §5.2, §6.4. Shapes as in `operations`; reads rows are (channel, role,
+    a += K v,  P -= K N' + N K' with N = M - ½ F K,  D -= K M∞',  l -= ½ log F∞
+Each lane takes its own branch by masks. A lane whose rank has come to 0 has D = 0 from then on, exactly. All products
+are symmetric to the last bit, and so the same wherever a ring stands.
+`lazy`: where nobody asks for P, g waits (`pending`), goes through the next transition as a vector, and P takes two of
+them in one pass: M = P Z' - g (g'Z'). Half the traffic; other roundings, so never where a belief is kept.
+Source: Durbin & Koopman (2012), §4.3, §5.2, §6.4. Lane arrays as in `operations`; reads rows are (channel, role,
 coefficient, tape).
 """
 
 from typing import Any
 
-from forecast.kernels.jit import jit
+from forecast.kernels.jit import inner
+from forecast.kernels.lanes import above, filled, fma, fnma, pick, root
+from forecast.kernels.operations import place
 
 TOLERANCE = 1e-10
 
 
-@jit
-def observe(reads: Any, low: Any, high: Any, coef: Any, slot: Any, A: Any, predicted: Any) -> Any:
+@inner
+def observe(reads: Any, low: Any, high: Any, coef: Any, at: Any, slot: Any, A: Any) -> Any:
     """Z a."""
-    W = A.shape[1]
-    for l in range(W):
-        predicted[l] = 0.0
+    x = filled(A, 0.0)
     for z in range(low, high):
-        a, c = slot[reads[z, 1]], reads[z, 2]
-        if c < 0:
-            for l in range(W):
-                predicted[l] += A[a, l]
-        else:
-            for l in range(W):
-                predicted[l] += coef[c, l] * A[a, l]
+        a, c = slot[reads[4 * z + 1]], reads[4 * z + 2]
+        x = x + A[a] if c < 0 else fma(coef[at + c], A[a], x)
+    return x
 
 
-@jit
-def gain(reads: Any, low: Any, high: Any, coef: Any, slot: Any, P: Any, M: Any, F: Any, read_only: Any) -> Any:
-    """M = P Z' and F = Z M; only the rows that F needs where nothing is observed."""
-    m, W = P.shape[0], P.shape[2]
-    rows = high - low if read_only else m
-    for n in range(rows):
-        j = slot[reads[low + n, 1]] if read_only else n
-        a, c = slot[reads[low, 1]], reads[low, 2]
-        x, y = (a, j) if a < j else (j, a)
-        start = low + 1
-        if c >= 0:
-            for l in range(W):
-                M[j, l] = coef[c, l] * P[x, y, l]
-        elif start < high and reads[start, 2] < 0:
-            b = slot[reads[start, 1]]
-            r, s = (b, j) if b < j else (j, b)
-            for l in range(W):
-                M[j, l] = P[x, y, l] + P[r, s, l]
-            start += 1
-        else:
-            for l in range(W):
-                M[j, l] = P[x, y, l]
-        for z in range(start, high):
-            a, c = slot[reads[z, 1]], reads[z, 2]
-            x, y = (a, j) if a < j else (j, a)
-            if c < 0:
-                for l in range(W):
-                    M[j, l] += P[x, y, l]
-            else:
-                for l in range(W):
-                    M[j, l] += coef[c, l] * P[x, y, l]
-    observe(reads, low, high, coef, slot, M, F)
+@inner
+def gain(
+    reads: Any,
+    low: Any,
+    high: Any,
+    coef: Any,
+    at: Any,
+    slot: Any,
+    m: Any,
+    P: Any,
+    G: Any,
+    pending: Any,
+    M: Any,
+    whole: Any,
+) -> Any:
+    """M = P Z', and Z M; only the elements that Z M needs unless the whole is wanted."""
+    for n in range(m if whole else high - low):
+        j = n if whole else slot[reads[4 * (low + n) + 1]]
+        x = filled(P, 0.0)
+        for z in range(low, high):
+            r, c = place(slot[reads[4 * z + 1]], j, m), reads[4 * z + 2]
+            x = x + P[r] if c < 0 else fma(coef[at + c], P[r], x)
+        M[j] = x
+    if pending:
+        known = observe(reads, low, high, coef, at, slot, G)
+        for n in range(m if whole else high - low):
+            j = n if whole else slot[reads[4 * (low + n) + 1]]
+            M[j] = fnma(G[j], known, M[j])
+    return observe(reads, low, high, coef, at, slot, M)
 
 
-@jit
-def usual(slot: Any, A: Any, P: Any, M: Any, v: Any, iF: Any, K: Any) -> Any:
-    """a += M v / F, P -= M M' / F; iF is 0 where there is nothing to learn."""
-    m, W = A.shape
-    for i in range(m):
-        a = slot[i]
-        for l in range(W):
-            K[l] = M[a, l] * iF[l]
-            A[a, l] += K[l] * v[l]
-        for j in range(i, m):
-            b = slot[j]
-            x, y = (a, b) if a < b else (b, a)
-            for l in range(W):
-                P[x, y, l] -= K[l] * M[b, l]
+@inner
+def weaken(dof: Any, R: Any, v: Any, F: Any) -> Any:
+    """F where the noise R grows to R (dof + v²/F) / (dof + 1) if the row is more surprising than usual."""
+    one, zero = filled(F, 1.0), filled(F, 0.0)
+    positive = above(F, zero)
+    excess = (v * v / pick(positive, F, one) - one) / filled(F, dof + 1.0)
+    return fma(R, pick(positive, pick(above(excess, zero), excess, zero), zero), F)
 
 
-@jit
-def diffuse(slot: Any, A: Any, P: Any, D: Any, M: Any, F: Any, Mi: Any, iFi: Any, v: Any, keep: Any, G: Any) -> Any:
+@inner
+def learn(m: Any, A: Any, M: Any, G: Any, base: Any, v: Any, iF: Any) -> Any:
+    """The mean learns from v, and g is left at `base`; iF is 0 where there is nothing to learn."""
+    r = root(iF)
+    w = v * r
+    for k in range(m):
+        g = M[k] * r
+        G[base + k] = g
+        A[k] = fma(g, w, A[k])
+
+
+@inner
+def rank_one(P: Any, G: Any, m: Any) -> Any:
+    """P -= g g', two rows at a time: g_j is read once for both."""
+    i = 0
+    while i + 1 < m:
+        g, h, row = G[i], G[i + 1], i * m
+        P[row + i] = fnma(g, g, P[row + i])
+        for j in range(i + 1, m):
+            x = G[j]
+            P[row + j] = fnma(g, x, P[row + j])
+            P[row + m + j] = fnma(h, x, P[row + m + j])
+        i += 2
+    if i < m:
+        g = G[i]
+        P[i * m + i] = fnma(g, g, P[i * m + i])
+
+
+@inner
+def rank_two(P: Any, G: Any, m: Any) -> Any:
+    """P -= g g' + h h', g the first half of G and h the second."""
+    i = 0
+    while i + 1 < m:
+        a, b, c, d, row = G[i], G[m + i], G[i + 1], G[m + i + 1], i * m
+        P[row + i] = fnma(b, b, fnma(a, a, P[row + i]))
+        for j in range(i + 1, m):
+            x, y = G[j], G[m + j]
+            P[row + j] = fnma(b, y, fnma(a, x, P[row + j]))
+            P[row + m + j] = fnma(d, y, fnma(c, x, P[row + m + j]))
+        i += 2
+    if i < m:
+        a, b = G[i], G[m + i]
+        P[i * m + i] = fnma(b, b, fnma(a, a, P[i * m + i]))
+
+
+@inner
+def diffuse(
+    m: Any, A: Any, P: Any, D: Any, M: Any, Mi: Any, F: Any, iFi: Any, v: Any, left: Any, K: Any, N: Any
+) -> Any:
     """The diffuse branch; iFi is 1/F∞ in the lanes that take it and 0 elsewhere, where not a bit changes."""
-    m, W = A.shape
+    r = root(iFi)
+    half = filled(A, 0.5) * F
+    for k in range(m):
+        g = Mi[k] * iFi
+        K[k] = g
+        N[k] = fnma(half, g, M[k])
+        A[k] = fma(g, v, A[k])
     for i in range(m):
-        for l in range(W):
-            G[i, l] = Mi[i, l] * iFi[l]
-            A[i, l] += G[i, l] * v[l]
-    for i in range(m):
-        a = slot[i]
+        g, n, d = K[i], N[i], Mi[i] * r
         for j in range(i, m):
-            b = slot[j]
-            x, y = (a, b) if a < b else (b, a)
-            for l in range(W):
-                P[x, y, l] += G[a, l] * (G[b, l] * F[l] - M[b, l]) - M[a, l] * G[b, l]
-                D[x, y, l] = (D[x, y, l] - G[a, l] * Mi[b, l]) * keep[l]
+            e = i * m + j
+            P[e] = P[e] - (g * N[j] + n * K[j])
+            D[e] = fnma(d, Mi[j] * r, D[e]) * left

@@ -7,8 +7,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from forecast.kernels.jit import LANES
-from forecast.kernels.kalman import filter_series
+from forecast.kernels.kalman import filter_series, room
+from forecast.kernels.lanes import lane_array
+from forecast.kernels.score import room as score_room
 from forecast.kernels.score import score_series
 from forecast.ssm.belief import Belief
 from forecast.ssm.program import Program
@@ -27,9 +28,10 @@ def _columns(leaf: Tensor) -> Array:
     return array
 
 
-def lanes(batch: int, widest: int) -> int:
-    """Lanes per block: a multiple of LANES, no wider than the batch needs."""
-    return min(widest, -(-batch // LANES) * LANES)
+def memory(batch: int, room: tuple[int, int]) -> tuple[Array, Array]:
+    """Working memory of a kernel: its type says how many series advance together, one alone or a vector of them."""
+    lanes, whole = room
+    return lane_array(lanes, batch > 1), np.zeros(whole, np.int64)
 
 
 def filter_rows(
@@ -37,26 +39,43 @@ def filter_rows(
 ) -> tuple[Belief, Tensor, Tensor, Tensor]:
     """The belief after all rows, the likelihood (B), and means and variances (B T C) of each row's forecast."""
     batch, rows, channels = values.shape
-    exhausted = not bool((belief.tally[:, 1] > 0).any())
-    start = [_columns(leaf) for leaf in belief]
-    if exhausted:
-        start[2] = np.empty((0, batch))
-    end = [np.empty(leaf.shape) for leaf in start]
-    loglik = np.empty(batch)
-    shape = (batch, rows if forecasts else 0, channels)
-    mean, variance = np.empty(shape), np.empty(shape)
-    if not forecasts:
-        mean, variance = np.empty((0, 0, 0)), np.empty((0, 0, 0))
-    push = rows_first(drive) if drive.numel() else np.empty((0, program.size, batch))
+    start = _start(belief)
+    end = tuple(np.empty(leaf.shape) for leaf in start)
+    shape = (batch, rows, channels) if forecasts else (0, 0, 0)
+    loglik, mean, variance = np.empty(batch), np.empty(shape), np.empty(shape)
+    numbers, pushes = rows_first(coefs), _pushes(drive, program.size, batch)
     filter_series(
-        values.contiguous().numpy(), rows_first(coefs), push,
-        program.operations, program.reads, program.first, program.noise, dof, lanes(batch, 128),
-        tuple(start), tuple(end), loglik, mean, variance,
+        *memory(batch, room(program.size, rows, channels, numbers.shape[0] * numbers.shape[1], len(pushes))),
+        values.contiguous().numpy(), numbers, pushes, program.kernel, dof, False, np.arange(batch), start, end, loglik, mean, variance,
     )  # fmt: skip
     after = [torch.from_numpy(leaf).T for leaf in end]
-    if exhausted:
+    if len(start[2]) == 0:
         after[2] = belief.diffuse
     return Belief(*after), torch.from_numpy(loglik), torch.from_numpy(mean), torch.from_numpy(variance)
+
+
+def likelihood(program: Program, coefs: Tensor, belief: Belief, values: Tensor, drive: Tensor) -> Tensor:
+    """The likelihood alone (B)."""
+    batch, rows, channels = values.shape
+    start, loglik, none = _start(belief), np.empty(batch), np.empty((0, 0, 0))
+    numbers, pushes = rows_first(coefs), _pushes(drive, program.size, batch)
+    filter_series(
+        *memory(batch, room(program.size, rows, channels, numbers.shape[0] * numbers.shape[1], len(pushes))),
+        values.contiguous().numpy(), numbers, pushes, program.kernel, 0.0, True, np.arange(batch), start, start, loglik, none, none,
+    )  # fmt: skip
+    return torch.from_numpy(loglik)
+
+
+def _start(belief: Belief) -> tuple[Array, ...]:
+    """A belief as the kernels read it; no diffuse part where none is left."""
+    open_ = bool((belief.tally[:, 1] > 0).any())
+    none = np.empty((0, len(belief.tally)))
+    return tuple(_columns(leaf) if open_ or k != 2 else none for k, leaf in enumerate(belief))
+
+
+def _pushes(drive: Tensor, size: int, batch: int) -> Array:
+    """Drives as the kernels read them: (T m B), or of no rows."""
+    return rows_first(drive) if drive.numel() else np.empty((0, size, batch))
 
 
 class Likelihood(torch.autograd.Function):
@@ -75,10 +94,10 @@ class Likelihood(torch.autograd.Function):
         drive: Tensor,
     ) -> Tensor:
         if not any(ctx.needs_input_grad):
-            return filter_rows(program, coefs, Belief(mean, covariance, diffuse, tally), values, drive, 0.0, False)[1]
+            return likelihood(program, coefs, Belief(mean, covariance, diffuse, tally), values, drive)
         batch, m = len(values), program.size
         numbers = rows_first(coefs)
-        push = rows_first(drive) if drive.numel() else np.empty((0, m, batch))
+        push = _pushes(drive, m, batch)
         start = tuple(_columns(leaf) for leaf in (mean, covariance, diffuse, tally))
         loglik, grad, grad_y, grad_drive = (
             np.empty(batch),
@@ -87,9 +106,12 @@ class Likelihood(torch.autograd.Function):
             np.empty(push.shape),
         )
         r, S = np.empty((m, batch)), np.empty((m * (m + 1) // 2, batch))
+        rows, channels = values.shape[1:]
+        coefficients = numbers.shape[0] * numbers.shape[1]
         score_series(
-            values.contiguous().numpy(), numbers, push, program.operations, program.reads, program.first, program.noise,
-            program.tapes, lanes(batch, 64), start, loglik, grad, grad_y, grad_drive, r, S,
+            *memory(batch, score_room(m, rows, channels, coefficients, len(push), program.tapes)),
+            values.contiguous().numpy(), numbers, push, program.kernel, program.tapes, np.arange(batch), start, loglik,
+            grad, grad_y, grad_drive, r, S,
         )  # fmt: skip
         i, j = torch.triu_indices(m, m)
         twice = torch.where(i == j, 1.0, 2.0).to(mean.dtype)

@@ -35,6 +35,11 @@ class Program:
     noise: Table  # (C): coefficient of the observation noise, -1 for none
     tapes: int  # rows of the belief that gradients need
 
+    @property
+    def kernel(self) -> tuple[Table, Table, Table, Table]:
+        """What kernels read of it."""
+        return self.operations, self.reads, self.first, self.noise
+
 
 @dataclass
 class Builder:

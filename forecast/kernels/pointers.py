@@ -1,0 +1,172 @@
+"""Pointers for numba: where lane values or int64 numbers lie one after the other. See `lanes` and `vectors`.
+
+An array that travels through a loop has its references counted, with an atomic instruction each time; a pointer owns
+nothing and costs nothing. The memory belongs to arrays that the caller keeps alive. No index is checked.
+"""
+
+import operator
+from typing import Any
+
+from llvmlite import ir  # type: ignore[import-untyped]
+from numba import types
+from numba.extending import models, register_model
+
+from forecast.kernels.vectors import DOUBLE, WORD, Vector, constant, intrinsic, overload, shaped
+
+
+class Pointer(types.Type):
+    """Where lane values, or int64 numbers, lie one after the other: p[k], p[k] = x, p + k. It owns nothing: no
+    reference is counted in a loop, and whoever passes the array keeps it."""
+
+    def __init__(self, element: Any) -> None:
+        self.element = element
+        super().__init__(name=f"Pointer({element})")
+
+
+@register_model(Pointer)
+class PointerModel(models.PrimitiveModel):
+    """One address."""
+
+    def __init__(self, manager: Any, kind: Pointer) -> None:
+        super().__init__(manager, kind, _llvm(kind.element).as_pointer())  # type: ignore[no-untyped-call]
+
+
+def _llvm(kind: Any) -> Any:
+    """The LLVM type of a value in memory."""
+    return WORD if kind == types.int64 else shaped(kind, DOUBLE)
+
+
+@intrinsic
+def pointer(typing: Any, array: Any) -> Any:
+    """Where a contiguous array begins."""
+    lanes = isinstance(array.dtype, types.Record)
+    element = Vector(array.dtype.size // 8) if lanes else array.dtype
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        data = context.make_array(signature.args[0])(context, builder, args[0]).data
+        return builder.bitcast(data, _llvm(element).as_pointer())
+
+    return Pointer(element)(array), generate
+
+
+@intrinsic
+def _shifted(typing: Any, where: Any, count: Any) -> Any:
+    return where(where, types.intp), lambda context, builder, signature, args: builder.gep(args[0], [args[1]])
+
+
+@intrinsic
+def _get(typing: Any, where: Any, index: Any) -> Any:
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        value = builder.load(builder.gep(args[0], [args[1]]))
+        value.align = 8
+        return value
+
+    return where.element(where, types.intp), generate
+
+
+@intrinsic
+def _set(typing: Any, where: Any, index: Any, value: Any) -> Any:
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        builder.store(args[2], builder.gep(args[0], [args[1]])).align = 8
+        return context.get_dummy_value()
+
+    return types.void(where, types.intp, where.element), generate
+
+
+@overload(operator.getitem)
+def _getitem(where: Any, index: Any) -> Any:
+    def get(where: Any, index: Any) -> Any:
+        return _get(where, index)
+
+    return get if isinstance(where, Pointer) else None
+
+
+@overload(operator.setitem)
+def _setitem(where: Any, index: Any, value: Any) -> Any:
+    def put(where: Any, index: Any, value: Any) -> Any:
+        _set(where, index, value)
+
+    return put if isinstance(where, Pointer) else None
+
+
+@overload(operator.add)
+def _add(where: Any, count: Any) -> Any:
+    def shift(where: Any, count: Any) -> Any:
+        return _shifted(where, count)
+
+    return shift if isinstance(where, Pointer) else None
+
+
+def _numbers(builder: Any, args: Any) -> Any:
+    """Where number args[2] of element args[1] lies."""
+    first = builder.bitcast(builder.gep(args[0], [args[1]]), DOUBLE.as_pointer())
+    return builder.gep(first, [args[2]])
+
+
+@intrinsic
+def peek(typing: Any, where: Any, index: Any, lane: Any) -> Any:
+    """The number of one lane of an element."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.load(_numbers(builder, args))
+
+    return types.float64(where, types.intp, types.intp), generate
+
+
+@intrinsic
+def poke(typing: Any, where: Any, index: Any, lane: Any, number: Any) -> Any:
+    """One lane of an element becomes `number`."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        builder.store(args[3], _numbers(builder, args))
+        return context.get_dummy_value()
+
+    return types.void(where, types.intp, types.intp, types.float64), generate
+
+
+@intrinsic
+def read(typing: Any, like: Any, numbers: Any, index: Any) -> Any:
+    """The float64 numbers that lie side by side from `index` on, as many as an element at `like` has lanes."""
+    lane = like.element
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        where = builder.gep(args[1], [args[2]])
+        value = builder.load(builder.bitcast(where, shaped(lane, DOUBLE).as_pointer()))
+        value.align = 8
+        return value
+
+    return lane(like, numbers, types.intp), generate
+
+
+@intrinsic
+def write(typing: Any, numbers: Any, index: Any, value: Any) -> Any:
+    """The way back."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        where = builder.gep(args[0], [args[1]])
+        builder.store(args[2], builder.bitcast(where, shaped(value, DOUBLE).as_pointer())).align = 8
+        return context.get_dummy_value()
+
+    return types.void(numbers, types.intp, value), generate
+
+
+@intrinsic
+def width(typing: Any, where: Any) -> Any:
+    """Lanes of the elements there."""
+    count = where.element.count if isinstance(where.element, Vector) else 1
+    return types.intp(where), lambda *_: ir.Constant(WORD, count)
+
+
+@intrinsic
+def filled(typing: Any, like: Any, number: Any) -> Any:
+    """A number in all lanes of a value, or of what a pointer points to."""
+    lane = like.element if isinstance(like, Pointer) else like
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        if not isinstance(lane, Vector):
+            return args[1]
+        blank = ir.Constant(shaped(lane, DOUBLE), ir.Undefined)
+        one = builder.insert_element(blank, args[1], ir.Constant(ir.IntType(32), 0))
+        return builder.shuffle_vector(one, blank, constant(lane, ir.IntType(32), 0))
+
+    return lane(like, types.float64), generate

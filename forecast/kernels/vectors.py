@@ -1,0 +1,182 @@
+"""Vectors of float64 for numba: the type and its arithmetic. See `lanes`.
+
+Every function takes a vector or a plain float64 and means the same for both. Both exist inside kernels only; in memory
+vectors are the records of `lanes.LANE`. Written with numba's low-level extension interface:
+https://numba.readthedocs.io/en/stable/extending/low-level.html
+"""
+
+import operator
+from collections.abc import Callable
+from typing import Any
+
+from llvmlite import ir  # type: ignore[import-untyped]
+from numba import extending, types
+from numba.core import cgutils
+from numba.extending import models, register_model
+
+
+def intrinsic(generator: Callable[..., Any]) -> Any:
+    """A function of kernels whose instructions are written out here; numba leaves its decorators untyped."""
+    return extending.intrinsic(generator)
+
+
+def overload(function: Any) -> Callable[[Callable[..., Any]], Any]:
+    """What `function` does inside kernels with the types that a chooser accepts."""
+    decorate: Any = extending.overload(function)
+    return lambda chooser: decorate(chooser)
+
+
+DOUBLE, WORD = ir.DoubleType(), ir.IntType(64)
+EXPONENT = 0x7FF << 52  # the bits of a float64 that hold its binary exponent
+ONE = 1023 << 52  # the bits of 1.0
+SHIFTED = 0x433 << 52  # the bits of 2⁵²: an integer below that, put in its low bits, is added to it
+
+
+class Vector(types.Type):
+    """`count` lanes in one value."""
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+        super().__init__(name=f"Vector({count})")
+
+
+@register_model(Vector)
+class VectorModel(models.PrimitiveModel):
+    """One LLVM vector."""
+
+    def __init__(self, manager: Any, kind: Vector) -> None:
+        super().__init__(manager, kind, ir.VectorType(DOUBLE, kind.count))  # type: ignore[no-untyped-call]
+
+
+def shaped(kind: Any, scalar: Any) -> Any:
+    """The LLVM type of a lane value whose numbers are `scalar`."""
+    return ir.VectorType(scalar, kind.count) if isinstance(kind, Vector) else scalar
+
+
+def constant(kind: Any, scalar: Any, number: Any) -> Any:
+    """The same number in all lanes."""
+    many = [number] * kind.count if isinstance(kind, Vector) else number
+    return ir.Constant(shaped(kind, scalar), many)
+
+
+def _called(builder: Any, name: str, kind: Any, args: list[Any]) -> Any:
+    """A function of LLVM on lane values of one type."""
+    shape = shaped(kind, DOUBLE)
+    suffix = f"v{kind.count}f64" if isinstance(kind, Vector) else "f64"
+    function = ir.FunctionType(shape, [shape] * len(args))
+    return builder.call(cgutils.get_or_insert_function(builder.module, function, f"llvm.{name}.{suffix}"), args)  # type: ignore[no-untyped-call]
+
+
+@intrinsic
+def fma(typing: Any, x: Any, y: Any, z: Any) -> Any:
+    """x y + z, rounded once."""
+    return x(x, x, x), lambda context, builder, signature, args: _called(builder, "fma", x, list(args))
+
+
+@intrinsic
+def fnma(typing: Any, x: Any, y: Any, z: Any) -> Any:
+    """z - x y, rounded once."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return _called(builder, "fma", x, [builder.fneg(args[0]), args[1], args[2]])
+
+    return x(x, x, x), generate
+
+
+@intrinsic
+def root(typing: Any, x: Any) -> Any:
+    """Square root."""
+    return x(x), lambda context, builder, signature, args: _called(builder, "sqrt", x, list(args))
+
+
+def _mask(builder: Any, kind: Any, truth: Any) -> Any:
+    """1 where true, 0 elsewhere."""
+    return builder.select(truth, constant(kind, DOUBLE, 1.0), constant(kind, DOUBLE, 0.0))
+
+
+@intrinsic
+def seen(typing: Any, x: Any) -> Any:
+    """1 where x is a number, 0 where it is NaN."""
+    return x(x), lambda context, builder, signature, args: _mask(
+        builder, x, builder.fcmp_ordered("ord", args[0], args[0])
+    )
+
+
+@intrinsic
+def above(typing: Any, x: Any, y: Any) -> Any:
+    """1 where x > y, 0 elsewhere."""
+    return x(x, x), lambda context, builder, signature, args: _mask(builder, x, builder.fcmp_ordered(">", *args))
+
+
+@intrinsic
+def pick(typing: Any, mask: Any, x: Any, y: Any) -> Any:
+    """x where the mask is not 0, y elsewhere."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        truth = builder.fcmp_unordered("!=", args[0], constant(x, DOUBLE, 0.0))
+        return builder.select(truth, args[1], args[2])
+
+    return x(x, x, x), generate
+
+
+@intrinsic
+def total(typing: Any, x: Any) -> Any:
+    """Sum over the lanes."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        sum_ = ir.Constant(DOUBLE, 0.0)
+        for lane in range(x.count if isinstance(x, Vector) else 0):
+            sum_ = builder.fadd(sum_, builder.extract_element(args[0], ir.Constant(ir.IntType(32), lane)))
+        return sum_ if isinstance(x, Vector) else args[0]
+
+    return types.float64(x), generate
+
+
+@intrinsic
+def mantissa(typing: Any, x: Any) -> Any:
+    """x scaled by a power of two into 1 … 2; for x > 0."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        bits = builder.bitcast(args[0], shaped(x, WORD))
+        bits = builder.and_(bits, constant(x, WORD, ~EXPONENT))
+        return builder.bitcast(builder.or_(bits, constant(x, WORD, ONE)), shaped(x, DOUBLE))
+
+    return x(x), generate
+
+
+@intrinsic
+def exponent(typing: Any, x: Any) -> Any:
+    """That power: x = mantissa · 2^exponent."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        bits = builder.and_(builder.bitcast(args[0], shaped(x, WORD)), constant(x, WORD, EXPONENT))
+        bits = builder.or_(builder.lshr(bits, constant(x, WORD, 52)), constant(x, WORD, SHIFTED))
+        number = builder.bitcast(bits, shaped(x, DOUBLE))
+        return builder.fsub(number, constant(x, DOUBLE, 2.0**52 + 1023.0))
+
+    return x(x), generate
+
+
+def _arithmetic(name: str) -> Callable[..., Any]:
+    """An instruction of LLVM as the overload of an operator."""
+
+    @intrinsic
+    def instruction(typing: Any, x: Any, y: Any) -> Any:
+        return x(x, y), lambda context, builder, signature, args: getattr(builder, name)(*args)
+
+    def apply(x: Any, y: Any) -> Any:
+        return instruction(x, y)
+
+    def choose(x: Any, y: Any) -> Any:
+        return apply if isinstance(x, Vector) and x == y else None
+
+    return choose
+
+
+for _operator, _name in (
+    (operator.add, "fadd"),
+    (operator.sub, "fsub"),
+    (operator.mul, "fmul"),
+    (operator.truediv, "fdiv"),
+):
+    overload(_operator)(_arithmetic(_name))

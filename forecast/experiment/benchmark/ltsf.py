@@ -35,7 +35,7 @@ from forecast.series.panel import Panel
 from forecast.series.protocol import Dataset, Protocol, training_scale
 from forecast.types import Future, Parameters
 
-CELLS = 20_000_000  # forecast cells held at once
+CELLS = 2_000_000  # forecast cells held at once, each with all its quantiles
 KNOWN = ("naive", "seasonal_naive", {"name": "ridge", "context": 336}, {"name": "ridge", "context": 720})
 logger = logging.getLogger("forecast")
 

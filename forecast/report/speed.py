@@ -1,0 +1,55 @@
+"""Pictures of what layers cost against the length of a sequence."""
+
+import io
+
+import matplotlib
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from forecast.report.theme import BLUE, GREEN, GREY, INK, PURPLE, STYLE, VERMILION
+
+COLOURS = (BLUE, VERMILION, GREEN, PURPLE, GREY)
+SHAPES = ("o", "s", "^", "D", "v")
+
+
+def layers(table: pd.DataFrame) -> Figure:
+    """Time and memory side by side; the references dashed."""
+    with matplotlib.rc_context(STYLE | {"figure.facecolor": "white", "axes.facecolor": "white"}):
+        figure = Figure(figsize=(13, 6), layout="constrained")
+        left, right = figure.subplots(1, 2)
+        rows = table.assign(ms=table["both_ns"] * table["length"] * table["width"] / 1e6)
+        plot_cost(left, rows, "ms", "CPU-ms, forward and backward, one sequence")
+        memory = rows.assign(mb=(rows["memory_mb"] / rows["batch"]).clip(lower=0.05))
+        plot_cost(right, memory, "mb", "peak memory in MB, one sequence")
+        handles, labels = left.get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside lower center", ncols=5)
+        return figure
+
+
+def plot_cost(ax: Axes, table: pd.DataFrame, column: str, label: str) -> Axes:
+    """One line for each layer on logarithmic axes, and the slopes of linear and quadratic growth."""
+    for place, (name, rows) in enumerate(table.groupby("layer", sort=False)):
+        style = "--" if "," in str(name) or " " in str(name) else "-"
+        colour, shape = COLOURS[place % 5], SHAPES[(place // 5 + place) % 5]
+        ax.plot(rows["length"], rows[column], style, color=colour, marker=shape, markersize=6, label=str(name))
+    ax.set_xscale("log", base=2)
+    ax.set_yscale("log")
+    ends = np.array([table["length"].min(), table["length"].max()], dtype=float)
+    lowest = float(table[column].min())
+    for power, word in ((1, "n"), (2, "n²")):
+        line = lowest * 0.5 * (ends / ends[0]) ** power
+        ax.plot(ends, line, ":", color=INK, linewidth=1)
+        ax.annotate(word, (ends[1], line[1]), color=INK, ha="left", va="center")
+    ax.set_ylim(top=float(table[column].max()) * 3)
+    ax.set_xlabel("rows")
+    ax.set_ylabel(label)
+    return ax
+
+
+def png(figure: Figure) -> bytes:
+    """The figure as a picture of its own."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=80, facecolor="white")
+    return buffer.getvalue()

@@ -19,6 +19,7 @@ from forecast.models.forecaster import Forecaster
 from forecast.types import Future, Past, Row, State, join, leaves, put, take, tree_map
 
 LONGEST = 512  # rows that are tried at once
+ESTIMATED = 1500  # of the calm rows the last ones, from which parameters are estimated
 
 
 class Machines(NamedTuple):
@@ -45,9 +46,10 @@ class Monitor:
 
     @classmethod
     def ready(cls, model: Forecaster, detector: Detector, calm: Past) -> Self:
-        """Estimated, warmed up and calibrated on calm rows; the next row to observe is the one after them."""
+        """Estimated on the last of the calm rows, warmed up and calibrated on all; the next row is the one after them."""
         with torch.no_grad():
-            state = model.initial_state(model.estimate(calm), calm.static)
+            rows = calm.values.shape[1]
+            state = model.initial_state(model.estimate(calm.rows(max(rows - ESTIMATED, 0), rows)), calm.static)
             forecast, state = model.trace(state, calm, Future.of(calm, 1))
             evidence = evidence_of(_next_rows(forecast), calm)
             own = detector.initial_state(detector.calibrate(evidence))

@@ -178,6 +178,7 @@ def _units(evidence: Evidence, values: Tensor) -> Calibration:
     unit = z.clamp(-3, 3).square().nanmean(1).sqrt()
     loc = values.nanmean(1).nan_to_num(0.0)
     spread = (values - loc[:, None]).square().nanmean(1).sqrt()
+    begun = values.isfinite().cummax(1).values
     faint = torch.maximum(loc.abs() * 1e-3, torch.full_like(loc, LEAST_SPREAD))
     identity = torch.eye(channels, dtype=torch.float64).expand(batch, watch.GROUPS, channels, channels)
     return Calibration(
@@ -189,7 +190,7 @@ def _units(evidence: Evidence, values: Tensor) -> Calibration:
         torch.where(spread > faint, spread, faint),
         torch.zeros_like(loc),
         identity,
-        torch.cat([_runs(values[:, 1:] == values[:, :-1]), _runs(values.isnan())], -1),
+        torch.cat([_runs(values[:, 1:] == values[:, :-1]), _runs(values.isnan() & begun)], -1),
     )
 
 

@@ -47,7 +47,8 @@ def fit(statistic: Tensor, default: Tensor) -> Tensor:
     many = (~few).nonzero()[:, 0]
     room = max(CELLS // max(int(statistic.shape[1] * SHARE[1] * GRID), 1), 1)
     for rows in many.split(room):
-        tails[rows] = _fit(statistic[rows], count[rows])
+        if len(rows):  # an empty tensor splits into one empty piece
+            tails[rows] = _fit(statistic[rows], count[rows])
     return tails
 
 

@@ -23,7 +23,7 @@ from forecast.experiment.config import VERBS, complete, kinds, load
 from forecast.experiment.members import CONF, words
 from forecast.experiment.overrides import Word
 
-NAMED = ("model", "benchmark")  # groups whose chosen word is kept as `name`
+NAMED = ("model", "benchmark", "detector", "source")  # groups whose chosen word is kept as `name`
 Node = dict[str, Any]
 
 

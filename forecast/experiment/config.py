@@ -124,6 +124,46 @@ class Predict:
 
 
 @dataclass(frozen=True)
+class Detect:
+    """forecast detect"""
+
+    data: Data
+    model: Member
+    detector: dict[str, Any]  # the chosen file of conf/detector/, its `name` the word
+    false_alarms_per_day: float | None
+    false_alarm_rate: float | None
+    calm: float  # below 1 a share, else rows
+    season: int | None
+    gap: int
+    tracking: Tracking
+    seed: int
+    out: str
+
+
+@dataclass(frozen=True)
+class Watch:
+    """forecast watch"""
+
+    source: dict[str, Any]  # the chosen file of conf/source/, its `name` the word
+    model: Member
+    detector: dict[str, Any]
+    state: str | None
+    sinks: tuple[Any, ...]  # words of conf/sink/, or {name: WORD, parameter: value}
+    false_alarms_per_day: float | None
+    false_alarm_rate: float | None
+    warmup: int
+    season: int | None
+    rows: dict[str, Any]
+    events: dict[str, Any]
+    mute: tuple[Any, ...]
+    groups: dict[str, Any]
+    commit: dict[str, Any]
+    plan: int | None
+    seed: int
+    out: str
+
+
+@dataclass(frozen=True)
 class Report:
     """forecast report"""
 
@@ -168,11 +208,17 @@ class Benchmark:
     out: str
 
 
-Config: TypeAlias = Validate | Compare | Train | Predict | Report | Fetch | Selftest | Demo | Benchmark
+Config: TypeAlias = Validate | Compare | Train | Predict | Detect | Watch | Report | Fetch | Selftest | Demo | Benchmark
 VERBS: dict[str, type[Any]] = {
     kind.__name__.lower(): kind
-    for kind in (Validate, Compare, Train, Predict, Report, Fetch, Selftest, Demo, Benchmark)
+    for kind in (Validate, Compare, Train, Predict, Detect, Watch, Report, Fetch, Selftest, Demo, Benchmark)
 }
+OWN_FLOOR = ("watch",)  # verbs whose module is forecast/<verb>/verb.py; the others' is forecast/experiment/<verb>.py
+
+
+def module(verb: str) -> str:
+    """The module that does what a verb says."""
+    return f"forecast.{verb}.verb" if verb in OWN_FLOOR else f"forecast.experiment.{verb}"
 
 
 def read_options() -> dict[str, Parameter]:

@@ -159,7 +159,7 @@ def watch(
                 m, yy, ss, zz = memory[b, c], y[b, t, c], s[b, t, c], z[b, t, c]
                 share[c], v[c], u[c], learn[b, t, c] = 0.0, 0.0, m[FAST], 1.0
                 if yy != yy:
-                    m[SILENT] += 1.0
+                    m[SILENT] += 1.0 if m[LAST] == m[LAST] else 0.0  # nothing is missing before the first reading
                     e = _run(m[SILENT], quality[b, c, 2], quality[b, c, 3])
                     if e > trouble:
                         trouble, trouble_kind = e, MISSING

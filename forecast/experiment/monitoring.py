@@ -1,0 +1,54 @@
+"""Detection from Python: events and scores of a panel in memory, and a monitor for the rows that are still to come."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from forecast.detect import monitor
+from forecast.experiment.detection import calm_rows, rate_of, ready
+from forecast.experiment.detection import detect as detected
+from forecast.experiment.detectors import build
+from forecast.experiment.members import facts_of, member
+from forecast.models.forecaster import Forecaster
+from forecast.series.panel import Panel
+
+Named = str | Mapping[str, Any]
+
+
+def detect(
+    panel: Panel,
+    false_alarms_per_day: float | None = None,
+    *,
+    false_alarm_rate: float | None = None,
+    model: Named | Forecaster = "kalman",
+    detector: Named = "standard",
+    calm: float = 0.15,
+    gap: int = 5,
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Scores of the rows after the calm ones, and events, with a budget of false alarms a day of each series, or a row."""
+    rate = rate_of(panel, false_alarms_per_day, false_alarm_rate)
+    rows = calm_rows(panel, calm)
+    found = detected(ready(_built(model, panel), build(detector, rate), panel, rows), panel, rows, gap)
+    return found.scores, found.events
+
+
+class Monitor(monitor.Monitor):
+    """A monitor that has learned from a panel what is normal; `observe` takes the rows after it."""
+
+    def __init__(
+        self,
+        model: Named | Forecaster,
+        panel: Panel,
+        false_alarms_per_day: float | None = None,
+        *,
+        false_alarm_rate: float | None = None,
+        detector: Named = "standard",
+    ) -> None:
+        rate = rate_of(panel, false_alarms_per_day, false_alarm_rate)
+        made = ready(_built(model, panel), build(detector, rate), panel, panel.lengths.numpy())
+        super().__init__(made.model, made.detector, made.machines)
+
+
+def _built(model: Named | Forecaster, panel: Panel) -> Forecaster:
+    return model if isinstance(model, Forecaster) else member(model).build(horizon=1, facts=facts_of(panel))

@@ -104,4 +104,4 @@ def test_from_python_and_the_monitor_goes_on() -> None:
     monitor = fc.Monitor("naive", panel.head(np.array([700])), false_alarm_rate=1e-4)
     rows = panel.past([800], context=100)
     live = torch.cat([monitor.observe(row).score for row in rows.each()])
-    assert live.tolist() == scores["score"].tolist()
+    assert live.tolist() == pytest.approx(scores["score"].tolist(), abs=1e-12)

@@ -149,7 +149,7 @@ def one(verb: str, config: Any, folder: Path) -> int:
 
     if not (folder / "config.yaml").exists():
         configs.save(config, folder / "config.yaml")
-    code: int = importlib.import_module(f"forecast.experiment.{verb}").run(config, folder)
+    code: int = importlib.import_module(configs.module(verb)).run(config, folder)
     if code in (0, 3):
         runs.finish(folder, Path(config.out) / verb)
     return code

@@ -38,7 +38,9 @@ def about(file: Path) -> str:
 def verbs() -> tuple[str, ...]:
     """The verbs: a root file in conf/ and a module with a `run` that does the work."""
     here = Path(__file__).parent
-    places = {verb: (here / f"{verb}.py", here / verb / "__init__.py") for verb in VERBS}
+    places = {
+        verb: (here / f"{verb}.py", here / verb / "__init__.py", here.parent / verb / "verb.py") for verb in VERBS
+    }
     works = {verb: any(f.is_file() and RUN.search(f.read_text()) for f in files) for verb, files in places.items()}
     return tuple(verb for verb in VERBS if works[verb] and (CONF / f"{verb}.yaml").is_file())
 

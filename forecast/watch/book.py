@@ -64,7 +64,7 @@ class Book:
             out.append(b"".join((packed, ring[i * width : (i + 1) * width], waiting, told, own)))
         return out
 
-    def restore(self, names: Sequence[str], records: Sequence[bytes]) -> None:
+    def restore(self, names: Sequence[str], records: Sequence[bytes], fixed: dict[int, bytes]) -> None:
         """Take up where these records were made."""
         self._grow(names)
         parts = [_apart(record, name) for name, record in zip(names, records, strict=True)]
@@ -78,7 +78,7 @@ class Book:
             if part.memory:
                 self.memory[i] = events.restored(json.loads(part.memory))
         self.scorer.grow(names)
-        self.scorer.restore([part.own for part in parts])
+        self.scorer.restore([part.own for part in parts], fixed)
 
 
 class Part(NamedTuple):

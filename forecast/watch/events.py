@@ -8,7 +8,11 @@ score (missing, warming up) changes nothing. Times are microseconds of event tim
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import Any, NamedTuple
+
+from forecast.errors import InputError
+from forecast.watch.moments import NONE, one_moment
 
 SECOND = 1_000_000
 
@@ -178,10 +182,19 @@ class Mute(NamedTuple):
     start: int | None = None  # event time, microseconds
     end: int | None = None
 
+    @classmethod
+    def of(cls, row: Any) -> "Mute":
+        """A mute as a configuration holds it: times as words."""
+        if not isinstance(row, dict) or not set(row) <= set(cls._fields):
+            raise InputError(f"mute: expected {{sensor: GLOB, kind: GLOB, start: TIME, end: TIME}}, got {row!r}")
+        moments = {name: one_moment(str(row[name]))[0] for name in ("start", "end") if row.get(name) is not None}
+        for name, stamp in moments.items():
+            if stamp == NONE:
+                raise InputError(f"mute: {name}={row[name]!r} is no time; write 2026-01-31T06:00Z")
+        return cls(str(row.get("sensor", "*")), str(row.get("kind", "*")), moments.get("start"), moments.get("end"))
+
     def holds(self, sensor: str, kind: str, time: int) -> bool:
         """Whether an alert is muted."""
-        from fnmatch import fnmatchcase
-
         within = (self.start is None or time >= self.start) and (self.end is None or time < self.end)
         return within and fnmatchcase(sensor, self.sensor) and fnmatchcase(kind, self.kind)
 

@@ -42,6 +42,12 @@ class Options:
     keep: float | None = None  # days of scores that are kept; None: all
     history: bool = True  # keep scores at all
     gap: float = 300.0  # seconds within which events of a group are one incident
+
+
+@dataclass(frozen=True)
+class Telling:
+    """What is told, and what is kept to ourselves."""
+
     rule: Rule = field(default_factory=Rule)
     mutes: tuple[Mute, ...] = ()
     groups: Mapping[str, str] = field(default_factory=dict)  # glob of sensors → label; else the name up to its last /
@@ -51,9 +57,17 @@ class Loop:
     """One source, one store, some sinks."""
 
     def __init__(
-        self, source: Source, parser: Parser, scorer: Scorer, store: Store, sinks: Sequence[Sink], options: Options
+        self,
+        source: Source,
+        parser: Parser,
+        scorer: Scorer,
+        store: Store,
+        sinks: Sequence[Sink],
+        options: Options,
+        telling: Telling,
     ) -> None:
         self.source, self.parser, self.scorer, self.store, self.options = source, parser, scorer, store, options
+        self.telling = telling
         self.book = Book(Arrival(int(options.lateness * 1e6), options.memory), scorer)
         self.counts = Counts()
         self.incidents: dict[str, Incident] = {}
@@ -81,7 +95,7 @@ class Loop:
                 self.scorer.take_header(header)
             sensors = reader.sensors()
             if sensors:
-                self.book.restore([name for _, name, _ in sensors], [record for *_, record in sensors])
+                self.book.restore([name for _, name, _ in sensors], [record for *_, record in sensors], reader.fixed())
             self._number = reader.last_alert()
             watch = json.loads(reader.fact("watch") or b"{}")
             self.counts.update(watch.get("counts", {}))
@@ -196,7 +210,7 @@ class Loop:
         for i in np.flatnonzero(busy).tolist():
             who = int(rows.who[i])
             point = _point(rows, scored, i, self.scorer.kinds)
-            memory, changes = events.step(self.book.memory.get(who), point, self.options.rule)
+            memory, changes = events.step(self.book.memory.get(who), point, self.telling.rule)
             if memory is None:
                 self.book.memory.pop(who, None)
             else:
@@ -217,12 +231,13 @@ class Loop:
         event, options = change.event, self.options
         own = events.identity(sensor, self.scorer.name, event)
         group = next(
-            (label for glob, label in options.groups.items() if fnmatchcase(sensor, glob)), sensor.rpartition("/")[0]
+            (label for glob, label in self.telling.groups.items() if fnmatchcase(sensor, glob)),
+            sensor.rpartition("/")[0],
         )
         found = events.incident(self.incidents, group, event, own, options.gap) if group else Incident(own, event.end)
         if group:
             self.incidents[group] = found
-        muted = any(mute.holds(sensor, event.kind, event.start) for mute in options.mutes)
+        muted = any(mute.holds(sensor, event.kind, event.start) for mute in self.telling.mutes)
         about = alerts.About(own, sensor, group, found.id, self.scorer.name, muted)
         self._number += 1
         self._alerts.append((self._number, own, alerts.body(alerts.record(change, about))))
@@ -255,6 +270,7 @@ class Loop:
         who = np.unique(np.concatenate(self._touched)) if self._touched else np.zeros(0, dtype=np.int64)
         names = self.book.names
         work.sensors = [(i, names[i], record) for i, record in zip(who.tolist(), self.book.records(who), strict=True)]
+        work.fixed = self.scorer.fixed()
         work.positions = {self.source.name: self._position}
         watch = {"counts": self.counts.plain(), "incidents": self.incidents, "parser": self.parser.learnt()}
         work.facts = {"watch": json.dumps(watch).encode()}

@@ -42,21 +42,28 @@ class Columns:
     delimiter: str
 
 
+@dataclass(frozen=True)
+class Roles:
+    """What a person says of the columns; what is not said is found by the usual names."""
+
+    time: str | None = None  # name of the column of times
+    sensor: str | None = None  # name of the column of sensors; null: one of the usual names, or wide rows
+    values: tuple[str, ...] = ()  # columns of values; none: `value` in long rows, all others in wide ones
+    columns: tuple[str, ...] = ()  # the columns of lines that come without a header
+    delimiter: str = ","  # of lines that come without a header
+
+
 @dataclass
 class Parser:
     """Turns chunks into readings; what it has learnt of the columns goes on from chunk to chunk."""
 
-    time: str | None = None  # name of the column of times; None: one of the usual names
-    sensor: str | None = None  # name of the column of sensors; None: one of the usual names, or wide rows
-    values: tuple[str, ...] = ()  # columns of values; none: `value` in long rows, all numbers in wide ones
-    columns: tuple[str, ...] = ()  # the columns of lines that come without a header
-    delimiter: str = ","  # of lines that come without a header
+    roles: Roles = field(default_factory=Roles)
     zones: Zones = field(default_factory=Zones)
     header: Columns | None = None
 
     def __post_init__(self) -> None:
-        if self.columns and self.header is None:
-            self.header = self._roles(list(self.columns), "source.columns", self.delimiter)
+        if self.roles.columns and self.header is None:
+            self.header = self._roles(list(self.roles.columns), "source.columns", self.roles.delimiter)
 
     def learnt(self) -> dict[str, Any]:
         """What has to be kept to go on later."""
@@ -87,7 +94,7 @@ class Parser:
 
     def _segments(self, text: bytes) -> Iterator[tuple[int, bytes]]:
         """Runs of lines under one header; each with the number of header lines before it."""
-        marks = [self.time] if self.time else TIMES
+        marks = [self.roles.time] if self.roles.time else TIMES
         start, count = 0, 0
         for begin, end in self._candidates(text):
             row = text[begin:end].decode("utf-8", "replace").strip("\r\n\ufeff")
@@ -118,17 +125,17 @@ class Parser:
     def _roles(self, cells: list[str], where: str, delimiter: str) -> Columns:
         names = [cell.strip().lstrip("\ufeff") for cell in cells]
         lower = [name.lower() for name in names]
-        time = self.time or next((names[lower.index(word)] for word in TIMES if word in lower), None)
+        time = self.roles.time or next((names[lower.index(word)] for word in TIMES if word in lower), None)
         if time is None or time not in names:
             raise InputError(f"{where!r}: no column of times known among {', '.join(names)}; pass source.time=NAME")
-        sensor = self.sensor or next((names[lower.index(word)] for word in SENSORS if word in lower), None)
-        if self.sensor and self.sensor not in names:
+        sensor = self.roles.sensor or next((names[lower.index(word)] for word in SENSORS if word in lower), None)
+        if self.roles.sensor and self.roles.sensor not in names:
             raise InputError(
-                f"{where!r}: no column {self.sensor!r}; pass source.sensor=NAME, one of {', '.join(names)}"
+                f"{where!r}: no column {self.roles.sensor!r}; pass source.sensor=NAME, one of {', '.join(names)}"
             )
         rest = [name for name in names if name not in (time, sensor)]
         usual = [name for name in rest if name.lower() in VALUES] if sensor else []
-        values = tuple(name for name in self.values if name in rest) or tuple(usual[:1] or rest)
+        values = tuple(name for name in self.roles.values if name in rest) or tuple(usual[:1] or rest)
         if len(set(names)) < len(names):
             raise InputError(f"{where!r}: a column name comes twice; pass source.columns=[…] with names of their own")
         if not values:
@@ -226,21 +233,21 @@ class Parser:
     def _sort(self, cells: dict[str, Any], topic: str | None) -> tuple[Any, str, list[tuple[str, Any]]]:
         """Time, sensor and (name, cell) of the values."""
         lower = {name.lower(): name for name in cells}
-        time = self.time or next((lower[word] for word in TIMES if word in lower), None)
+        time = self.roles.time or next((lower[word] for word in TIMES if word in lower), None)
         if time is None or time not in cells:
             raise Unfit("no time", topic)
         sensor = topic or ""
-        place = self.sensor or next((lower[word] for word in SENSORS if word in lower), None)
+        place = self.roles.sensor or next((lower[word] for word in SENSORS if word in lower), None)
         if topic is None and place is not None and place in cells:
             sensor = str(cells[place]).strip()
             if not sensor:
                 raise Unfit("no sensor")
         rest = [name for name in cells if name not in (time, place)]
         usual = [name for name in rest if name.lower() in VALUES] if sensor else []
-        wanted = [name for name in self.values if name in rest] or usual[:1] or rest
+        wanted = [name for name in self.roles.values if name in rest] or usual[:1] or rest
         if not wanted:
             raise Unfit("no value", sensor or None)
-        single = bool(sensor) and len(wanted) == 1 and (wanted[0] in usual or len(self.values) == 1)
+        single = bool(sensor) and len(wanted) == 1 and (wanted[0] in usual or len(self.roles.values) == 1)
         return cells[time], sensor, [("" if single else name, cells[name]) for name in wanted]
 
 

@@ -48,9 +48,13 @@ class Scorer(ABC):
     def records(self, who: Ints) -> list[bytes]:
         """The states of these sensors."""
 
+    def fixed(self) -> list[tuple[int, bytes]]:
+        """What does not move once it is there, of the sensors for which it is new since this was last asked."""
+        return []
+
     @abstractmethod
-    def restore(self, records: Sequence[bytes]) -> None:
-        """The states of all sensors, as `records` gave them."""
+    def restore(self, records: Sequence[bytes], fixed: dict[int, bytes]) -> None:
+        """The states of all sensors, as `records` and `fixed` gave them."""
 
 
 def rounds(who: Ints) -> Iterator[Ints]:
@@ -65,6 +69,9 @@ def rounds(who: Ints) -> Iterator[Ints]:
 
 
 def missing(count: int) -> Scored:
-    """No score for any of so many rows."""
-    nan = np.full(count, np.nan)
-    return Scored(nan, np.zeros(count, bool), nan, nan, nan, nan, np.zeros(count, np.int64))
+    """No score for any of so many rows, to be filled in."""
+
+    def nan() -> Floats:
+        return np.full(count, np.nan)
+
+    return Scored(nan(), np.zeros(count, bool), nan(), nan(), nan(), nan(), np.zeros(count, np.int64))

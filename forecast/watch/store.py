@@ -1,6 +1,7 @@
 """The durable store of a watch: one SQLite database, WAL, synchronous=FULL, one transaction for all that belongs together.
 
     sensors    id · name · record (its state, as bytes)         written when touched
+    fixed      id · record: what was estimated for it            written when estimated
     positions  where each source stands                         in the same transaction
     alerts     n · id · body                                     the same; it is the outbox and the history at once
     cursors    sink · n delivered · bytes written                a sink's outbox is the alerts after its cursor
@@ -26,13 +27,14 @@ from forecast.watch.records import DamagedError, seal, unseal
 
 FORMAT = 1
 VERSIONS = (1,)  # formats that this program reads
-SENSOR, FACT, BLOCK, ALERT, POSITION = 1, 2, 3, 4, 5
+SENSOR, FACT, BLOCK, ALERT, POSITION, FIXED = 1, 2, 3, 4, 5, 6
 KEPT_ASIDE = 10_000  # rows put aside that are kept for a look
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, record BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS owner (one INTEGER PRIMARY KEY CHECK (one = 1), epoch INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS sensors (id INTEGER PRIMARY KEY, name TEXT NOT NULL, record BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS fixed (id INTEGER PRIMARY KEY, record BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS positions (source TEXT PRIMARY KEY, record BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS alerts (n INTEGER PRIMARY KEY, id TEXT NOT NULL, record BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS cursors (sink TEXT PRIMARY KEY, n INTEGER NOT NULL, bytes INTEGER NOT NULL) WITHOUT ROWID;
@@ -59,6 +61,7 @@ class Commit:
 
     positions: dict[str, Any] = field(default_factory=dict)
     sensors: list[tuple[int, str, bytes]] = field(default_factory=list)
+    fixed: list[tuple[int, bytes]] = field(default_factory=list)
     facts: dict[str, bytes] = field(default_factory=dict)
     alerts: list[tuple[int, str, bytes]] = field(default_factory=list)
     cursors: dict[str, Cursor] = field(default_factory=dict)
@@ -116,6 +119,9 @@ class Store:
         )
         self.hook("sensors")
         base.executemany(
+            "INSERT OR REPLACE INTO fixed VALUES (?, ?)", [(i, seal(data, FIXED, FORMAT)) for i, data in work.fixed]
+        )
+        base.executemany(
             "INSERT OR REPLACE INTO positions VALUES (?, ?)",
             [(source, seal(json.dumps(at).encode(), POSITION, FORMAT)) for source, at in work.positions.items()],
         )
@@ -159,6 +165,11 @@ class Reader:
         """Every sensor: its number, name and state."""
         rows = self._base.execute("SELECT id, name, record FROM sensors ORDER BY id")
         return [(i, name, self._open(record, SENSOR, f"the state of sensor {name!r}")) for i, name, record in rows]
+
+    def fixed(self) -> dict[int, bytes]:
+        """What does not move of every sensor that has it."""
+        rows = self._base.execute("SELECT id, record FROM fixed")
+        return {i: self._open(record, FIXED, f"the parameters of sensor {i}") for i, record in rows}
 
     def position(self, source: str) -> Any:
         """Where a source stood at the last commit; None before the first."""
@@ -222,7 +233,14 @@ def check(path: Path) -> None:
         if verdict != "ok":
             raise DamagedError(f"{path}: {verdict}")
         names = {name for (name,) in base.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-        kinds = {"sensors": SENSOR, "positions": POSITION, "facts": FACT, "alerts": ALERT, "scores": BLOCK}
+        kinds = {
+            "sensors": SENSOR,
+            "fixed": FIXED,
+            "positions": POSITION,
+            "facts": FACT,
+            "alerts": ALERT,
+            "scores": BLOCK,
+        }
         for table in kinds.keys() & names:
             for (record,) in base.execute(f"SELECT record FROM {table}"):
                 unseal(record, kinds[table], VERSIONS, f"{path}: {table}")

@@ -8,7 +8,7 @@ import signal
 import sys
 from pathlib import Path
 
-from forecast.watch.loop import Loop, Options
+from forecast.watch.loop import Loop, Options, Telling
 from forecast.watch.parse import Parser
 from forecast.watch.sinks.jsonl import Jsonl
 from forecast.watch.sources.file import File
@@ -37,7 +37,15 @@ def main() -> None:
     folder, csv = Path(sys.argv[1]), Path(sys.argv[2])
     store = Store(folder / "state", killer(sys.argv[3] if len(sys.argv) > 3 else None))
     options = Options(seconds=0.02, readings=2000)
-    Loop(File(csv, follow=False, block=BLOCK), Parser(), Ewma(), store, [Jsonl(folder / "alerts.jsonl")], options).run()
+    Loop(
+        File(csv, follow=False, block=BLOCK),
+        Parser(),
+        Ewma(),
+        store,
+        [Jsonl(folder / "alerts.jsonl")],
+        options,
+        Telling(),
+    ).run()
 
 
 if __name__ == "__main__":

@@ -27,7 +27,6 @@ class Ewma(Scorer):
 
     def observe(self, rows: Rows) -> Scored:
         out = missing(len(rows.who))
-        out = Scored(*(column.copy() for column in out))
         for places in rounds(rows.who):
             who, y = rows.who[places], rows.value[places]
             mean, variance, count = self.state[who].T
@@ -55,5 +54,5 @@ class Ewma(Scorer):
     def records(self, who: Ints) -> list[bytes]:
         return [STATE.pack(*row) for row in self.state[who].tolist()]
 
-    def restore(self, records: Sequence[bytes]) -> None:
+    def restore(self, records: Sequence[bytes], fixed: dict[int, bytes]) -> None:
         self.state = np.array([STATE.unpack(record) for record in records])

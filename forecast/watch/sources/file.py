@@ -15,7 +15,7 @@ from forecast.errors import InputError
 from forecast.watch.readings import Chunk
 from forecast.watch.sources.source import Source
 
-BLOCK = 2 << 20  # bytes read at once
+BLOCK = 2_097_152  # bytes read at once
 LONGEST = 16 << 20  # bytes of a line
 BEGINNING = 1024  # bytes of a file that tell it from others
 TAIL = 64  # bytes before the offset that have to be there still
@@ -25,9 +25,13 @@ NAP = 0.05  # seconds between looks at a file that does not grow
 class File(Source):
     """Lines of one file."""
 
-    def __init__(self, path: Path, follow: bool, block: int = BLOCK) -> None:
+    def __init__(
+        self,
+        path: Path,
+        follow: bool = True,  # go on as the file grows; false: to its end
+        block: int = BLOCK,  # bytes read at once
+    ) -> None:
         self.path, self.follow, self.block, self.name = path, follow, block, f"file:{path.name}"
-        self.said: list[str] = []
         self._file: IO[bytes] | None = None
         self._offset = 0
         self._tail = b""

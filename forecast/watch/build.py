@@ -1,0 +1,60 @@
+"""Sources, sinks and settings by their words: conf/<group>/<word>.yaml names the class, its signature the keys.
+
+    build("source", {"name": "stdin", "journal": "rows.log"}) -> Source
+Secrets are read from the environment alone: an option that ends in `_variable` holds the name of a variable, never its value.
+"""
+
+import os
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+from forecast import classes
+from forecast.errors import InputError, unknown
+from forecast.experiment.checks import convert, known_keys, read_yaml
+from forecast.experiment.members import CONF, RESERVED
+from forecast.watch.sinks.sink import Sink
+from forecast.watch.sources.source import Source
+
+CONTRACTS: dict[str, type[Any]] = {"source": Source, "sink": Sink}
+
+
+@cache
+def words(group: str) -> tuple[str, ...]:
+    """The words of a group."""
+    return tuple(sorted(file.stem for file in (CONF / group).glob("*.yaml")))
+
+
+def build(group: str, given: str | Mapping[str, Any]) -> Any:
+    """The source or the sink of a word, or of a mapping with a `name` and parameters."""
+    own = {"name": given} if isinstance(given, str) else dict(given)
+    word = own.get("name")
+    if word not in words(group):
+        raise unknown(group, str(word), words(group))
+    file = read_yaml(CONF / group / f"{word}.yaml")
+    path = file["class"]
+    if own.get("class", path) != path:
+        raise InputError(f"{group}.class: {word!r} is {path}; choose one of {', '.join(words(group))}")
+    settings = {key: value for key, value in (file | own).items() if key not in RESERVED}
+    return classes.find(path, CONTRACTS[group])(**values(path, settings, f"{group}."))
+
+
+def values(path: str, settings: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """Settings as the class at `path` takes them: known keys, values of their types, nothing missing."""
+    signature = classes.parameters(path)
+    known_keys(settings, signature, where)
+    for name, parameter in signature.items():
+        if parameter.default is ... and settings.get(name) is None:
+            raise InputError(f"{where}{name} is missing: {parameter.help or 'it has no default'}; pass {where}{name}=…")
+    return {name: convert(value, signature[name].type, where + name) for name, value in settings.items()}
+
+
+def secret(variable: str | None) -> str | None:
+    """The secret in a variable of the environment; None where no variable is named."""
+    if variable is None:
+        return None
+    if variable not in os.environ:
+        raise InputError(
+            f"the variable {variable} is not set; set it in the environment, secrets are read from nowhere else"
+        )
+    return os.environ[variable]

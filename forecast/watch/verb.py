@@ -1,0 +1,108 @@
+"""`forecast watch`: build what the configuration names, run the loop, answer signals.
+
+SIGTERM and SIGINT finish the chunk at hand, commit, let the sinks have what is left, and exit 0; a second one exits at once, which is as
+safe as `kill -9`.
+"""
+
+import logging
+import signal
+import sys
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import torch
+
+from forecast.errors import InputError
+from forecast.experiment.config import Watch
+from forecast.experiment.detectors import build as build_detector
+from forecast.experiment.members import Facts
+from forecast.watch import plan
+from forecast.watch.build import build, values
+from forecast.watch.events import Mute, Rule
+from forecast.watch.live import Live
+from forecast.watch.loop import Loop, Options, Telling
+from forecast.watch.parse import Parser, Roles
+from forecast.watch.sinks.sink import Sink
+from forecast.watch.store import Store
+from forecast.watch.zones import Zones
+
+DAY = 86_400e6  # microseconds
+USUAL_PER_DAY = 0.1
+ROLES = ("time", "sensor", "values", "columns", "delimiter")
+_log = logging.getLogger("forecast")
+
+
+def run(config: Watch, out: Path) -> int:
+    """The verb."""
+    torch.set_num_threads(1)
+    if config.plan is not None:
+        print(plan.text(scorer(config), config.plan, config.commit, config.seed))
+        return 0
+    loop = prepared(config)
+    _answer(loop)
+    _log.warning("watching %s; state in %s", loop.source.name, state(config))
+    loop.run()
+    print(summary(loop), file=sys.stderr)
+    return 0
+
+
+def prepared(config: Watch) -> Loop:
+    """The loop of a configuration, where its last commit stands."""
+    source = build("source", config.source)
+    listed: list[Any] = list(config.sinks)
+    sinks: list[Sink] = [build("sink", each) for each in listed]
+    roles = values("forecast.watch.parse.Roles", {k: v for k, v in config.rows.items() if k in ROLES}, "rows.")
+    zones = Zones(dict(config.rows.get("zones", {})))
+    own = {key: value for key, value in config.rows.items() if key not in ("zones", *ROLES)}
+    options = Options(**values("forecast.watch.loop.Options", own | dict(config.commit), "rows."))
+    telling = Telling(
+        Rule(**values("forecast.watch.events.Rule", config.events, "events.")),
+        tuple(Mute.of(each) for each in config.mute),
+        dict(config.groups),
+    )
+    return Loop(source, Parser(Roles(**roles), zones), scorer(config), Store(state(config)), sinks, options, telling)
+
+
+def scorer(config: Watch) -> Live:
+    """The model, and the detector as soon as the step of the rows is known."""
+    season = config.season or 1
+    seasons = (season,) if season > 1 else ()
+    model = config.model.build(horizon=1, facts=Facts(season, seasons, 1, 0, 0))
+
+    def detector(step: float) -> Any:
+        rate = config.false_alarm_rate
+        if rate is None:
+            rate = (USUAL_PER_DAY if config.false_alarms_per_day is None else config.false_alarms_per_day) * step / DAY
+        if not 0 < rate < 0.5:
+            raise InputError(
+                f"a rate of {rate:.3g} false alarms per row is not between 0 and 0.5; pass false_alarm_rate=0.0001"
+            )
+        return build_detector(config.detector, rate)
+
+    return Live(config.model.label, model, detector, config.warmup)
+
+
+def state(config: Watch) -> Path:
+    """The folder of the durable state."""
+    return Path(config.state) if config.state else Path(config.out) / "watch" / "state"
+
+
+def summary(loop: Loop) -> str:
+    """How many readings went which way."""
+    counts = loop.counts.plain()
+    told = ", ".join(f"{count:,} {name}" for name, count in counts.items())
+    return f"{len(loop.book.names):,} sensors; {told or 'no readings'}"
+
+
+def _answer(loop: Loop) -> None:
+    """Stop in order at the first signal, at once at the second."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        if loop.stopping:
+            signal.signal(number, signal.SIG_DFL)
+            signal.raise_signal(number)
+        loop.stopping = True
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, stop)

@@ -6,7 +6,7 @@ covariance and diffuse part. grad (K) are those by the coefficients of the row.
 
 from typing import Any
 
-from forecast.kernels.jit import inner
+from forecast.kernels.jit import apart, inner
 from forecast.kernels.lanes import filled, fma, fnma, pick
 from forecast.kernels.operations import (
     ADD,
@@ -21,7 +21,7 @@ from forecast.kernels.operations import (
 from forecast.kernels.transition import taped, taped_role
 
 
-@inner
+@apart
 def symmetric_times(S: Any, m: Any, x: Any, out: Any) -> Any:
     """out = S x from the upper triangle, two rows at a time: out_j is read and written once for both."""
     for i in range(m):
@@ -109,7 +109,7 @@ def usual_adjoint(m: Any, r: Any, S: Any, M: Any, v: Any, F: Any, usual: Any, g:
     return iF * (rM - v), fbar
 
 
-@inner
+@apart
 def diffuse_adjoint(
     m: Any,
     r: Any,
@@ -144,7 +144,7 @@ def diffuse_adjoint(
     return dot(r, K, m), dot(g, K, m) * chosen, fbari
 
 
-@inner
+@apart
 def operation_gradient(
     ops: Any,
     o: Any,

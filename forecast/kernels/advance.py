@@ -15,7 +15,7 @@ import numpy as np
 
 from forecast.kernels.blocks import restart
 from forecast.kernels.jit import inner
-from forecast.kernels.lanes import above, exponent, filled, mantissa, peek, pick, seen, total, width
+from forecast.kernels.lanes import above, exponent, filled, mantissa, peek, pick, seen, some, total, width
 from forecast.kernels.transition import diffuse_transition, record, transition
 from forecast.kernels.update import TOLERANCE, diffuse, gain, learn, observe, rank_one, rank_two, weaken
 
@@ -107,7 +107,7 @@ def advance(
         for i in range(m if keeping else 0):
             slots[t * m + i] = slot[i]
         new = note(y, t * C, C, tally)
-        if waiting > 0 and total(new) > 0:
+        if waiting > 0 and some(new):
             if waiting < W:
                 restart(new, slot, m, belief, initial)
             spare[0] = new
@@ -120,10 +120,10 @@ def advance(
             low, high, n = first[c], first[c + 1], t * C + c
             value = y[n]
             ok = seen(value)
-            some = total(ok) > 0
+            learning = some(ok)
             expected = observe(reads, low, high, coefs, at, slot, A)
             v = pick(ok, value, expected) - expected
-            F = gain(reads, low, high, coefs, at, slot, m, P, G, pending, M, some or keeping)
+            F = gain(reads, low, high, coefs, at, slot, m, P, G, pending, M, learning or keeping)
             R = coefs[at + noise[c]] if noise[c] >= 0 else zero
             F = F + R
             if forecasting:
@@ -154,12 +154,12 @@ def advance(
                     gains[n * m + i] = M[i]
                 forecasts[n], scales[n], kept[n] = v, F, chosen + usual
             iF = usual / pick(usual, F, one)
-            if some and lazy and waiting == 0 and not spread:
+            if learning and lazy and waiting == 0 and not spread:
                 learn(m, A, M, G, m if pending else 0, v, iF)
                 if pending:
                     rank_two(P, G, m)
                 pending = not pending
-            elif some:
+            elif learning:
                 learn(m, A, M, G, 0, v, iF)
                 rank_one(P, G, m)
                 if spread:

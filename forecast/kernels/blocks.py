@@ -8,7 +8,7 @@ lie side by side, whole vectors are moved (`together`).
 
 from typing import Any
 
-from forecast.kernels.jit import inner
+from forecast.kernels.jit import apart, inner
 from forecast.kernels.lanes import peek, pick, poke, read, width, write
 from forecast.kernels.operations import place
 
@@ -100,7 +100,7 @@ def store_values(source: Any, rows: Any, block: Any, full: Any, target: Any) -> 
             target[block[l] * rows + k] = peek(source, k, l)
 
 
-@inner
+@apart
 def restart(mask: Any, slot: Any, m: Any, belief: Any, initial: Any) -> Any:
     """The lanes of the mask take the initial belief, whatever became of theirs since."""
     A, P, D = belief

@@ -15,17 +15,21 @@ import numpy as np
 from forecast.kernels.jit import AVAILABLE
 
 WIDTH = 8
+LINE = 8  # numbers in a cache line
 LANE = np.dtype([("lanes", np.float64, (WIDTH,))])
 
 
 def lane_array(count: int, wide: bool) -> Any:
-    """Room for `count` elements of many lanes, or of one."""
-    return np.zeros(count, LANE if wide else np.float64)
+    """Room for `count` elements of many lanes, or of one; no vector lies across two cache lines."""
+    size = count * (WIDTH if wide else 1)
+    room = np.zeros(size + LINE)
+    skip = -room.ctypes.data // 8 % LINE
+    return room[skip : skip + size].view(LANE if wide else np.float64)
 
 
 if AVAILABLE:
     from forecast.kernels.pointers import filled, peek, pointer, poke, read, width, write
-    from forecast.kernels.vectors import above, exponent, fma, fnma, mantissa, pick, root, seen, total
+    from forecast.kernels.vectors import above, exponent, fma, fnma, mantissa, pick, root, seen, some, total
 else:
 
     def absent(*_: Any) -> Any:
@@ -33,7 +37,7 @@ else:
         raise ModuleNotFoundError("numba")
 
     above = exponent = filled = fma = fnma = mantissa = peek = pick = pointer = poke = read = root = seen = absent
-    total = width = write = absent
+    some = total = width = write = absent
 
 __all__ = [
     "LANE",
@@ -52,6 +56,7 @@ __all__ = [
     "read",
     "root",
     "seen",
+    "some",
     "total",
     "width",
     "write",

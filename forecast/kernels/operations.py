@@ -12,7 +12,7 @@ backwards. No result depends on which slot a role lies in. All arguments are num
 
 from typing import Any
 
-from forecast.kernels.jit import inner
+from forecast.kernels.jit import apart, inner
 from forecast.kernels.lanes import filled, fma
 
 ADD, MUL, MIX, SHIFT, NOISE, DENSE = range(6)
@@ -40,10 +40,15 @@ def turn(slot: Any, first: Any, length: Any, backwards: Any) -> Any:
 
 
 @inner
+def number(coef: Any, c: Any) -> Any:
+    """A coefficient; index -1 means one (a fused product with one is a sum)."""
+    return filled(coef, 1.0) if c < 0 else coef[c]
+
+
+@inner
 def add_vector(A: Any, base: Any, a: Any, b: Any, coef: Any, c: Any) -> Any:
     """x_a += c x_b on a vector that begins at `base`."""
-    x, y = A[base + a], A[base + b]
-    A[base + a] = x + y if c < 0 else fma(coef[c], y, x)
+    A[base + a] = fma(number(coef, c), A[base + b], A[base + a])
 
 
 @inner
@@ -95,19 +100,16 @@ def vector_operation(
 @inner
 def add(P: Any, m: Any, a: Any, b: Any, coef: Any, c: Any) -> Any:
     """Row and column a += c · row and column b."""
-    x, y, z = P[a * m + a], P[place(a, b, m)], P[b * m + b]
-    if c < 0:
-        P[a * m + a] = x + (y + y + z)
-    else:
-        g = coef[c]
-        P[a * m + a] = fma(g, fma(g, z, y + y), x)
-    for k in range(m):
+    x, y, z, g = P[a * m + a], P[place(a, b, m)], P[b * m + b], number(coef, c)
+    low, high = (a, b) if a < b else (b, a)
+    P[a * m + a] = fma(g, fma(g, z, y + y), x)
+    for k in range(low):
+        P[k * m + a] = fma(g, P[k * m + b], P[k * m + a])
+    for k in range(low, high + 1):
         if k != a:
-            r, s = place(a, k, m), place(b, k, m)
-            if c < 0:
-                P[r] = P[r] + P[s]
-            else:
-                P[r] = fma(coef[c], P[s], P[r])
+            P[place(a, k, m)] = fma(g, P[place(b, k, m)], P[place(a, k, m)])
+    for k in range(high + 1, m):
+        P[a * m + k] = fma(g, P[b * m + k], P[a * m + k])
 
 
 @inner
@@ -119,7 +121,7 @@ def multiply(P: Any, m: Any, a: Any, g: Any) -> Any:
     P[a * m + a] = P[a * m + a] * g
 
 
-@inner
+@apart
 def mix(P: Any, m: Any, a: Any, b: Any, coef: Any, c: Any, c1: Any, c2: Any) -> Any:
     """Rows and columns a and b mixed by a 2 × 2 matrix."""
     g0, g1, g2, g3 = coef[c], coef[c1], coef[c2], coef[c + 3]
@@ -136,7 +138,7 @@ def mix(P: Any, m: Any, a: Any, b: Any, coef: Any, c: Any, c1: Any, c2: Any) -> 
     P[b * m + b] = fma(g2, ya, g3 * yb)
 
 
-@inner
+@apart
 def dense(P: Any, m: Any, slot: Any, first: Any, size: Any, coef: Any, c: Any, transpose: Any, work: Any) -> Any:
     """Rows and columns of `size` roles times a matrix; work (m m) holds G P."""
     for p in range(size):
@@ -160,7 +162,7 @@ def dense(P: Any, m: Any, slot: Any, first: Any, size: Any, coef: Any, c: Any, t
                 P[place(a, k, m)] = x
 
 
-@inner
+@apart
 def covariance_operation(
     ops: Any, o: Any, coef: Any, at: Any, slot: Any, P: Any, m: Any, transpose: Any, work: Any
 ) -> Any:

@@ -13,9 +13,9 @@ coefficient, tape).
 
 from typing import Any
 
-from forecast.kernels.jit import inner
+from forecast.kernels.jit import apart, inner
 from forecast.kernels.lanes import above, filled, fma, fnma, pick, root
-from forecast.kernels.operations import place
+from forecast.kernels.operations import number, place
 
 TOLERANCE = 1e-10
 
@@ -25,12 +25,12 @@ def observe(reads: Any, low: Any, high: Any, coef: Any, at: Any, slot: Any, A: A
     """Z a."""
     x = filled(A, 0.0)
     for z in range(low, high):
-        a, c = slot[reads[4 * z + 1]], reads[4 * z + 2]
-        x = x + A[a] if c < 0 else fma(coef[at + c], A[a], x)
+        c = reads[4 * z + 2]
+        x = fma(number(coef, at + c if c >= 0 else -1), A[slot[reads[4 * z + 1]]], x)
     return x
 
 
-@inner
+@apart
 def gain(
     reads: Any,
     low: Any,
@@ -46,18 +46,22 @@ def gain(
     whole: Any,
 ) -> Any:
     """M = P Z', and Z M; only the elements that Z M needs unless the whole is wanted."""
+    known = observe(reads, low, high, coef, at, slot, G) if pending else filled(P, 0.0)
     for n in range(m if whole else high - low):
         j = n if whole else slot[reads[4 * (low + n) + 1]]
-        x = filled(P, 0.0)
-        for z in range(low, high):
-            r, c = place(slot[reads[4 * z + 1]], j, m), reads[4 * z + 2]
-            x = x + P[r] if c < 0 else fma(coef[at + c], P[r], x)
-        M[j] = x
-    if pending:
-        known = observe(reads, low, high, coef, at, slot, G)
-        for n in range(m if whole else high - low):
-            j = n if whole else slot[reads[4 * (low + n) + 1]]
-            M[j] = fnma(G[j], known, M[j])
+        M[j] = fnma(G[j], known, filled(P, 0.0)) if pending else known
+    for z in range(low, high):
+        a, c = slot[reads[4 * z + 1]], reads[4 * z + 2]
+        g = number(coef, at + c if c >= 0 else -1)
+        if whole:
+            for j in range(a):
+                M[j] = fma(g, P[j * m + a], M[j])
+            for j in range(a, m):
+                M[j] = fma(g, P[a * m + j], M[j])
+        else:
+            for n in range(high - low):
+                j = slot[reads[4 * (low + n) + 1]]
+                M[j] = fma(g, P[place(a, j, m)], M[j])
     return observe(reads, low, high, coef, at, slot, M)
 
 
@@ -81,7 +85,7 @@ def learn(m: Any, A: Any, M: Any, G: Any, base: Any, v: Any, iF: Any) -> Any:
         A[k] = fma(g, w, A[k])
 
 
-@inner
+@apart
 def rank_one(P: Any, G: Any, m: Any) -> Any:
     """P -= g g', two rows at a time: g_j is read once for both."""
     i = 0
@@ -98,7 +102,7 @@ def rank_one(P: Any, G: Any, m: Any) -> Any:
         P[i * m + i] = fnma(g, g, P[i * m + i])
 
 
-@inner
+@apart
 def rank_two(P: Any, G: Any, m: Any) -> Any:
     """P -= g g' + h h', g the first half of G and h the second."""
     i = 0
@@ -115,7 +119,7 @@ def rank_two(P: Any, G: Any, m: Any) -> Any:
         P[i * m + i] = fnma(b, b, fnma(a, a, P[i * m + i]))
 
 
-@inner
+@apart
 def diffuse(
     m: Any, A: Any, P: Any, D: Any, M: Any, Mi: Any, F: Any, iFi: Any, v: Any, left: Any, K: Any, N: Any
 ) -> Any:

@@ -133,6 +133,20 @@ def total(typing: Any, x: Any) -> Any:
 
 
 @intrinsic
+def some(typing: Any, mask: Any) -> Any:
+    """Whether the mask is not 0 in any lane."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        truth = builder.fcmp_unordered("!=", args[0], constant(mask, DOUBLE, 0.0))
+        if not isinstance(mask, Vector):
+            return truth
+        bits = ir.IntType(mask.count)
+        return builder.icmp_unsigned("!=", builder.bitcast(truth, bits), ir.Constant(bits, 0))
+
+    return types.boolean(mask), generate
+
+
+@intrinsic
 def mantissa(typing: Any, x: Any) -> Any:
     """x scaled by a power of two into 1 … 2; for x > 0."""
 

@@ -24,9 +24,8 @@ from rich.table import Table
 from forecast.errors import InputError
 from forecast.experiment import config as configs
 from forecast.experiment import data
-from forecast.experiment.benchmark import options
+from forecast.experiment.benchmark import Results, options
 from forecast.experiment.members import Member, facts_of, labelled, member
-from forecast.experiment.tables import save
 from forecast.experiment.tracking import recording
 from forecast.experiment.training import train
 from forecast.models.forecaster import Forecaster
@@ -61,36 +60,20 @@ def run(config: configs.Benchmark, out: Path) -> int:
     torch.set_num_threads(1)
     chosen = options(Choice, config)
     members = config.models or labelled([member(model) for model in KNOWN])
-    made = _resumed(out / "results.csv")
+    made = Results(out, "ltsf")
     with recording(config.tracking, Path(config.out), "benchmark ltsf", {"verb": "benchmark"}) as recorder:
         for name in chosen.sets:
             dataset = _dataset(name)
             for one in members:
-                missing = [h for h in chosen.horizons if (name, one.label, h) not in made.index]
+                missing = [h for h in chosen.horizons if not made.has(f"{name}/{h}", one.label)]
                 for horizon, score, cpu_s in _cells(one, dataset, missing, config, out / "models"):
-                    row = {"mse": score.mse, "mae": score.mae, "windows": score.windows, "cpu_s": cpu_s}
-                    made.loc[(name, one.label, horizon), list(row)] = list(row.values())
-                    save(out, {"results.csv": made.reset_index()})
+                    made.add(f"{name}/{horizon}", one.label, **score._asdict(), cpu_s=cpu_s)
                     logger.info("%s %s %d: MSE %.4f MAE %.4f", name, one.label, horizon, score.mse, score.mae)
-        rows = made.reset_index().to_dict("records")
-        recorder.metrics({f"mse.{r['data']}.{r['horizon']}.{_plain(r['model'])}": float(r["mse"]) for r in rows})
-        recorder.artefact(out / "results.csv")
-    _show(made)
-    print(f"Table: {out / 'results.csv'}")
+        recorder.metrics(made.metrics())
+        recorder.artefact(made.file)
+    _show(made.frame)
+    print(f"Table: {made.file}")
     return 0
-
-
-def _plain(label: str) -> str:
-    """A label as MLflow takes it in a metric's name."""
-    return "".join(letter if letter.isalnum() or letter in "_-. " else "_" for letter in label)
-
-
-def _resumed(file: Path) -> pd.DataFrame:
-    keys = ["data", "model", "horizon"]
-    columns = ["mse", "mae", "windows", "cpu_s"]
-    if file.exists():
-        return pd.read_csv(file).set_index(keys)
-    return pd.DataFrame(columns=[*keys, *columns]).astype({"horizon": int}).set_index(keys)
 
 
 def _dataset(name: str) -> Dataset:
@@ -155,14 +138,15 @@ def evaluate(model: Forecaster, parameters: Parameters, panel: Panel, protocol: 
 
 def _show(made: pd.DataFrame) -> None:
     """MSE by set and horizon, and their mean, one column for each model."""
-    wide = made["mse"].unstack("model")
+    wide = made[made["unit"] == "mse"].pivot(index="case", columns="subject", values="value")
+    wide = wide.reindex(index=made["case"].unique(), columns=made["subject"].unique())
     view = Table(title="MSE over every test window, in units of the training rows' spread")
     view.add_column("data")
     view.add_column("horizon", justify="right")
     for label in wide.columns:
         view.add_column(label, justify="right")
-    for name, block in wide.groupby(level="data"):
-        for horizon, row in block.droplevel("data").iterrows():
-            view.add_row(str(name), str(horizon), *(f"{value:.4f}" for value in row))
+    for name, block in wide.groupby(wide.index.str.partition("/").get_level_values(0), sort=False):
+        for case, row in block.iterrows():
+            view.add_row(str(name), str(case).rpartition("/")[2], *(f"{value:.4f}" for value in row))
         view.add_row(str(name), "mean", *(f"{value:.4f}" for value in block.mean()), end_section=True)
     Console(width=None if os.isatty(1) else 120).print(view)

@@ -27,6 +27,7 @@ OWN = (10.0, 1.0, 0.1, 0.01)  # δ
 OFF = 1e6  # penalty on features that take no part
 POSITIONS = 200_000  # rows of a batch that enter, of all its channels
 BURN_IN, SEASONS = 0.25, 10  # share of the rows, and seasons, that no forecast is made in: the lesser
+MOST_HEED = 30.0  # spreads in a seasonal naive error
 ERRORS, ENOUGH = 6000, 200  # errors kept for the quantiles; validation errors below which training ones join them
 
 
@@ -87,20 +88,33 @@ def _rows(model: DeepForecaster, past: Past, apart: Tensor) -> Iterable[Batch]:
     least = min(SEASONS * max(getattr(model, "seasons", ()), default=1), int(BURN_IN * rows))
     stride = max(1, past.values.numel() // POSITIONS) | 1
     places = torch.arange(min(least, rows), rows - horizon, stride)
+    heed = _heed(past.values, max(getattr(model, "seasons", ())[:1], default=1), whole[:, 0])
     share = (~past.values.isnan()).double().mean(1, keepdim=True).clamp(min=1e-6)
     for some in places.split(max(1, 2_000_000 // (horizon * past.values.shape[0] * past.values.shape[2]))):
         there = Units(*(part[:, some, None] for part in units))
         target = there.standardise(past.values.unfold(1, horizon, 1)[:, some + 1].mT, model.recipe.outlier).mT
         weight = (there.spread[:, :, 0] / whole.clamp(min=1e-150)).clamp(max=3.0)
-        weight = weight * (begun[:, some] > least) * (there.count[:, :, 0] >= model.needs) * (whole > 0)
+        weight = weight * heed[:, None] * (begun[:, some] > least) * (there.count[:, :, 0] >= model.needs) * (whole > 0)
         coefficients = target.nan_to_num(nan=0.0) @ (phi / horizon) / share[..., None]
         training = (some[None] + horizon < rows - apart[:, None])[..., None]
         validation = (some[None] + 1 >= rows - apart[:, None])[..., None]
         f = features[:, some]
         train = _sums(f, coefficients, weight * training)
-        held = _sums(f, coefficients, weight.square() * validation)
+        held = _sums(f, coefficients, weight.square() / heed[:, None].clamp(min=1e-12) * validation)
         held = held._replace(weight=((weight > 0) & validation).double().sum((0, 1)))
         yield Batch(train, held, _sample(f, target, weight > 0, training, validation, len(places) / len(some)))
+
+
+def _heed(values: Tensor, season: int, whole: Tensor) -> Tensor:
+    """How much each series counts in its channel (B C), 1 in the mean: its spread over its seasonal naive error, squared.
+
+    A series that is easy to foresee would else be lost among those that are not.
+    """
+    if values.shape[0] == 1 or values.shape[1] <= season:
+        return torch.ones_like(whole)
+    error = (values[:, season:] - values[:, :-season]).square().nanmean(1).sqrt()
+    heed = (whole / error.clamp(min=1e-150)).nan_to_num(nan=0.0, posinf=0.0).clamp(max=MOST_HEED).square()
+    return heed / heed.mean(0, keepdim=True).clamp(min=1e-12)
 
 
 def _sums(features: Tensor, coefficients: Tensor, weight: Tensor) -> Sums:

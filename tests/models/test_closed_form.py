@@ -127,6 +127,20 @@ def test_a_training_that_gains_nothing_is_not_kept(tmp_path: Path) -> None:
     assert model.head.median is not None and not bool(model.head.median.weight.any())
 
 
+def test_an_easy_series_keeps_its_accuracy_among_wild_ones() -> None:
+    """Nine random walks and one clean cycle share a map: the cycle is foreseen nearly as well as alone."""
+    generator = torch.Generator().manual_seed(3)
+    walks = torch.randn(9, 600, 1, generator=generator, dtype=torch.float64).cumsum(1)
+    clean = torch.sin(2 * torch.pi * torch.arange(600).double() / 24)[None, :, None] + 0.01 * walks[:1].diff(
+        dim=1, prepend=walks[:1, :1]
+    )
+    past, actual = Past.of(torch.cat([clean, walks])[:, :588]), clean[0, 588:]
+    model = fitted(past, 120)
+    with torch.no_grad():
+        forecast = model.predict(model.warm_up(model.initial_state((), past.static), past), Future.of(past, 12))
+    assert float((forecast.median[0] - actual).abs().mean()) <= 0.05
+
+
 def test_a_burnt_in_state_is_that_after_all_rows() -> None:
     """The one product on a regular clock, the scan on an irregular one; scale and bank as after warming up."""
     past = Past.of(series(300)[None])

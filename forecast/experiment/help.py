@@ -12,6 +12,7 @@ from pathlib import Path
 from types import MappingProxyType, NoneType, UnionType
 from typing import Any, Literal, TypeAlias, Union, get_args, get_origin
 
+from forecast import classes
 from forecast.experiment import members
 from forecast.experiment.checks import describe, read_yaml
 from forecast.experiment.config import VERBS, kinds, read_options
@@ -64,7 +65,7 @@ def of(verb: str, chosen: Mapping[str, str] = MappingProxyType({})) -> str:
 
 def choices(found: Iterable[str]) -> dict[str, list[str]]:
     """Of the groups among these keys the words to choose from."""
-    folders = {"models" if name == "models" else name: CONF / ("model" if name == "models" else name) for name in found}
+    folders = {name: CONF / {"models": "model", "sinks": "sink"}.get(name, name) for name in found}
     return {
         name: sorted(f.stem for f in folder.glob("*.yaml"))
         for name, folder in folders.items()
@@ -124,7 +125,11 @@ def _file(file: Path, chosen: Mapping[str, str], where: str = "") -> Found:
             found |= _file(file.with_stem(parent), chosen, where)
     texts = dict(COMMENT.findall(file.read_text(encoding="utf-8")))
     for name, value in content.items():
-        inner = {f"{name}.{key}": part for key, part in value.items()} if isinstance(value, dict) else {name: value}
+        inner = (
+            {f"{name}.{key}": part for key, part in value.items()}
+            if isinstance(value, dict) and value
+            else {name: value}
+        )
         found |= {
             where + key: (part, texts.get(key) or found.get(where + key, ("", ""))[1]) for key, part in inner.items()
         }
@@ -137,10 +142,18 @@ def _group(group: str, word: str | None, chosen: Mapping[str, str]) -> Found:
         for name, (_, default, text) in members.parameters(word).items():
             named[f"model.{name}"] = (default, text or ("null: as the data says" if name in FILLED else ""))
     elif (file := CONF / group / f"{word}.yaml").is_file():
-        named |= _file(file, chosen, f"{group}.")
+        named |= _signed(file, group) if "class" in read_yaml(file) else _file(file, chosen, f"{group}.")
     if group == "data":
         named |= {f"data.{name}": (p.default, p.help) for name, p in read_options().items()}
     return named
+
+
+def _signed(file: Path, group: str) -> Found:
+    """The parameters of the class that a file names: its defaults, else those of the signature."""
+    content = read_yaml(file)
+    own = classes.parameters(content["class"])
+    usual = {name: None if p.default is ... else p.default for name, p in own.items()}
+    return {f"{group}.{name}": (content.get(name, usual[name]), p.help or describe(p.type)) for name, p in own.items()}
 
 
 def shown(value: Any) -> str:

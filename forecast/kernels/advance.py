@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from forecast.kernels.blocks import restart
-from forecast.kernels.jit import inner
+from forecast.kernels.jit import apart, inner
 from forecast.kernels.lanes import above, exponent, filled, mantissa, peek, pick, seen, some, total, width
 from forecast.kernels.transition import diffuse_transition, record, transition
 from forecast.kernels.update import TOLERANCE, diffuse, gain, learn, observe, rank_one, rank_two, weaken
@@ -57,7 +57,7 @@ def branches(ok: Any, F: Any, Fi: Any, tally: Any) -> Any:
     return chosen, (ok - chosen) * above(F, zero), spread
 
 
-@inner
+@apart
 def advance(
     model: Any,
     rows: Any,

@@ -28,7 +28,7 @@ def lane_array(count: int, wide: bool) -> Any:
 
 
 if AVAILABLE:
-    from forecast.kernels.pointers import filled, peek, pointer, poke, read, width, write
+    from forecast.kernels.pointers import filled, integers_at, numbers_at, peek, pointer, poke, read, width, write
     from forecast.kernels.vectors import above, exponent, fma, fnma, mantissa, pick, root, seen, some, total
 else:
 
@@ -37,7 +37,7 @@ else:
         raise ModuleNotFoundError("numba")
 
     above = exponent = filled = fma = fnma = mantissa = peek = pick = pointer = poke = read = root = seen = absent
-    some = total = width = write = absent
+    integers_at = numbers_at = some = total = width = write = absent
 
 __all__ = [
     "LANE",
@@ -47,8 +47,10 @@ __all__ = [
     "filled",
     "fma",
     "fnma",
+    "integers_at",
     "lane_array",
     "mantissa",
+    "numbers_at",
     "peek",
     "pick",
     "pointer",

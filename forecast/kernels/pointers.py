@@ -50,6 +50,26 @@ def pointer(typing: Any, array: Any) -> Any:
 
 
 @intrinsic
+def numbers_at(typing: Any, address: Any) -> Any:
+    """float64 numbers at an address."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.inttoptr(args[0], DOUBLE.as_pointer())
+
+    return Pointer(types.float64)(types.intp), generate
+
+
+@intrinsic
+def integers_at(typing: Any, address: Any) -> Any:
+    """int64 numbers at an address."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.inttoptr(args[0], WORD.as_pointer())
+
+    return Pointer(types.int64)(types.intp), generate
+
+
+@intrinsic
 def _shifted(typing: Any, where: Any, count: Any) -> Any:
     return where(where, types.intp), lambda context, builder, signature, args: builder.gep(args[0], [args[1]])
 

@@ -7,14 +7,39 @@ state; weights shared by all series belong to the module.
 """
 
 from abc import ABC, abstractmethod
-from typing import ClassVar, Self
+from typing import ClassVar, Protocol, Self, TypeAlias, runtime_checkable
 
 import lightning.pytorch as pl
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from forecast.distribution import Forecast
 from forecast.types import Future, Parameters, Past, Row, State
+
+Numbers: TypeAlias = NDArray[np.float64]
+Chosen: TypeAlias = NDArray[np.int64]
+
+
+@runtime_checkable
+class Machine(Protocol):
+    """Live states that a member changes in place, one row after the other, one unit of the clock apart.
+
+    Bit-equal to `predict` and `step`; which (n): the series of a row, None for all of them.
+    """
+
+    def moments(self, which: Chosen | None) -> tuple[Numbers, Numbers]:
+        """Mean and variance (n C) of the next row."""
+
+    def step(self, values: Numbers, which: Chosen | None) -> None:
+        """The states after a row (n C)."""
+
+    def put(self, state: State, which: Chosen | None) -> None:
+        """These series have this state now."""
+
+    def state(self, like: State) -> State:
+        """A copy of all states; what no step changes comes from `like`."""
 
 
 class Forecaster(pl.LightningModule, ABC):
@@ -23,7 +48,9 @@ class Forecaster(pl.LightningModule, ABC):
     context: int | None = None  # rows of history a state may hold; None = a fixed-size summary
     needs: int = 1  # observed rows of a series before its forecast exists
     batched: ClassVar[bool] = True  # False: estimate takes one series after the other; callers shard it over processes
-    traits: ClassVar[frozenset[str]] = frozenset()  # of: scale, shift, continuous, panel, generative, trained, kernel, covariates
+    traits: ClassVar[frozenset[str]] = (
+        frozenset()
+    )  # of: scale, shift, continuous, panel, generative, trained, kernel, covariates
 
     @classmethod
     @abstractmethod
@@ -55,7 +82,9 @@ class Forecaster(pl.LightningModule, ABC):
             state = self.step(state, row)
         return state
 
-    def trace(self, state: State, past: Past, future: Future, horizon: int = 1, every: int = 1) -> tuple[Forecast, State]:
+    def trace(
+        self, state: State, past: Past, future: Future, horizon: int = 1, every: int = 1
+    ) -> tuple[Forecast, State]:
         """Forecasts (B W H C) made along `past`, entry w after its rows < w·every, W = ⌈T/every⌉, and the state at its end.
 
         Inputs of the rows forecast come from `past.inputs` and then from `future.inputs`.
@@ -69,6 +98,10 @@ class Forecaster(pl.LightningModule, ABC):
             made.append(self.predict(state, ahead))
             state = self.warm_up(state, past.rows(start, min(start + every, rows)))
         return made[0].stack(made[1:]), state
+
+    def machine(self, state: State) -> Machine | None:
+        """A faster way to advance these states row by row, where the member has one; see `Stepper`."""
+        return None
 
     def widen(self, state: State, factor: Tensor) -> State:
         """The state after an accepted level shift: belief about the level widened by `factor` (B); default: unchanged."""

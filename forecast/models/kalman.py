@@ -12,15 +12,17 @@ import logging
 import math
 from typing import NamedTuple, Self
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from forecast.distribution import Forecast, Gaussian
 from forecast.errors import unknown
-from forecast.models.forecaster import Forecaster
+from forecast.models.forecaster import Chosen, Forecaster, Machine, Numbers
 from forecast.ssm.belief import Belief, series_innermost
 from forecast.ssm.fit import minimise
-from forecast.ssm.kalman import Filtered, advance, loglik
+from forecast.ssm.kalman import Filtered, advance, engine_for, loglik
+from forecast.ssm.live import Live
 from forecast.ssm.structural import TRENDS, Season, Structural
 from forecast.types import Future, Parameters, Past, Row, join, take
 
@@ -147,6 +149,11 @@ class Kalman(Forecaster):
         after, made = self._follow(state, past, each=True)
         return made.rebuild(*[part[:, :, None] for part in made.parts()]), after
 
+    def machine(self, state: State) -> Machine | None:
+        if self.inputs or engine_for(self.engine, state.mean) != "numba" or not len(state.mean):
+            return None
+        return Kept(self, state)
+
     def widen(self, state: State, factor: Tensor) -> State:
         covariance = state.covariance.clone()
         covariance[..., 0] = covariance[..., 0] * factor[:, None]
@@ -189,8 +196,7 @@ class Kalman(Forecaster):
         values = _by_channel((past.values - loc) / spread)
         regressors = (past.inputs - fitted.input_loc[:, None]) / fitted.input_spread[:, None]
         coefs = self.model.with_regressors(state.coefs.flatten(0, 1), regressors.repeat_interleave(self.channels, 0))
-        belief = Belief(*[leaf.flatten(0, 1) for leaf in state[2:]])
-        done = advance(self.program, coefs, belief, values[..., None], dof=self.robust, engine=self.engine)
+        done = advance(self.program, coefs, _flat(state), values[..., None], dof=self.robust, engine=self.engine)
         after = State(state.fitted, state.coefs, *[_of_channels(leaf, self.channels) for leaf in done.belief])
         return after, self._forecast(state, done, past.values, each)
 
@@ -217,6 +223,40 @@ class Kalman(Forecaster):
         lows = torch.cat([low, scaled.nan_to_num(math.inf)], 1).cummin(1).values[:, :-1]
         highs = torch.cat([high, scaled.nan_to_num(-math.inf)], 1).cummax(1).values[:, :-1]
         return lows, highs, values.new_ones(1, 1, 1)
+
+
+class Kept:
+    """Live states of all series, each channel a series of its own."""
+
+    def __init__(self, model: Kalman, state: State) -> None:
+        self._channels = state.mean.shape[1]
+        loc, spread = state.fitted.loc.flatten(), state.fitted.spread.flatten()
+        coefs, belief = state.coefs.flatten(0, 1), _flat(state)
+        self._live = Live(model.program, coefs, belief, loc, spread, model.needs, model.robust)
+
+    def moments(self, which: Chosen | None) -> tuple[Numbers, Numbers]:
+        mean, variance = self._live.moments(self._flatten(which))
+        return mean.reshape(-1, self._channels), variance.reshape(-1, self._channels)
+
+    def step(self, values: Numbers, which: Chosen | None) -> None:
+        self._live.step(values.reshape(-1), self._flatten(which))
+
+    def put(self, state: State, which: Chosen | None) -> None:
+        self._live.put(_flat(state), self._flatten(which))
+
+    def state(self, like: State) -> State:
+        return State(like.fitted, like.coefs, *[_of_channels(leaf, self._channels) for leaf in self._live.belief])
+
+    def _flatten(self, which: Chosen | None) -> Chosen | None:
+        """Channel by channel."""
+        if which is None or self._channels == 1:
+            return which
+        return (which[:, None] * self._channels + np.arange(self._channels)).reshape(-1)
+
+
+def _flat(state: State) -> Belief:
+    """The belief of every channel of every series."""
+    return Belief(*[leaf.flatten(0, 1) for leaf in state[2:]])
 
 
 def _season(length: int, harmonics: int) -> Season:

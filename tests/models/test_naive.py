@@ -131,3 +131,16 @@ def test_m4_hourly_seasonal_naive(real_data: Path) -> None:
     forecast = medians(SeasonalNaive(24), data)
     assert f"{float(smape(data, forecast).mean()):.3f}" == "13.912"
     assert f"{float(mase(data, forecast).mean()):.3f}" == "1.193"
+
+
+def test_the_window_averages_intervals_grow_as_its_own_errors_do() -> None:
+    """A random walk wanders off a mean of the past: at lead 12 its intervals must be wider, and hold nine in ten."""
+    generator = torch.Generator().manual_seed(0)
+    walk = torch.randn(400, 212, 1, generator=generator, dtype=torch.float64).cumsum(1)
+    model = WindowAverage(window=12, horizon=12)
+    past = Past.of(walk[:, :200])
+    state = model.warm_up(model.initial_state(model.estimate(past), past.static), past)
+    low, high = model.predict(state, Future.of(past, 12)).interval(0.9)
+    inside = ((walk[:, 200:] >= low) & (walk[:, 200:] <= high)).double().mean((0, 2))
+    assert bool((high - low)[:, 11].mean() > 1.5 * (high - low)[:, 0].mean())
+    assert float(inside.mean()) == pytest.approx(0.9, abs=0.03) and float(inside[11]) > 0.83

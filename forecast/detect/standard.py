@@ -64,6 +64,7 @@ class Standard(Detector):
         reference: int = 5000,  # rows in the memory of the reference level
         least: float = 0.0,  # deviations below it are none, in units of the data
         least_relative: float = 0.0,  # the same as a share of the expected value
+        quality: bool = True,  # whether frozen, silent and out-of-range sensors are alarms, apart from the budget
         minimum: float | None = None,  # values below it are alarms
         maximum: float | None = None,  # values above it are alarms
         most_change: float | None = None,  # larger changes from one row to the next are alarms
@@ -74,13 +75,13 @@ class Standard(Detector):
         self.rate, self.statistics, self.guard, self.adapt, self.pooled = rate, statistics, guard, adapt, pooled
         self.slack, self.limit, self.widen, self.fast, self.power = slack, limit, widen, fast, power
         self.burst, self.reference, self.least, self.least_relative = burst, reference, least, least_relative
-        self.minimum, self.maximum, self.most_change = minimum, maximum, most_change
+        self.quality, self.minimum, self.maximum, self.most_change = quality, minimum, maximum, most_change
         self._settings = torch.tensor(
             [
                 *(slack, limit, 2 / (power + 1), 2 / (fast + 1), 2 / (reference + 1), 2 / (burst + 1)),
                 *(20.0, adapt, -math.log(rate), -math.log(guard), least, least_relative),
                 *(-FAR if minimum is None else minimum, FAR if maximum is None else maximum),
-                *(FAR if most_change is None else most_change, widen),
+                *(FAR if most_change is None else most_change, widen, float(quality)),
             ],
             dtype=torch.float64,
         )

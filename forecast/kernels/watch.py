@@ -46,8 +46,8 @@ MEMORY = 10
     HIGH,
     JUMP,
     WIDEN,
-) = range(16)
-SETTINGS = 16
+    QUALITY,
+) = range(17)
 SPIKE, SHIFT, VARIANCE, DRIFT, CLUSTER, TOGETHER, FROZEN, MISSING, RANGE = range(1, 10)
 TRACKED = 3.912023005428146  # nats of the 1 in 50 rows by which an offset follows
 LOOSEST = 3.0  # log of the largest factor by which an offset stretches a tail
@@ -204,7 +204,7 @@ def watch(
                         share[:] = other
             e_row[b, t] = best if seen > 0 else np.nan
             e = nats(best, final[b]) if seen > 0 else 0.0
-            if trouble > set_[THRESHOLD] and trouble > e:
+            if set_[QUALITY] > 0.0 and trouble > set_[THRESHOLD] and trouble > e:
                 e, what = trouble, trouble_kind
             score[b, t], kind[b, t] = e / (e + set_[THRESHOLD]), what
             total = 0.0

@@ -1,0 +1,179 @@
+"""What the benchmarks of detection share: one protocol for every detector.
+
+The rows before the border of a data set's protocol say what is normal; the model is estimated and every threshold set on
+them alone, at a rate that is the same for all files and was fixed before any label was read. The rows after them are
+scored one by one, each from the past alone, and all figures are of those rows. `f1` and what follows it are at that
+threshold; `best_f1` and `pa_f1`, which know the labels, are to be compared with other rows of the table, not quoted.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.table import Table
+
+from forecast.detect.baselines import BASELINES, scores
+from forecast.errors import InputError
+from forecast.experiment import config as configs
+from forecast.experiment import data
+from forecast.experiment.benchmark import Results, options
+from forecast.experiment.detection import follow, ready
+from forecast.experiment.detectors import build
+from forecast.experiment.members import Member, facts_of, member
+from forecast.experiment.tracking import recording
+from forecast.metrics import detection as metrics
+from forecast.metrics.detection_volume import vus_pr
+from forecast.series import catalogue
+from forecast.series.panel import Panel
+
+LEVEL = {"name": "kalman", "trend": "none", "season": 1}  # a level under noise; its moves are what is watched
+DRAWS = 500
+GAP = 5  # alarms with at most so many rows between them are one event
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The keys of conf/benchmark/<name>.yaml."""
+
+    detectors: tuple[str, ...]
+    baselines: tuple[str, ...]
+    rate: float
+
+
+class Case(NamedTuple):
+    """One series with its labels."""
+
+    panel: Panel  # of this series alone
+    label: metrics.Flags  # (T)
+    spans: list[tuple[int, int]]  # first and last row of each labelled span
+    calm: int
+
+
+Pooled = Callable[[list[Case], list[metrics.Scores]], Mapping[str, float]]
+Subject = tuple[str, Callable[[Case], metrics.Scores]]
+
+
+def run(config: configs.Benchmark, out: Path, name: str, more: Pooled, kind: str | None = None) -> int:
+    """Every detector and baseline over every series, in a table."""
+    torch.set_num_threads(1)
+    chosen = options(Choice, config)
+    made, of = Results(out, name), list(cases(name, kind))
+    every = [*ours(chosen, config.models or (member(LEVEL),)), *baselines(chosen, config.seed)]
+    with recording(config.tracking, Path(config.out), f"benchmark {name}", {"verb": "benchmark"}) as recorder:
+        for label, score in every:
+            if made.has(name, label):
+                continue
+            started = time.process_time()
+            found = [score(case) for case in of]
+            cpu_s = time.process_time() - started
+            made.add(name, label, **more(of, found), **pooled(of, found, config.seed), cpu_s=cpu_s)
+        recorder.metrics(made.metrics())
+        recorder.artefact(made.file)
+    show(made.frame)
+    print(f"Table: {made.file}")
+    return 0
+
+
+def cases(name: str, kind: str | None) -> Iterator[Case]:
+    """Every series of a data set, with the labels of one kind."""
+    for dataset in catalogue.load(name, data.folders(), raw=True):
+        if dataset.labels is None or "anomaly-free" in dataset.name:
+            continue
+        labels = dataset.labels if kind is None else dataset.labels.of_kind(kind)
+        for s in range(len(dataset.panel)):
+            one = dataset.panel.select([s])
+            spans = [(low, high - 1) for _, _, low, high in labels.spans(one)]
+            yield Case(one, labels.within(one).rows(one).numpy(), spans, int(dataset.borders.train[s]))
+
+
+def ours(chosen: Choice, models: tuple[Member, ...]) -> Iterator[Subject]:
+    """Our detectors on each model; rows before the border have no score."""
+    for word in chosen.detectors:
+        for one in models:
+
+            def score(case: Case, word: str = word, one: Member = one) -> metrics.Scores:
+                calm = np.array([case.calm])
+                model = one.build(horizon=1, facts=facts_of(case.panel))
+                detector = build({"name": word, "quality": False}, chosen.rate)
+                _, seen = next(follow(ready(model, detector, case.panel, calm), case.panel, calm))
+                return np.concatenate([np.full(case.calm, np.nan), seen.verdict.score[0].numpy()])
+
+            yield f"{word} on {one.label}", score
+
+
+def baselines(chosen: Choice, seed: int) -> Iterator[Subject]:
+    """Scores that a few lines give."""
+    for word in chosen.baselines:
+        if word not in BASELINES:
+            raise InputError(f"benchmark.baselines: unknown {word!r}; choose from {', '.join(BASELINES)}")
+
+        def score(case: Case, word: str = word) -> metrics.Scores:
+            bare = BASELINES[word](case.panel.series(0).numpy(), case.calm, seed)
+            made = bare if word == "always" else scores(bare, case.calm, chosen.rate)
+            made[: case.calm] = np.nan
+            return made
+
+        yield word, score
+
+
+def pooled(of: list[Case], found: list[metrics.Scores], seed: int) -> dict[str, float]:
+    """Means over the series that have labels after the border; rates over all rows together."""
+    each, total = [], metrics.Confusion(0, 0, 0, 0)
+    false, rows, days = 0, 0, 0.0
+    for case, score in zip(of, found, strict=True):
+        behind, label = np.nan_to_num(score[case.calm :]), case.label[case.calm :]
+        alarm = behind >= 0.5
+        total = total + metrics.Confusion.of(alarm, label)
+        event = metrics.by_event(alarm, label, GAP)
+        false, rows = false + event.false_events, rows + len(label)
+        if case.panel.clock.kind == "time":
+            times = case.panel.times(0)
+            days += (times[-1] - times[case.calm]).total_seconds() / 86400
+        if label.any():
+            each.append(_series(behind, label, alarm, event))
+    frame = pd.DataFrame(each)
+    low, high = interval(frame["vus_pr"].to_numpy(), seed)
+    made = {"f1": total.f1, "far": total.false_alarm_rate, "mar": total.missed_alarm_rate}
+    made |= {str(word): float(frame[word].mean()) for word in frame.columns}
+    made |= {"vus_pr_low": low, "vus_pr_high": high, "false_events_per_1000_rows": 1000 * false / rows}
+    return made | ({"false_events_per_day": false / days} if days else {})
+
+
+def _series(
+    score: metrics.Scores, label: metrics.Flags, alarm: metrics.Flags, event: metrics.EventScore
+) -> dict[str, float]:
+    """Figures of one series."""
+    return {
+        "ap": metrics.average_precision(score, label),
+        "vus_pr": vus_pr(score, label),
+        "mean_f1": metrics.Confusion.of(alarm, label).f1,
+        "range_f1": metrics.ranges(alarm, label).f1 if alarm.any() else 0.0,
+        "affiliation_f1": metrics.affiliation(alarm, label).f1 if alarm.any() else 0.0,
+        "event_recall": event.recall,
+        "delay_rows": event.delay,
+        "best_f1": metrics.best_f1(score, label)[0],
+        "pa_f1": metrics.best_f1(metrics.point_adjusted(score, label), label)[0],
+    }
+
+
+def interval(values: NDArray[np.float64], seed: int) -> tuple[float, float]:
+    """95 % interval of a mean over series, by bootstrap over the series."""
+    drawn = np.random.default_rng(seed).choice(values, (DRAWS, len(values))).mean(1)
+    low, high = np.quantile(drawn, [0.025, 0.975])
+    return float(low), float(high)
+
+
+def show(frame: pd.DataFrame) -> None:
+    """One row for each figure, one column for each subject."""
+    wide = frame.pivot_table(index="unit", columns="subject", values="value", sort=False)
+    view = Table("", *(str(column) for column in wide.columns))
+    for unit, row in wide.iterrows():
+        view.add_row(str(unit), *(f"{value:.3g}" for value in row))
+    Console(width=200).print(view)

@@ -1,0 +1,21 @@
+"""UCR anomaly archive, 35 series with one anomaly each: is the highest score within 100 rows of it?"""
+
+from pathlib import Path
+
+import numpy as np
+
+from forecast.experiment import config as configs
+from forecast.experiment.benchmark import detecting
+from forecast.experiment.benchmark.detecting import Case
+from forecast.metrics.detection import Scores, located
+
+
+def run(config: configs.Benchmark, out: Path) -> int:
+    """The benchmark."""
+    return detecting.run(config, out, "ucr", figures)
+
+
+def figures(of: list[Case], found: list[Scores]) -> dict[str, float]:
+    """Share of the series whose anomaly is found."""
+    hits = [located(score, case.spans[0][0], case.spans[0][1] + 1) for case, score in zip(of, found, strict=True)]
+    return {"accuracy": float(np.mean(hits))}

@@ -46,3 +46,14 @@ def test_m4_hourly_with_the_baselines_under_a_time_cap(real_data: Path) -> None:
     assert all(made["mase", model] < made["mase", "naive2"] for model in ("ets", "theta", "ridge"))
     summary = pd.read_json("outputs/compare/latest/summary.json", typ="series")
     assert summary["failures"]["ridge"] == 0 and summary["stand_in"] == "seasonal_naive"
+
+
+def test_the_m4_table_pools_frequencies_by_their_series(real_data: Path) -> None:
+    words = ["benchmark=m4", "benchmark.sets=[m4_weekly,m4_yearly_sample]", "models=[naive]", "tracking=none"]
+    assert forecast(*words).code == 0
+    made = pd.read_csv("outputs/benchmark/latest/results.csv").set_index(["case", "subject", "unit"])["value"]
+    assert f"{made['m4_weekly', 'naive2', 'smape']:.3f}" == "9.161"
+    sizes = [made[case, "naive", "series"] for case in ("m4_weekly", "m4_yearly_sample")]
+    parts = [made[case, "naive", "mase"] for case in ("m4_weekly", "m4_yearly_sample")]
+    assert made["all", "naive", "mase"] == pytest.approx(sum(n * m for n, m in zip(sizes, parts, strict=True)) / sum(sizes))
+    assert made["all", "naive2", "owa"] == 1 and made["all", "naive", "failed"] == 0

@@ -2,6 +2,8 @@
 
     z_t = λ^{e_t} z_{t-1} + x_t,   λ = e^{-a + iω},   features f_t = [(1 - e^{-a}) Re z_t, (1 - e^{-a}) Im z_t, x_t] / spread, …
 
+A missing value is taken for the last one, faded by e^{-age/h} with h an eighth of the season: nothing at all would shrink every
+oscillator by the share of what is missing, and the last one unfaded would fill a long gap with whatever came before it.
 Shapes: rows (B T F) with the value in the first column; features (B T linear + F - 1); state (B 2 1 2K). The gain makes a constant
 come out as itself where ω = 0. Periods are the harmonics of the seasons, memories 3 and 30 of the leading season and 3 of the next;
 real decays cover short and long memories; without seasons the periods are powers of two. Nothing here is trained: a forecast
@@ -22,6 +24,7 @@ from forecast.ssm.modes import Modes, is_regular, respond
 MEMORIES = (2.0, 6.0, 24.0, 96.0)  # rows, of the real decays
 SEASONS = (1.0, 4.0, 14.0)  # seasons, of more real decays
 LONGEST = 1500.0  # rows, of any memory
+FEW, EIGHTH = 24, 8  # rows of a season where there is none; its share in which a held value fades
 LEADING, NEXT = 12, 6  # harmonics of the leading season and of the next
 
 
@@ -29,6 +32,8 @@ class BankState(NamedTuple):
     """The oscillators, twice: once for each part that is read out."""
 
     modes: Tensor  # (B 2 1 2K)
+    last: Tensor  # (B): the last observed value, 0 before there is one
+    age: Tensor  # (B) float64: time since then
 
 
 class Bank(SequenceLayer[BankState]):
@@ -42,6 +47,7 @@ class Bank(SequenceLayer[BankState]):
 
     def __init__(self, seasons: Sequence[int]) -> None:
         super().__init__()
+        self.fading = max(next((s for s in seasons if s > 1), FEW) / EIGHTH, 1.0)
         poles, second = oscillators(seasons), next_season(seasons)
         poles += [pole for pole in second if pole not in poles]
         frequency = torch.tensor([2 * math.pi / period if period else 0.0 for period, _ in poles], dtype=torch.float64)
@@ -67,23 +73,36 @@ class Bank(SequenceLayer[BankState]):
         return Modes(*[torch.cat(pair)[None] for pair in pairs])
 
     def initial_state(self, batch: int) -> BankState:
-        return BankState(self.spread.new_zeros(batch, 2, 1, 2 * len(self.frequency)))
+        none = self.spread.new_zeros(batch)
+        return BankState(self.spread.new_zeros(batch, 2, 1, 2 * len(self.frequency)), none, none.double())
 
     def forward(self, u: Tensor, state: BankState, elapsed: Tensor, observed: Tensor) -> tuple[Tensor, BankState]:
-        value = torch.where(observed, u[..., 0], torch.zeros_like(u[..., 0]))
+        value, last, age = self._filled(u[..., 0], state, elapsed, observed)
         lanes = value[..., None].expand(*value.shape, 2 * len(self.frequency))
         y, modes = respond(self.modes(), lanes, elapsed, state.modes)
-        linear = torch.cat([y[..., self.kept], u[..., :1]], -1) / self.spread
-        return torch.cat([linear, u[..., 1:]], -1), BankState(modes)
+        linear = torch.cat([y[..., self.kept], value[..., None]], -1) / self.spread
+        return torch.cat([linear, u[..., 1:]], -1), BankState(modes, last, age)
+
+    def _filled(
+        self, value: Tensor, state: BankState, elapsed: Tensor, observed: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Values (B T) without gaps, and the last one with its age."""
+        clock, row = elapsed.double().cumsum(1), torch.arange(value.shape[1], device=value.device)
+        at = torch.where(observed, row, -1).cummax(1).values
+        known, at = at >= 0, at.clamp(min=0)
+        last = torch.where(known, value.gather(1, at), state.last[:, None])
+        age = torch.where(known, clock - clock.gather(1, at), state.age[:, None] + clock)
+        faded = last * torch.exp(-age / self.fading).to(value.dtype) * (elapsed > 0)
+        return torch.where(observed, value, faded), last[:, -1], age[:, -1]
 
     def after(self, u: Tensor, state: BankState, elapsed: Tensor, observed: Tensor) -> BankState:
         """The state alone after rows before which there were none: on a regular clock one product with the powers of the poles."""
         if not (u.shape[1] and is_regular(elapsed)):
             return self.forward(u, state, elapsed, observed)[1] if u.shape[1] else state
-        value = torch.where(observed, u[..., 0], torch.zeros_like(u[..., 0]))
+        value, last, age = self._filled(u[..., 0], state, elapsed, observed)
         back = torch.arange(u.shape[1] - 1, -1, -1, device=u.device)
         powers = torch.stack(self.modes().power(back)).to(u.dtype)  # (2 T 1 2K)
-        return BankState(torch.einsum("bt,rtnk->brnk", value, powers))
+        return BankState(torch.einsum("bt,rtnk->brnk", value, powers), last, age)
 
     def step(self, u: Tensor, state: BankState, elapsed: Tensor, observed: Tensor) -> tuple[Tensor, BankState]:
         return one_row(self, u, state, elapsed, observed)

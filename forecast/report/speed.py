@@ -3,7 +3,6 @@
 import io
 
 import matplotlib
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -36,13 +35,14 @@ def plot_cost(ax: Axes, table: pd.DataFrame, column: str, label: str) -> Axes:
         ax.plot(rows["length"], rows[column], style, color=colour, marker=shape, markersize=6, label=str(name))
     ax.set_xscale("log", base=2)
     ax.set_yscale("log")
-    ends = np.array([table["length"].min(), table["length"].max()], dtype=float)
-    lowest = float(table[column].min())
+    first, last = float(table["length"].min()), float(table["length"].max())
+    start, top = 0.5 * float(table[column].min()), 3 * float(table[column].max())
     for power, word in ((1, "n"), (2, "n²")):
-        line = lowest * 0.5 * (ends / ends[0]) ** power
-        ax.plot(ends, line, ":", color=INK, linewidth=1)
-        ax.annotate(word, (ends[1], line[1]), color=INK, ha="left", va="center")
-    ax.set_ylim(top=float(table[column].max()) * 3)
+        end = min(last, first * (top / start) ** (1 / power))
+        height = start * (end / first) ** power
+        ax.plot([first, end], [start, height], ":", color=INK, linewidth=1)
+        ax.annotate(word, (end, height), (4, 0), textcoords="offset points", color=INK, va="center")
+    ax.set_ylim(start, top * 1.5)
     ax.set_xlabel("rows")
     ax.set_ylabel(label)
     return ax

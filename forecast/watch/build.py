@@ -4,7 +4,6 @@
 Secrets are read from the environment alone: an option that ends in `_variable` holds the name of a variable, never its value.
 """
 
-import os
 from collections.abc import Mapping
 from functools import cache
 from typing import Any
@@ -47,14 +46,3 @@ def values(path: str, settings: Mapping[str, Any], where: str) -> dict[str, Any]
         if parameter.default is ... and settings.get(name) is None:
             raise InputError(f"{where}{name} is missing: {parameter.help or 'it has no default'}; pass {where}{name}=…")
     return {name: convert(value, signature[name].type, where + name) for name, value in settings.items()}
-
-
-def secret(variable: str | None) -> str | None:
-    """The secret in a variable of the environment; None where no variable is named."""
-    if variable is None:
-        return None
-    if variable not in os.environ:
-        raise InputError(
-            f"the variable {variable} is not set; set it in the environment, secrets are read from nowhere else"
-        )
-    return os.environ[variable]

@@ -1,27 +1,43 @@
-"""A watch in a process of its own, to be killed: python -m tests.watch.runner FOLDER CSV [hook:count]
+"""A watch in a process of its own, to be killed: python -m tests.watch.runner FOLDER SOURCE [ROWS [hook:count]]
 
-With a hook the process kills itself at its count-th passage, as `kill -9` does.
+SOURCE is what conf/source/ makes a source of, as JSON. The process stops by itself after ROWS readings (0: when the source ends). With a
+hook it kills itself at the count-th passage, as `kill -9` does.
 """
 
+import json
 import os
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
+from forecast.watch.build import build
 from forecast.watch.loop import Loop, Options, Telling
 from forecast.watch.parse import Parser
+from forecast.watch.readings import Chunk
 from forecast.watch.sinks.jsonl import Jsonl
-from forecast.watch.sources.file import File
 from forecast.watch.store import Store
 from tests.watch.simple import Ewma
 
-BLOCK = 16_384  # bytes read at once: many commits
+
+class Counted(Loop):
+    """Stops once every row it was promised has come."""
+
+    rows = 0
+
+    def take(self, chunk: Chunk) -> None:
+        super().take(chunk)
+        self.look()
+
+    def look(self) -> None:
+        """Whether all have come."""
+        self.stopping = self.stopping or 0 < self.rows <= self.counts["scored"] + self.counts["without score"]
 
 
-def killer(word: str | None):
+def killer(word: str) -> Callable[[str], None]:
     """A hook that ends the process."""
-    name, _, count = (word or "none:0").partition(":")
-    left = [int(count)]
+    name, _, count = word.partition(":")
+    left = [int(count or 0)]
 
     def hook(where: str) -> None:
         if where == name:
@@ -32,21 +48,16 @@ def killer(word: str | None):
     return hook
 
 
-def main() -> None:
-    """Run to the end of the file."""
-    folder, csv = Path(sys.argv[1]), Path(sys.argv[2])
-    store = Store(folder / "state", killer(sys.argv[3] if len(sys.argv) > 3 else None))
+def main(folder: str, source: str, rows: str = "0", hook: str = "") -> None:
+    """Run to the end."""
+    store = Store(Path(folder) / "state", killer(hook))
     options = Options(seconds=0.02, readings=2000)
-    Loop(
-        File(csv, follow=False, block=BLOCK),
-        Parser(),
-        Ewma(),
-        store,
-        [Jsonl(folder / "alerts.jsonl")],
-        options,
-        Telling(),
-    ).run()
+    sinks = [Jsonl(Path(folder) / "alerts.jsonl")]
+    loop = Counted(build("source", json.loads(source)), Parser(), Ewma(), store, sinks, options, Telling())
+    loop.rows = int(rows)
+    loop.look()
+    loop.run()
 
 
 if __name__ == "__main__":
-    main()
+    main(*sys.argv[1:])

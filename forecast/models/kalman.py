@@ -19,6 +19,7 @@ from torch import Tensor
 from forecast.distribution import Forecast, Gaussian
 from forecast.errors import unknown
 from forecast.models.forecaster import Chosen, Forecaster, Machine, Numbers
+from forecast.models.units import input_units, units
 from forecast.ssm.belief import Belief, series_innermost
 from forecast.ssm.fit import minimise
 from forecast.ssm.kalman import Filtered, advance, engine_for, loglik
@@ -85,11 +86,11 @@ class Kalman(Forecaster):
 
     def estimate(self, past: Past) -> Parameters:
         values = _by_channel(past.values)
-        loc, spread = _units(values)
+        loc, spread = units(values)
         enough = values.isfinite().sum(-1) >= self.needs
         usable = (enough & spread.isfinite()).nonzero()[:, 0]
         theta = values.new_full((len(values), self.model.parameters), math.nan)
-        input_loc, input_spread = _input_units(past.inputs)
+        input_loc, input_spread = input_units(past.inputs)
         if len(usable):
             regressors = ((past.inputs - input_loc[:, None]) / input_spread[:, None]).repeat_interleave(
                 self.channels, 0
@@ -133,9 +134,10 @@ class Kalman(Forecaster):
         return self._follow(state, past)[0]
 
     def step(self, state: State, row: Row) -> State:
-        return self._follow(
-            state, Past(row.values[:, None], row.inputs[:, None], row.elapsed[:, None], row.values[:, :0])
-        )[0]
+        past = Past(row.values[:, None], row.inputs[:, None], row.elapsed[:, None], row.values[:, :0])
+        if bool((row.elapsed < 1.5).all()):
+            return self._advance(state, past)[0]
+        return self._follow(state, past)[0]
 
     def predict(self, state: State, future: Future) -> Forecast:
         missing = state.mean.new_full((*future.elapsed.shape, self.channels), math.nan)
@@ -161,10 +163,10 @@ class Kalman(Forecaster):
 
     def _follow(self, state: State, past: Past, each: bool = False) -> tuple[State, Gaussian]:
         """The state after all rows, and the forecast of every one of them made from the rows before it."""
-        units = past.elapsed.round().clamp(1, FARTHEST).to(torch.int64)
-        if bool((units == 1).all()):
+        apart = past.elapsed.round().clamp(1, FARTHEST).to(torch.int64)
+        if bool((apart == 1).all()):
             return self._rows(state, past, each)
-        patterns, which = torch.unique(units, dim=0, return_inverse=True)
+        patterns, which = torch.unique(apart, dim=0, return_inverse=True)
         parts = [(which == k).nonzero()[:, 0] for k in range(len(patterns))]
         made = [self._apart(take(state, rows), take(past, rows), patterns[k], each) for k, rows in enumerate(parts)]
         order = torch.cat(parts).argsort()
@@ -191,14 +193,19 @@ class Kalman(Forecaster):
 
     def _rows(self, state: State, past: Past, each: bool) -> tuple[State, Gaussian]:
         """Rows one unit of the clock apart."""
-        fitted = state.fitted
-        loc, spread = fitted.loc[:, None], fitted.spread[:, None]
-        values = _by_channel((past.values - loc) / spread)
-        regressors = (past.inputs - fitted.input_loc[:, None]) / fitted.input_spread[:, None]
-        coefs = self.model.with_regressors(state.coefs.flatten(0, 1), regressors.repeat_interleave(self.channels, 0))
-        done = advance(self.program, coefs, _flat(state), values[..., None], dof=self.robust, engine=self.engine)
-        after = State(state.fitted, state.coefs, *[_of_channels(leaf, self.channels) for leaf in done.belief])
+        after, done = self._advance(state, past)
         return after, self._forecast(state, done, past.values, each)
+
+    def _advance(self, state: State, past: Past) -> tuple[State, Filtered]:
+        """The same, and the forecasts in units of the model."""
+        fitted = state.fitted
+        values = _by_channel((past.values - fitted.loc[:, None]) / fitted.spread[:, None])
+        coefs = state.coefs.flatten(0, 1)
+        if self.inputs:
+            regressors = (past.inputs - fitted.input_loc[:, None]) / fitted.input_spread[:, None]
+            coefs = self.model.with_regressors(coefs, regressors.repeat_interleave(self.channels, 0))
+        done = advance(self.program, coefs, _flat(state), values[..., None], dof=self.robust, engine=self.engine)
+        return State(fitted, state.coefs, *[_of_channels(leaf, self.channels) for leaf in done.belief]), done
 
     def _forecast(self, state: State, done: Filtered, values: Tensor, each: bool) -> Gaussian:
         """In the units of the data; missing where too little has been observed."""
@@ -275,25 +282,3 @@ def _of_channels(leaf: Tensor, channels: int) -> Tensor:
 def _by_channel(values: Tensor) -> Tensor:
     """(B T C) as (B·C T): each channel a series."""
     return values.mT.flatten(0, 1)
-
-
-def _units(values: Tensor) -> tuple[Tensor, Tensor]:
-    """First observed value and typical change between neighbours (n), of values (n T)."""
-    values = torch.cat([values, values.new_full((len(values), 1), math.nan)], 1)  # there may be no row at all
-    seen = values.isfinite()
-    first = seen.to(torch.int64).argmax(1, keepdim=True)
-    loc = values.gather(1, first)[:, 0]
-    size = (values - loc[:, None]).abs().nan_to_num(0.0).amax(1)
-    scaled = (values - loc[:, None]) / torch.where(size > 0, size, 1.0)[:, None]
-    change = (scaled[:, 1:] - scaled[:, :-1]).square()
-    typical = change.nanmean(1).sqrt().nan_to_num(0.0)
-    spread = torch.where(typical > 1e-9, typical, 1.0) * size
-    floor = torch.where(loc == 0, 1.0, loc.abs() * 1e-9)
-    return loc, torch.where(spread > 0, spread, floor)
-
-
-def _input_units(inputs: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and spread of each input (B K); an input that never changes has spread 1."""
-    loc = inputs.mean(1)
-    spread = (inputs - loc[:, None]).square().mean(1).sqrt()
-    return loc, torch.where(spread > 1e-12 * loc.abs(), spread, torch.ones_like(spread))

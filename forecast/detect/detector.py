@@ -24,7 +24,7 @@ class Detector(ABC):
 
     @abstractmethod
     def calibrate(self, evidence: Evidence) -> Calibration:
-        """Tails and units of each sensor from calm rows (B T …); sensors with too few rows get those of the others."""
+        """Tails and units of each sensor from its calm rows (B T …)."""
 
     @abstractmethod
     def initial_state(self, calibration: Calibration) -> State:

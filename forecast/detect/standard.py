@@ -1,6 +1,7 @@
 """The detector: statistics of the surprise and of the values, each with its calibrated tail, one budget over all.
 
-The recursions stand in `forecast.kernels.watch`. Calibration runs them over calm rows three times: for the statistics of
+The recursions stand in `forecast.kernels.watch`. Calibration takes units and correlation from the first half of the calm
+rows, tails from the other, so that they are tails of rows not seen before. It runs over them three times: for the statistics of
 channels, for those of groups (their correlation is known by then), and for what they say together, whose tail makes the
 stated rate that of the whole. `guard` is apart from the alarm level and far below it: not learning from all alarmed rows
 would turn a rate of 1 % into 5 %. An escape lets the model go to the new level at once.
@@ -21,6 +22,7 @@ from forecast.kernels import watch
 WORDS = ("spike", "shift", "variance", "drift", "burst", "together", "state")
 FAR = 1e300  # a limit that is none
 LEAST_SPREAD = 1e-9
+REFERENCE = 1000  # calm rows at most for units and correlation
 
 
 class Calibration(NamedTuple):
@@ -88,18 +90,22 @@ class Standard(Detector):
 
     def calibrate(self, evidence: Evidence) -> Calibration:
         values = evidence.row.values.double()
-        start = _units(evidence, values)
+        first = min(
+            values.shape[1] // 2, REFERENCE
+        )  # rows for units and correlation; tails are those of the rows after them
+        start = _units(evidence, values, first)
         raw, _, _ = self._bare(start, evidence)
-        centre = raw[..., 2].nanmedian(1).values.nan_to_num(0.0)
+        centre = raw[:, :first, :, 2].nanmedian(1).values.nan_to_num(0.0)
         raw[..., 2] -= centre[:, None]
-        tails = self._tails(raw.abs(), ("spike", "shift", "variance", "drift", "burst"), {"spike"})
-        unit = start.unit
-        white = torch.stack([_whitening(evidence.z.double() / unit[:, None]), _whitening(raw[..., 3])], 1)
+        tails = self._tails(raw[:, first:].abs(), ("spike", "shift", "variance", "drift", "burst"), {"spike"})
+        z = evidence.z.double()[:, :first] / start.unit[:, None]
+        white = torch.stack([_whitening(z), _whitening(raw[:, :first, :, 3])], 1)
         start = start._replace(centre=centre, tails=tails, white=white)
         _, groups, _ = self._bare(start, evidence)
-        start = start._replace(group=self._tails(groups, ("together", "state"), set()))
+        start = start._replace(group=self._tails(groups[:, first:], ("together", "state"), set()))
         _, _, nats = self._bare(start, evidence)
-        return start._replace(final=self._fit(nats[:, None], tail.exponential(len(values))[:, None])[:, 0])
+        final = self._fit(nats[:, None, first:], tail.exponential(len(values))[:, None])[:, 0]
+        return start._replace(final=final)
 
     def initial_state(self, calibration: Calibration) -> Watching:
         batch, channels = calibration.unit.shape
@@ -172,13 +178,12 @@ class Standard(Detector):
         return tail.fit(flat, default.reshape(-1, watch.TAIL)).reshape(default.shape)
 
 
-def _units(evidence: Evidence, values: Tensor) -> Calibration:
-    """Units of the calm rows; every tail is still that of a statistic that does not count."""
+def _units(evidence: Evidence, values: Tensor, first: int) -> Calibration:
+    """Units of the first calm rows; every tail is still that of a statistic that does not count."""
     batch, _, channels = values.shape
-    z = evidence.z.double()
-    unit = z.clamp(-3, 3).square().nanmean(1).sqrt()
-    loc = values.nanmean(1).nan_to_num(0.0)
-    spread = (values - loc[:, None]).square().nanmean(1).sqrt()
+    unit = evidence.z.double()[:, :first].clamp(-3, 3).square().nanmean(1).sqrt()
+    loc = values[:, :first].nanmean(1).nan_to_num(0.0)
+    spread = (values[:, :first] - loc[:, None]).square().nanmean(1).sqrt()
     begun = values.isfinite().cummax(1).values
     faint = torch.maximum(loc.abs() * 1e-3, torch.full_like(loc, LEAST_SPREAD))
     identity = torch.eye(channels, dtype=torch.float64).expand(batch, watch.GROUPS, channels, channels)
@@ -196,11 +201,12 @@ def _units(evidence: Evidence, values: Tensor) -> Calibration:
 
 
 def _runs(flags: Tensor) -> Tensor:
-    """Chance that a flag is followed by another one, with one more of each for doubt, and the longest run (B C 2)."""
+    """Chance that a flag is followed by another one, doubt added, and the longest run (B C 2)."""
     if flags.shape[1] < 2:
         return torch.tensor([0.5, 0.0], dtype=torch.float64).expand(flags.shape[0], flags.shape[2], 2)
     first, again = flags[:, :-1], flags[:, :-1] & flags[:, 1:]
-    often = torch.maximum((again.sum(1) + 1) / (first.sum(1) + 2).double(), (flags.sum(1) + 1) / (flags.shape[1] + 2.0))
+    alone = (flags.sum(1) + 1) / (flags.shape[1] + 2.0)  # drawn on where nothing is known of what follows a flag
+    often = torch.maximum((again.sum(1) + 2 * alone) / (first.sum(1) + 2.0), alone)
     length = flags.long().cumsum(1)
     start = torch.where(flags, 0, length).cummax(1).values
     return torch.stack([often.clamp(max=1 - 1e-9), (length - start).amax(1).double()], -1)

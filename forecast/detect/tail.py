@@ -14,7 +14,7 @@ from torch import Tensor
 
 from forecast.kernels.watch import KNOTS, TAIL
 
-LEAST = 200  # rows from which a sensor has a tail of its own
+LEAST = 100  # rows from which a sensor has a tail of its own
 EXCESSES = 200
 SHARE = (0.02, 0.1)
 PRIOR, WEIGHT = 0.1, 10.0
@@ -37,14 +37,10 @@ def absent(lanes: int) -> Tensor:
 
 
 def fit(statistic: Tensor, default: Tensor) -> Tensor:
-    """Tails (L TAIL) of each lane; lanes with fewer than LEAST rows take the tail of all lanes together, or `default` (L TAIL)."""
+    """Tails (L TAIL) of each lane; lanes with fewer than LEAST rows take that of `default` (L TAIL)."""
     count = statistic.isfinite().sum(1)
     tails = default.clone()
-    few = count < LEAST
-    if bool(few.any()) and int(count.sum()) >= LEAST:
-        pooled = statistic.reshape(1, -1)
-        tails[few] = _fit(pooled, pooled.isfinite().sum(1))
-    many = (~few).nonzero()[:, 0]
+    many = (count >= LEAST).nonzero()[:, 0]
     room = max(CELLS // max(int(statistic.shape[1] * SHARE[1] * GRID), 1), 1)
     for rows in many.split(room):
         if len(rows):  # an empty tensor splits into one empty piece

@@ -9,7 +9,7 @@ Per channel, with z the signed normal score in its calm unit and s the surprise 
 Per row, white the inverse Cholesky factor of the calm correlation:  together |white z|²,  state |white moving mean|².
 A tail turns each into nats, -log P(as large on a calm row), an offset of its own following slow changes of its scale;
 the largest one, channels less log C, goes through the last tail, and score = e / (e + threshold).
-A run of n repeated (missing) rows beyond the longest calm one has e = n · -log p, apart from the budget.
+A run of repeated (missing) rows, n + 1 more than the longest calm one, has e = n · -log p, apart from the budget.
 
 Shapes: y, z, s, expected (B T C); memory (B C MEMORY); offset (B C+1 WAYS); outputs (B T …). A tail is KNOTS values at equal
 steps in nats, then the nats of the last, and σ, ξ of the generalised Pareto law beyond it.
@@ -98,8 +98,8 @@ def _mahalanobis(white: Array, v: Array, share: Array) -> float:
 
 @jit
 def _run(length: float, p: float, longest: float) -> float:
-    """Nats of a run of rows beyond the longest calm one."""
-    return max(length - longest, 0.0) * -math.log(p)
+    """Nats of a run of rows beyond the longest calm one; a single row is no run."""
+    return max(length - longest - 1.0, 0.0) * -math.log(p)
 
 
 @jit
@@ -152,7 +152,7 @@ def watch(
     )
     for b in range(batch):
         for t in range(rows):
-            best, what, seen = 0.0, 0, 0
+            best, what, seen, sharp = 0.0, 0, 0, False
             trouble, trouble_kind = 0.0, 0
             widen[b, t] = 1.0
             for c in range(channels):
@@ -187,6 +187,7 @@ def watch(
                     e = _stretched(way[k], tails[b, c, k], offset[b, c], k, set_[ADAPT])
                     if k == 0 and e > set_[GUARD]:
                         learn[b, t, c] = 0.0
+                    sharp = sharp or (k == 0 and e > set_[THRESHOLD] + math.log(channels))
                     share[c] = max(share[c], e)
                     if e > best:
                         best, what = e, k + 1
@@ -202,6 +203,8 @@ def watch(
                     if e > best:
                         best, what = e, (TOGETHER if k == 0 else DRIFT)
                         share[:] = other
+            if sharp:  # what one row alone gives away is a spike, however the moving means take it
+                what = SPIKE
             e_row[b, t] = best if seen > 0 else np.nan
             e = nats(best, final[b]) if seen > 0 else 0.0
             if set_[QUALITY] > 0.0 and trouble > set_[THRESHOLD] and trouble > e:

@@ -99,10 +99,13 @@ def test_overview_names_every_verb() -> None:
 
 def test_a_verb_is_offered_only_if_its_work_is_there() -> None:
     for verb in VERBS:
-        there = importlib.util.find_spec(f"forecast.experiment.{verb}") is not None
-        works = there and hasattr(importlib.import_module(f"forecast.experiment.{verb}"), "run")
+        homes = [f"forecast.experiment.{verb}"] + (
+            [f"forecast.{verb}.verb"] if importlib.util.find_spec(f"forecast.{verb}") else []
+        )
+        there = [home for home in homes if importlib.util.find_spec(home)]
+        works = any(hasattr(importlib.import_module(home), "run") for home in there)
         assert (verb in help.verbs()) == works, verb
-    assert {"fetch", "selftest"} <= set(help.verbs())
+    assert {"fetch", "selftest", "watch"} <= set(help.verbs())
 
 
 @pytest.mark.parametrize("verb", sorted(VERBS))
@@ -112,7 +115,7 @@ def test_help_of_a_verb_shows_every_key_with_its_default(verb: str, monkeypatch:
     assert said.code == 0
     shown = set(re.findall(r"^  ([\w.]+) = \S", said.out, re.MULTILINE))
     assert shown >= set(kinds(VERBS[verb])) - {"benchmark"}
-    assert ("model.window" in shown) == (verb == "train")
+    assert ("model.window" in shown) == ("model" in kinds(VERBS[verb]))
 
 
 def test_version() -> None:

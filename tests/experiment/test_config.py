@@ -362,6 +362,7 @@ def test_saved_configuration_is_complete_and_reads_back(verb: str, tmp_path: Pat
             "season": None,
             "window": 3,
             "channels": None,
+            "horizon": None,
         }
 
 

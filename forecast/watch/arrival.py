@@ -56,6 +56,8 @@ class Arrival:
 
     def sort(self, rows: Rows) -> Sorted:
         """Take rows in the order they came."""
+        if len(rows.who) == 0:
+            return Sorted(rows, rows.order, rows.order)
         order = np.argsort(rows.who, kind="stable")
         mine = rows.take(order)
         late = np.zeros(len(order), dtype=bool)
@@ -66,7 +68,7 @@ class Arrival:
         rising = np.ones(len(order), dtype=bool)
         rising[1:] = np.diff(mine.time) > 0
         rising[starts] = mine.time[starts] > self.newest[heads]
-        steady = np.logical_and.reduceat(rising, starts) if len(starts) else np.zeros(0, dtype=bool)
+        steady = np.logical_and.reduceat(rising, starts)
         parts = []
         if self.lateness == 0:
             smooth = np.repeat(steady, ends - starts)

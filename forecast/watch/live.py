@@ -22,7 +22,7 @@ from forecast.detect.detector import Detector
 from forecast.detect.evidence import KINDS
 from forecast.detect.monitor import Monitor, Seen
 from forecast.models.forecaster import Forecaster
-from forecast.types import Past, Row, leaves, take, tree_map
+from forecast.types import Past, Row, join, leaves, take, tree_map
 from forecast.watch.arrival import Rows
 from forecast.watch.readings import Floats, Ints
 from forecast.watch.records import DamagedError
@@ -77,10 +77,6 @@ class Live(Scorer):
             self._score(rows, left, out)
         return out
 
-    def warm(self, share: float = 1.0) -> dict[int, float]:
-        """How far the sensors that warm up have come, as a share of the rows they need."""
-        return {sensor: min(len(kept) / self.rows, share) for sensor, kept in self.warming.items()}
-
     def _warm_up(self, rows: Rows) -> Ints:
         """Rows of sensors that warm up, taken until they are ready; the places of all others."""
         ready: list[Ready] = []
@@ -116,23 +112,21 @@ class Live(Scorer):
         return Ready(sensor, np.array([value for _, value in kept]), elapsed, step)
 
     def _activate(self, ready: list[Ready]) -> None:
-        """Estimate and calibrate; sensors with equally long warm-ups together."""
+        """Estimate and calibrate each on its own: together, short warm-ups would share a tail, and company would matter."""
+        detector = self.monitor.detector if self.monitor else self.detector(ready[0].step)
+        made = []
+        for one in ready:
+            values, elapsed = torch.from_numpy(one.values)[None, :, None], torch.from_numpy(one.elapsed)[None]
+            made.append(Monitor.ready(self.model, detector, Past.of(values, elapsed=elapsed)))
+        start = len(self.monitor) if self.monitor else 0
         if self.monitor is None:
-            self._detector = self.detector(ready[0].step)
-        for length in sorted({len(one.values) for one in ready}):
-            same = [one for one in ready if len(one.values) == length]
-            values = torch.from_numpy(np.stack([one.values for one in same]))[..., None]
-            past = Past.of(values, elapsed=torch.from_numpy(np.stack([one.elapsed for one in same])))
-            made = Monitor.ready(self.model, self._detector, past)
-            start = 0 if self.monitor is None else len(self.monitor)
-            if self.monitor is None:
-                self.monitor, self._news = made, True
-                self.moving = [False] * len(leaves(made.machines))
-            else:
-                self.monitor.append(made.machines)
-            self.monitor.machines = tree_map(torch.Tensor.contiguous, self.monitor.machines)
-            self.place[[one.sensor for one in same]] = start + np.arange(len(same))
-            self._fresh += [one.sensor for one in same]
+            self.monitor, self._news = made.pop(0), True
+            self.moving = self.moving or [False] * len(leaves(self.monitor.machines))
+        if made:
+            self.monitor.append(join([one.machines for one in made]))
+        self.monitor.machines = tree_map(torch.Tensor.contiguous, self.monitor.machines)
+        self.place[[one.sensor for one in ready]] = start + np.arange(len(ready))
+        self._fresh += [one.sensor for one in ready]
 
     def _score(self, rows: Rows, left: Ints, out: Scored) -> None:
         """Rows of active sensors, as many at once as all of those at hand have."""
@@ -219,7 +213,7 @@ class Live(Scorer):
         (count,) = struct.unpack_from("<I", header)
         self.moving = [bool(flag) for flag in header[4 : 4 + count]]
         self.monitor = artefact.monitor_of(header[4 + count :], [], "the header of the store")
-        self.model, self._detector = self.monitor.model, self.monitor.detector
+        self.model = self.monitor.model
 
     def records(self, who: Ints) -> list[bytes]:
         active = self.place[who] >= 0

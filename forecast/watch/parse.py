@@ -63,7 +63,7 @@ class Parser:
 
     def __post_init__(self) -> None:
         if self.roles.columns and self.header is None:
-            self.header = self._roles(list(self.roles.columns), "source.columns", self.roles.delimiter)
+            self.header = self._roles(list(self.roles.columns), "rows.columns", self.roles.delimiter)
 
     def learnt(self) -> dict[str, Any]:
         """What has to be kept to go on later."""
@@ -127,26 +127,26 @@ class Parser:
         lower = [name.lower() for name in names]
         time = self.roles.time or next((names[lower.index(word)] for word in TIMES if word in lower), None)
         if time is None or time not in names:
-            raise InputError(f"{where!r}: no column of times known among {', '.join(names)}; pass source.time=NAME")
+            raise InputError(f"{where!r}: no column of times known among {', '.join(names)}; pass rows.time=NAME")
         sensor = self.roles.sensor or next((names[lower.index(word)] for word in SENSORS if word in lower), None)
         if self.roles.sensor and self.roles.sensor not in names:
             raise InputError(
-                f"{where!r}: no column {self.roles.sensor!r}; pass source.sensor=NAME, one of {', '.join(names)}"
+                f"{where!r}: no column {self.roles.sensor!r}; pass rows.sensor=NAME, one of {', '.join(names)}"
             )
         rest = [name for name in names if name not in (time, sensor)]
         usual = [name for name in rest if name.lower() in VALUES] if sensor else []
         values = tuple(name for name in self.roles.values if name in rest) or tuple(usual[:1] or rest)
         if len(set(names)) < len(names):
-            raise InputError(f"{where!r}: a column name comes twice; pass source.columns=[…] with names of their own")
+            raise InputError(f"{where!r}: a column name comes twice; pass rows.columns=[…] with names of their own")
         if not values:
-            raise InputError(f"{where!r}: no column of values; pass source.values=[NAME]")
+            raise InputError(f"{where!r}: no column of values; pass rows.values=[NAME]")
         return Columns(tuple(names), time, sensor, values, delimiter)
 
     def _segment(self, text: bytes, line: int) -> Understood:
         if self.header is None:
             first = text.split(b"\n", 1)[0].decode("utf-8", "replace")
             raise InputError(
-                f"{first[:80]!r}: not a header with a column of times; pass source.time=NAME, or source.columns=[time,sensor,value] "
+                f"{first[:80]!r}: not a header with a column of times; pass rows.time=NAME, or rows.columns=[time,sensor,value] "
                 "where there is none"
             )
         try:

@@ -16,7 +16,7 @@ import fcntl
 import json
 import os
 import sqlite3
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, NamedTuple
@@ -82,16 +82,20 @@ class Store:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             self._lock = _locked(folder / "owner.lock")
+        except OSError as error:
+            raise StoreError(f"{folder}: {reason(error)}; the state folder has to be writable, state=FOLDER") from error
+        try:
             self.said = files.ready(self.path, check)  # what had to be done about a damaged file
             self._base = connect(self.path)
             self._base.executescript(SCHEMA)
             self._base.execute("INSERT OR IGNORE INTO owner VALUES (1, 0)")
             self._base.execute("UPDATE owner SET epoch = epoch + 1")
             (self.epoch,) = self._base.execute("SELECT epoch FROM owner").fetchone()
-        except (OSError, sqlite3.Error) as error:
-            raise StoreError(
-                f"{folder}: {reason(error)}; the state folder has to be writable (watch.state=FOLDER)"
-            ) from error
+        except BaseException as error:
+            self._lock.close()
+            if isinstance(error, (OSError, sqlite3.Error)):
+                raise StoreError(f"{folder}: {reason(error)}; free space or make it writable, state=FOLDER") from error
+            raise
 
     def commit(self, work: Commit) -> None:
         """All of it, durably, or none of it."""
@@ -99,8 +103,7 @@ class Store:
         try:
             self.hook("begin")
             base.execute("BEGIN IMMEDIATE")
-            if base.execute("SELECT epoch FROM owner").fetchone() != (self.epoch,):
-                raise StoreError(f"{self.path}: another process has taken over; nothing more is written by this one")
+            self._own(base)
             self._write(base, work)
             self.hook("written")
             base.execute("COMMIT")
@@ -111,6 +114,12 @@ class Store:
             raise StoreError(
                 f"{self.path}: {reason(error)}; nothing was acknowledged, free space and start again"
             ) from error
+
+    def _own(self, base: sqlite3.Connection) -> None:
+        """Nobody has taken over."""
+        if base.execute("SELECT epoch FROM owner").fetchone() != (self.epoch,):
+            base.execute("ROLLBACK")
+            raise StoreError(f"{self.path}: another process has taken over; nothing more is written by this one")
 
     def _write(self, base: sqlite3.Connection, work: Commit) -> None:
         base.executemany(
@@ -272,8 +281,3 @@ def _locked(path: Path) -> IO[str]:
     file.write(str(os.getpid()))
     file.flush()
     return file
-
-
-def names_of(rows: Sequence[tuple[int, str, bytes]] | Iterable[tuple[int, str, bytes]]) -> list[str]:
-    """The names of sensors in the order of their numbers."""
-    return [name for _, name, _ in rows]

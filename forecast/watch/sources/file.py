@@ -90,6 +90,8 @@ class File(Source):
     def _read(self) -> bytes:
         if self._file is None:
             return b""
+        if self.follow and _before(self._file.fileno(), self._offset) != self._tail:
+            self._begin()  # cut and written anew
         size = self.block
         while True:
             data = os.pread(self._file.fileno(), size, self._offset)
@@ -104,7 +106,7 @@ class File(Source):
         text = data[:end]
         if text:
             self._offset += end
-            self._tail = os.pread(self._file.fileno(), TAIL, max(self._offset - TAIL, 0))[: min(TAIL, self._offset)]
+            self._tail = _before(self._file.fileno(), self._offset)
         return text
 
     def _renew(self) -> bool:

@@ -83,7 +83,7 @@ def test_an_hour_that_comes_twice_and_one_that_does_not_exist() -> None:
 
 
 def test_without_a_header_it_says_what_to_do() -> None:
-    with pytest.raises(InputError, match="rows.columns="):
+    with pytest.raises(InputError, match=r"rows\.columns="):
         parse(f"{T},a,1\n")
     assert pairs(parse(f"{T},a,1\n", Parser(Roles(columns=("time", "sensor", "value"))))) == [("a", 1.0)]
 

@@ -1,7 +1,7 @@
 """The filter over all series, block by block. See `advance`.
 
 All memory comes from the caller as arrays that stay alive, and is handed on as pointers. `memory` is one lane array of
-`room` elements, `whole` one of int64: both are cut up here.
+`room` elements, `whole` one of int64, all 0: both are cut up here.
 """
 
 from typing import Any
@@ -49,16 +49,13 @@ def cut_scratch(p: Any, m: Any) -> Any:
 def load_belief(
     start: Any, diffuse: Any, C: Any, B: Any, block: Any, together: Any, slot: Any, m: Any, belief: Any, tally: Any
 ) -> Any:
-    """A belief at rest into a block; its roles lie in their own slots."""
+    """A belief at rest into a block; its roles lie in their own slots. A diffuse part that there is not stays 0."""
     for i in range(m):
         slot[i] = i
     load_rows(start[0], m, B, block, together, belief[0])
     load_symmetric(start[1], m, B, block, together, belief[1])
     if diffuse:
         load_symmetric(start[2], m, B, block, together, belief[2])
-    else:
-        for k in range(m * m):
-            belief[2][k] = filled(tally, 0.0)
     load_rows(start[3], 2 + 2 * C, B, block, together, tally)
 
 

@@ -1,0 +1,46 @@
+"""`forecast watch` as a person types it: a file read in two runs, a pipe, and what is refused."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.watch import plant
+
+
+def forecast(folder: Path, *words: str, text: str | None = None) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-m", "forecast", "watch", *words]
+    return subprocess.run(command, cwd=folder, input=text, capture_output=True, text=True, check=False, timeout=280)
+
+
+@pytest.mark.slow
+def test_two_runs_and_a_pipe_tell_what_one_run_tells(tmp_path: Path) -> None:
+    plant.write(tmp_path / "plant.csv", 4, 700, 5)
+    whole = (tmp_path / "plant.csv").read_text()
+    lines = whole.splitlines(keepends=True)
+    told = {}
+    for name in ("one", "two", "pipe"):
+        (tmp_path / name).mkdir()
+    words = ["source.path=p.csv", "source.follow=false", "warmup=250"]
+    (tmp_path / "one" / "p.csv").write_text(whole)
+    done = forecast(tmp_path / "one", *words)
+    assert done.returncode == 0, done.stderr
+    assert "2,800 readings" in done.stderr
+    for part in ("".join(lines[:1500]), whole):
+        (tmp_path / "two" / "p.csv").write_text(part)
+        done = forecast(tmp_path / "two", *words)
+        assert done.returncode == 0, done.stderr
+    done = forecast(tmp_path / "pipe", "source=stdin", "warmup=250", text=whole)
+    assert done.returncode == 0, done.stderr
+    for name in ("one", "two", "pipe"):
+        told[name] = (tmp_path / name / "outputs" / "watch" / "alerts.jsonl").read_bytes()
+    assert told["one"] == told["two"] == told["pipe"]
+    assert {json.loads(line)["state"] for line in told["one"].splitlines()} >= {"open", "closed"}
+
+
+def test_what_is_refused_says_what_to_do(tmp_path: Path) -> None:
+    done = forecast(tmp_path, "source.path=nothing.csv", "source.follow=false")
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "no such file; pass source.path=FILE" in done.stderr

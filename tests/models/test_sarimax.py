@@ -187,4 +187,6 @@ def test_the_stationary_start_is_that_of_statsmodels() -> None:
     z = (y - y.mean()) / y.std()
     options = {"order": (1, 1, 1), "seasonal_order": (1, 0, 1, 4), "trend": "c", "simple_differencing": True}
     params = np.array([0.1, 0.5, -0.3, 0.6, 0.2, 0.4])
-    assert _differenced()(z, **options).loglike(params) == pytest.approx(SARIMAX(z, **options).loglike(params), rel=1e-10)
+    assert _differenced()(z, **options).loglike(params) == pytest.approx(
+        SARIMAX(z, **options).loglike(params), rel=1e-10
+    )

@@ -54,6 +54,10 @@ def run(config: config.Detect, out: Path) -> int:
     return 3 if len(found.events) else 0
 
 
+def _span(low: int, high: int) -> str:
+    return f"{low:,}" if low == high else f"{low:,} to {high:,}"
+
+
 def write(
     found: Found,
     panel: Panel,
@@ -84,7 +88,7 @@ def write(
         "verdict": f"{what} in {found.rows:,} rows{several} of {name}",
         "details": [
             f"False-alarm rate asked for: {budget}; rows with an alarm: {found.measured:.2g}. "
-            f"Learned from the first {int(calm.min()):,} to {int(calm.max()):,} rows of each series."
+            f"Learned from the first {_span(int(calm.min()), int(calm.max()))} rows of each series."
         ],
         "rate": found.rate,
         "measured": found.measured,

@@ -65,7 +65,8 @@ class WindowAverage(Walker):
         values = past.values.double()
         flat = values.new_ones(len(values), self.horizon, self.channels)
         path = self.follow(self.initial_state(Growth(flat), past.static), past)
-        mean, growth = path.mean.gather(1, path.start)[:, :-1], []
+        mean = path.mean.gather(1, path.start)[:, :-1]
+        growth: list[Tensor] = []
         for lead in range(min(self.horizon, values.shape[1])):
             square = (values[:, lead:] - mean[:, : values.shape[1] - lead]).square()
             seen = square.isfinite()

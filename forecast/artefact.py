@@ -22,7 +22,7 @@ from torch import Tensor
 from forecast import classes
 from forecast.detect.detector import Detector
 from forecast.detect.monitor import Machines, Monitor
-from forecast.durable import write_durably as write_durably
+from forecast.durable import write_durably
 from forecast.errors import InputError
 from forecast.models.forecaster import Forecaster
 from forecast.types import Parameters, State, tree_map

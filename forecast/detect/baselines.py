@@ -47,10 +47,7 @@ def ewma(values: Array, calm: int, seed: int) -> Array:
 
 def isolation_forest(values: Array, calm: int, seed: int) -> Array:
     """How few random cuts set a window (one channel) or a row (several) apart."""
-    x = _filled(values)
-    if x.shape[1] == 1:
-        padded = np.concatenate([np.repeat(x[:1, 0], WINDOW - 1), x[:, 0]])
-        x = np.lib.stride_tricks.sliding_window_view(padded, WINDOW)
+    x = _points(values)
     forest = IsolationForest(random_state=seed).fit(x[:calm])
     made: Array = -forest.score_samples(x)
     return made
@@ -58,10 +55,7 @@ def isolation_forest(values: Array, calm: int, seed: int) -> Array:
 
 def pca(values: Array, calm: int, seed: int) -> Array:
     """T² + Q."""
-    x = _filled(values)
-    if x.shape[1] == 1:
-        padded = np.concatenate([np.repeat(x[:1, 0], WINDOW - 1), x[:, 0]])
-        x = np.lib.stride_tricks.sliding_window_view(padded, WINDOW)
+    x = _points(values)
     spread = x[:calm].std(0)
     x = (x - x[:calm].mean(0)) / np.where(spread > 0, spread, 1.0)
     fitted = PCA(0.9, svd_solver="full").fit(x[:calm])
@@ -70,6 +64,15 @@ def pca(values: Array, calm: int, seed: int) -> Array:
     rest = ((x - fitted.inverse_transform(parts)) ** 2).sum(1)
     made: Array = inside / max(inside[:calm].mean(), 1e-12) + rest / max(rest[:calm].mean(), 1e-12)
     return made
+
+
+def _points(values: Array) -> Array:
+    """Rows (T C) without gaps; of one channel the windows that end at each row (T WINDOW)."""
+    x = _filled(values)
+    if x.shape[1] > 1:
+        return x
+    padded = np.concatenate([np.repeat(x[:1, 0], WINDOW - 1), x[:, 0]])
+    return np.lib.stride_tricks.sliding_window_view(padded, WINDOW)
 
 
 def _filled(values: Array) -> Array:

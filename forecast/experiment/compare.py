@@ -176,6 +176,7 @@ def trained(
 def write(done: Comparison, name: str, out: Path, config: config.Compare) -> None:
     """Every table of the comparison, and its summary."""
     plan, cells, board = done.plan, done.cells, done.board
+    ranks, told = pairs.ranks(plan, board)
     tables.save(
         out,
         {
@@ -185,13 +186,13 @@ def write(done: Comparison, name: str, out: Path, config: config.Compare) -> Non
             "cost.csv": tables.costs(cells),
             "failures.csv": tables.failures(plan, cells),
             "pairs.csv": pairs.table(plan, board),
-            "ranks.csv": pairs.ranks(plan, board)[0],
+            "ranks.csv": ranks,
             "forecasts.parquet": tables.forecasts(plan, cells),
             "history.parquet": tables.history(plan),
             "scores.parquet": board_of.scores(plan, board),
         },
     )
-    write_durably(out / "summary.json", json.dumps(summary(done, name, config), indent=1).encode())
+    write_durably(out / "summary.json", json.dumps(summary(done, name, config) | {"ranks": told}, indent=1).encode())
 
 
 def summary(done: Comparison, name: str, config: config.Compare) -> dict[str, Any]:
@@ -214,7 +215,6 @@ def summary(done: Comparison, name: str, config: config.Compare) -> dict[str, An
         "cells": int((next(iter(done.board.tallies[plan.metrics[0]].values())).weight > 0).sum()),
         "cells_dropped": done.board.lost,
         "dropped_undefined": done.board.undefined,
-        "ranks": pairs.ranks(plan, done.board)[1],
         "failures": {model: sum(len(cell.failed) for cell in made) for model, made in done.cells.items()},
         "stand_in": config.failed,
         "seed": plan.seed,

@@ -26,7 +26,7 @@ import forecast
 from forecast.experiment import cells
 from forecast.experiment.cells import Cell
 from forecast.experiment.members import Member, facts_of
-from forecast.experiment.work import NO_BOUNDS, Bounds, Cut, Fitted, Piece, arrays, run
+from forecast.experiment.work import NO_BOUNDS, Bounds, Cut, Fitted, Piece, arrays, leave_with_parent, run
 from forecast.metrics import naive_errors
 from forecast.models.forecaster import Forecaster
 from forecast.series.panel import Panel
@@ -131,7 +131,7 @@ def _feed(plan: Plan, jobs: list[Job], folder: Path, done: "queue.SimpleQueue[st
     try:
         left, waiting = list(reversed(jobs)), dict[Future[int], str]()
         with (
-            ProcessPoolExecutor(plan.processes, mp_context=multiprocessing.get_context("spawn"))
+            ProcessPoolExecutor(plan.processes, multiprocessing.get_context("spawn"), leave_with_parent)
             if jobs
             else contextlib.nullcontext() as pool
         ):

@@ -8,6 +8,8 @@ alone and by name.
 import contextlib
 import logging
 import math
+import multiprocessing
+import os
 import resource
 import signal
 import threading
@@ -36,7 +38,7 @@ logger = logging.getLogger("forecast")
 
 
 class TimeCapError(Exception):
-    """A series took longer than it may."""
+    """A series took more CPU-seconds than it may."""
 
 
 class Bounds(NamedTuple):
@@ -210,23 +212,38 @@ def _reason(error: Exception) -> str:
     return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no message'}"[:200]
 
 
+def leave_with_parent() -> None:
+    """In a worker: end when the process that started it is gone, killed or not; else it would wait for work for ever."""
+    parent = multiprocessing.parent_process()
+
+    def watch() -> None:
+        if parent is not None:
+            parent.join()
+            os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
 @contextlib.contextmanager
 def _capped(seconds: float) -> Iterator[None]:
-    """Raise TimeCapError after so many seconds of wall time; only the main thread of a process can be interrupted."""
+    """Raise TimeCapError after so many CPU-seconds: what is stopped must not hang on how busy the machine is.
+
+    Only the main thread of a process can be interrupted.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
     def stop(signum: int, frame: FrameType | None) -> None:
-        raise TimeCapError(f"stopped after the time cap of {seconds:g} s")
+        raise TimeCapError(f"stopped after the time cap of {seconds:g} CPU-s")
 
-    before = signal.signal(signal.SIGALRM, stop)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+    before = signal.signal(signal.SIGPROF, stop)
+    signal.setitimer(signal.ITIMER_PROF, seconds)
     try:
         yield
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.signal(signal.SIGPROF, before)
 
 
 class Clock:

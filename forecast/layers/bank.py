@@ -26,6 +26,7 @@ SEASONS = (1.0, 4.0, 14.0)  # seasons, of more real decays
 LONGEST = 1500.0  # rows, of any memory
 FEW, EIGHTH = 24, 8  # rows of a season where there is none; its share in which a held value fades
 LEADING, NEXT = 12, 6  # harmonics of the leading season and of the next
+BESIDE = 3  # harmonics of the next season on either side of each of the leading one's: a day's course that differs by weekday
 
 
 class BankState(NamedTuple):
@@ -118,9 +119,17 @@ def oscillators(seasons: Sequence[int]) -> list[tuple[float, float]]:
 
 
 def next_season(seasons: Sequence[int]) -> list[tuple[float, float]]:
-    """Those of the season after the leading one."""
+    """Those of the season after the leading one: its first harmonics, and those beside the harmonics of the leading season."""
     known = [s for s in seasons if s > 1]
-    return sorted(harmonics(known[1], NEXT, (3.0,))) if len(known) > 1 else []
+    if len(known) < 2:
+        return []
+    lead, season = known[:2]
+    orders = set(range(1, NEXT + 1))
+    for k in range(1, min(LEADING, lead // 2) + 1):
+        middle = round(k * season / lead)
+        orders |= set(range(middle - BESIDE, middle + BESIDE + 1))
+    new = (j for j in orders if 0 < j <= season // 2 and j * lead % season)  # the others are the leading season's own
+    return sorted((season / j, min(season * 3.0, max(LONGEST, 3.0 * season))) for j in new)
 
 
 def harmonics(season: int, count: int, shares: Sequence[float]) -> set[tuple[float, float]]:

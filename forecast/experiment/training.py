@@ -71,7 +71,7 @@ def train(
     cut = validation_cut(ends, horizon) if cut is None else cut
     burn_in = 0
     if isinstance(model, DeepForecaster):
-        closed_form.fit(model, _pasts(panel, ends, cut))
+        closed_form.fit(model, _Pasts(panel, ends, cut))
         model.burn_in = burn_in = min(BURN_IN, max(int(cut.max()) - horizon - 1, 0))
     context = settings.context or context_of(panel, cut, horizon)
     windows_in_a_step = max(settings.batch_size // len(panel.channels), 1)  # batch_size counts channels of windows
@@ -105,13 +105,21 @@ def train(
     return done
 
 
-def _pasts(panel: Panel, ends: NDArray[np.int64], cut: NDArray[np.int64]) -> Iterator[tuple[Past, Tensor]]:
+@dataclass(frozen=True)
+class _Pasts:
     """All rows before `ends`, some series at a time, with how many of the last ones of each are for validation."""
-    order = np.argsort(ends, kind="stable")
-    room = max(1, int(LAID_OUT // (max(int(ends.max()), 1) * len(panel.channels))))
-    for low in range(0, len(order), room):
-        some = order[low : low + room]
-        yield panel.past(ends[some].tolist(), some.tolist()), torch.from_numpy(ends[some] - cut[some])
+
+    panel: Panel
+    ends: NDArray[np.int64]
+    cut: NDArray[np.int64]
+
+    def __iter__(self) -> Iterator[tuple[Past, Tensor]]:
+        order = np.argsort(self.ends, kind="stable")
+        room = max(1, int(LAID_OUT // (max(int(self.ends.max()), 1) * len(self.panel.channels))))
+        for low in range(0, len(order), room):
+            some = order[low : low + room]
+            past = self.panel.past(self.ends[some].tolist(), some.tolist())
+            yield past, torch.from_numpy(self.ends[some] - self.cut[some])
 
 
 def _validate(settings: config.Trainer, model: Forecaster, windows: Windows) -> float:

@@ -1,6 +1,8 @@
 """From features to the quantiles of every lead, through a basis of functions of the lead: any horizon.
 
-    m_h = Σ_j a_j φ_j(h)      gap_{q,h} = softplus(Σ_j b_{q,j} φ_j(h) + γ_q)      a, b linear in the features
+    m_h = Σ_j a_j φ_j(h) + ε v(u_h)     gap_{q,h} = softplus(Σ_j b_{q,j} φ_j(h) + γ_q)      a, b linear in the features
+
+v are functions of the inputs known of that row (`forecast.layers.known`).
 
 The quantile at level q is the median plus (above) or minus (below) the cumulated gaps: quantiles cannot cross. γ makes them
 those of a standard normal at the start. φ spans constants, decays, Legendre polynomials, cosines and the harmonics of the
@@ -16,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from forecast.distribution import LEVELS
+from forecast.layers.known import KnownInputs
 
 SHAPES = 8  # leading basis functions that the gaps may use
 
@@ -70,13 +73,14 @@ class LeadBasis(nn.Module):
 class QuantileHead(nn.Module):
     """Quantiles of all leads: a part that is linear in the first features, with weights of each channel, and a deep part.
 
-    The linear part and the gaps' own shapes are buffers: they are set in closed form and not by gradients. Without it the median
+    The linear part, the weights of the inputs and the gaps' own shapes are buffers: they are set in closed form and not by gradients. Without it the median
     of every lead is the last value.
     """
 
     offset: Tensor
     weight: Tensor
     shape: Tensor
+    effect: Tensor
 
     def __init__(
         self, linear: int, deep: int, channels: int, basis: LeadBasis, inputs: int = 0, levels: Sequence[float] = LEVELS
@@ -93,11 +97,14 @@ class QuantileHead(nn.Module):
         for part in (self.median, self.gaps):
             if part is not None:
                 nn.init.zeros_(part.weight)
-        self.effect = nn.Sequential(nn.Linear(inputs + 8, 32), nn.GELU(), nn.Linear(32, 1)) if inputs else None
-        if self.effect is not None:
-            nn.init.zeros_(self.effect[-1].weight)  # type: ignore[arg-type]
-            nn.init.zeros_(self.effect[-1].bias)  # type: ignore[arg-type]
-        self.context = nn.Linear(self.features, 8) if inputs else None
+        self.known = KnownInputs(inputs)
+        self.register_buffer("effect", torch.zeros(channels, self.known.size))
+        learns = inputs and deep
+        self.bend = nn.Sequential(nn.Linear(inputs + 8, 32), nn.GELU(), nn.Linear(32, 1)) if learns else None
+        if self.bend is not None:
+            nn.init.zeros_(self.bend[-1].weight)  # type: ignore[arg-type]
+            nn.init.zeros_(self.bend[-1].bias)  # type: ignore[arg-type]
+        self.context = nn.Linear(self.features, 8) if learns else None
         normal = torch.special.ndtri(torch.tensor(levels, dtype=torch.float64)).diff()
         self.register_buffer("offset", torch.log(torch.expm1(normal)).float(), persistent=False)
 
@@ -109,9 +116,12 @@ class QuantileHead(nn.Module):
         if self.median is not None:
             shape = shape + self.median(deep)
         median = (shape[..., None, :] @ phi)[..., 0, :]
-        if self.effect is not None and self.context is not None:
-            summary = self.context(features)[..., None, :].expand(*inputs.shape[:-1], -1)
-            median = median + self.effect(torch.cat([inputs.to(features.dtype), summary], -1))[..., 0]
+        if self.known.inputs:
+            known = self.known.standardise(inputs).to(features.dtype)
+            median = median + self.known.weighed(self.effect, known)
+            if self.bend is not None and self.context is not None:
+                summary = self.context(features)[..., None, :].expand(*inputs.shape[:-1], -1)
+                median = median + self.bend(torch.cat([known, summary], -1))[..., 0]
         gaps = nn.functional.softplus(self._widths(deep, phi) + self.offset)
         below = -gaps[..., : self.middle].flip(-1).cumsum(-1).flip(-1)
         above = gaps[..., self.middle :].cumsum(-1)

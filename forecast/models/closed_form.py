@@ -1,10 +1,11 @@
 """The linear part of a deep forecaster in closed form, before any gradient: ridge regression on the bank's features.
 
     W = argmin Σ w_t |z_t - Φ Wᵀ f_t|² + λ μ |W - W₀|²      D_c = argmin the same on channel c with W + D_c, and δ μ |D_c|²
+    W, ε = argmin Σ w_t |z_t - Φ Wᵀ f_t - V_t ε|² + … + ρ ν |ε|²  where there are inputs: V_t (H K') functions of those of the leads
 
 z_t: the next H values in units of the scale at t, of which Φ (H J) gives coefficients Φᵀ z / H; f_t the features; w_t the spread
 at t relative to that of the series' whole life, at most 3; μ the mean eigenvalue. λ, W₀ (nothing, or the last value for every
-lead), whether the next season takes part, and δ (or no D) have the least squared error on the validation rows, w_t² there, the leads
+lead), whether the next season takes part, δ (or no D) and ρ (or no ε) have the least squared error on the validation rows, w_t² there, the leads
 weighted as in the mean over the horizons H/8, H/4, H/2 and H. There is no intercept: what holds for a series holds for its negative.
 A row that lacks some of its next values stands for the others: what is missing is taken to be missing by chance.
 The gaps between quantiles are those of the errors on validation rows, lead by lead, on all of the basis.
@@ -24,6 +25,7 @@ from forecast.types import Past
 
 PENALTIES = (1e-3, 1e-2, 1e-1, 1.0, 1e6)
 OWN = (10.0, 1.0, 0.1, 0.01)  # δ
+EFFECTS = (1e-3, 1e-2, 1e-1, 1.0)  # ρ
 OFF = 1e6  # penalty on features that take no part
 POSITIONS = 200_000  # rows of a batch that enter, of all its channels
 BURN_IN, SEASONS = 0.25, 10  # share of the rows, and seasons, that no forecast is made in: the lesser
@@ -37,6 +39,9 @@ class Sums(NamedTuple):
     features: Tensor  # (C F F)
     cross: Tensor  # (C F J)
     weight: Tensor  # (C): total weight of the rows for training, number of rows for validation
+    beside: Tensor  # (C F J K'): features by functions of the inputs
+    inputs: Tensor  # (C K' K'): these by themselves, in the metric of the leads
+    meets: Tensor  # (C K'): these by the targets, likewise
 
     def plus(self, other: "Sums") -> "Sums":
         """Those of more rows."""
@@ -49,14 +54,20 @@ class Errors(NamedTuple):
     features: Tensor  # (n F)
     channel: Tensor  # (n)
     target: Tensor  # (n H); NaN = missing
+    inputs: Tensor  # (n H K), standardised
     held: Tensor  # (n): a validation row
 
 
 def fit(model: DeepForecaster, pasts: Iterable[tuple[Past, Tensor]]) -> None:
-    """Set the linear part of the head from pasts, each with how many of its last rows (B) are for validation."""
+    """Set the linear part of the head from pasts, each with how many of its last rows (B) are for validation.
+
+    Where there are inputs, the pasts are gone through twice.
+    """
     train, held, errors, bank = None, None, [], model.encoder.bank
     with torch.no_grad():
         bank.spread.fill_(1.0)
+        if model.head.known.inputs:
+            model.head.known.fit(torch.cat([_seen_inputs(past, apart) for past, apart in pasts]))
         for past, apart in pasts:
             for batch in _rows(model, past, apart):
                 train = batch.train if train is None else train.plus(batch.train)
@@ -65,10 +76,18 @@ def fit(model: DeepForecaster, pasts: Iterable[tuple[Past, Tensor]]) -> None:
         if train is None or held is None or not float(train.weight.sum()) > 0:
             return
         spread = (train.features.sum(0).diagonal() / train.weight.sum()).sqrt().clamp(min=1e-6)
-        weight = _solve(_scaled(train, spread), _scaled(held, spread), _prior(model, spread), bank.extra, model)
+        weight, effect = _solve(_scaled(train, spread), _scaled(held, spread), _prior(model, spread), bank.extra, model)
         bank.spread.copy_(spread)
         model.head.weight.copy_(weight)
+        model.head.effect.copy_(effect)
         model.head.shape.copy_(_gaps(model, errors, spread))
+
+
+def _seen_inputs(past: Past, apart: Tensor) -> Tensor:
+    """Rows of the inputs (N K) from the first observed value of each series up to those for validation."""
+    begun = (~past.values.isnan()).any(2).cummax(1).values
+    early = torch.arange(past.values.shape[1]) < (past.values.shape[1] - apart)[:, None]
+    return past.inputs[begun & early]
 
 
 class Batch(NamedTuple):
@@ -90,7 +109,9 @@ def _rows(model: DeepForecaster, past: Past, apart: Tensor) -> Iterable[Batch]:
     places = torch.arange(min(least, rows), rows - horizon, stride)
     heed = _heed(past.values, max(getattr(model, "seasons", ())[:1], default=1), whole[:, 0])
     share = (~past.values.isnan()).double().mean(1, keepdim=True).clamp(min=1e-6)
-    for some in places.split(max(1, 2_000_000 // (horizon * past.values.shape[0] * past.values.shape[2]))):
+    known, unit, metric = model.head.known, torch.eye(phi.shape[1], dtype=torch.float64), _metric(model)
+    size = horizon * past.values.shape[0] * (past.values.shape[2] + known.size)
+    for some in places.split(max(1, 2_000_000 // size)):
         there = Units(*(part[:, some, None] for part in units))
         target = there.standardise(past.values.unfold(1, horizon, 1)[:, some + 1].mT, model.recipe.outlier).mT
         weight = (there.spread[:, :, 0] / whole.clamp(min=1e-150)).clamp(max=3.0)
@@ -98,11 +119,16 @@ def _rows(model: DeepForecaster, past: Past, apart: Tensor) -> Iterable[Batch]:
         coefficients = target.nan_to_num(nan=0.0) @ (phi / horizon) / share[..., None]
         training = (some[None] + horizon < rows - apart[:, None])[..., None]
         validation = (some[None] + 1 >= rows - apart[:, None])[..., None]
-        f = features[:, some]
-        train = _sums(f, coefficients, weight * training)
-        held = _sums(f, coefficients, weight.square() / heed[:, None].clamp(min=1e-12) * validation)
+        f, ahead = features[:, some], past.inputs.unfold(1, horizon, 1)[:, some + 1].mT
+        v = torch.einsum("bphk,hj->bpjk", known(ahead), phi / horizon)
+        train = _sums(f, coefficients, weight * training, v, unit)
+        held = _sums(f, coefficients, weight.square() / heed[:, None].clamp(min=1e-12) * validation, v, metric)
         held = held._replace(weight=((weight > 0) & validation).double().sum((0, 1)))
-        yield Batch(train, held, _sample(f, target, weight > 0, training, validation, len(places) / len(some)))
+        yield Batch(
+            train,
+            held,
+            _sample(f, target, known.standardise(ahead), weight > 0, training, validation, len(places) / len(some)),
+        )
 
 
 def _heed(values: Tensor, season: int, whole: Tensor) -> Tensor:
@@ -117,34 +143,51 @@ def _heed(values: Tensor, season: int, whole: Tensor) -> Tensor:
     return heed / heed.mean(0, keepdim=True).clamp(min=1e-12)
 
 
-def _sums(features: Tensor, coefficients: Tensor, weight: Tensor) -> Sums:
-    """Normal equations of rows (B P C …) with weights (B P C)."""
+def _sums(features: Tensor, coefficients: Tensor, weight: Tensor, known: Tensor, metric: Tensor) -> Sums:
+    """Normal equations of rows (B P C …) with weights (B P C); functions of the inputs (B P J K')."""
     f, t, w = (part.transpose(0, 2).flatten(1, 2) for part in (features, coefficients.to(features.dtype), weight))
     heavy = f * w[..., None].to(f.dtype)
-    return Sums((heavy.mT @ f).double(), (heavy.mT @ t).double(), w.double().sum(1))
+    v = known.transpose(0, 1).flatten(0, 1)
+    measured = torch.einsum("njk,jl->nlk", v, metric)
+    each = []
+    for c in range(len(w) if v.shape[2] else 0):
+        weighed = v * w[c, :, None, None]
+        beside = (f[c].mT.to(v.dtype) @ weighed.flatten(1)).unflatten(1, v.shape[1:])
+        own = measured.flatten(0, 1).mT @ weighed.flatten(0, 1)
+        each.append((beside, own, torch.einsum("nlk,nl,n->k", measured, t[c].to(v.dtype), w[c].to(v.dtype))))
+    shapes = (f.shape[2], *v.shape[1:]), (v.shape[2], v.shape[2]), (v.shape[2],)
+    parts = [torch.stack(one) for one in zip(*each, strict=True)] or [v.new_zeros(len(w), *shape) for shape in shapes]
+    return Sums((heavy.mT @ f).double(), (heavy.mT @ t).double(), w.double().sum(1), *parts)
 
 
-def _sample(f: Tensor, target: Tensor, usable: Tensor, train: Tensor, held: Tensor, share: float) -> Errors:
+def _sample(
+    f: Tensor, target: Tensor, ahead: Tensor, usable: Tensor, train: Tensor, held: Tensor, share: float
+) -> Errors:
     """Some of the rows, evenly spread: those for validation, and as many of the others."""
     picked = [(usable & part.expand_as(usable)).nonzero() for part in (held, train)]
     found = []
     for index, is_held in zip(picked, (True, False), strict=True):
         every = max(1, math.ceil(len(index) * share / ERRORS))
         b, p, c = index[::every].unbind(1)
-        found.append(Errors(f[b, p, c], c, target[b, p, c].float(), torch.full_like(c, int(is_held), dtype=torch.bool)))
+        is_held_row = torch.full_like(c, int(is_held), dtype=torch.bool)
+        found.append(Errors(f[b, p, c], c, target[b, p, c].float(), ahead[b, p].float(), is_held_row))
     return Errors(*(torch.cat(parts) for parts in zip(*found, strict=True)))
 
 
 def _scaled(sums: Sums, spread: Tensor) -> Sums:
     """The sums per unit of weight, of features in units of their spread."""
-    each = sums.weight.clamp(min=1e-12)[:, None, None]
-    return Sums(sums.features / each / spread[:, None] / spread, sums.cross / each / spread[:, None], sums.weight)
+    each = sums.weight.clamp(min=1e-12)
+    features = sums.features / each[:, None, None] / spread[:, None] / spread
+    cross, beside = sums.cross / spread[:, None], sums.beside / spread[:, None, None]
+    others = [part / each.view(-1, *[1] * (part.dim() - 1)) for part in (cross, beside, sums.inputs, sums.meets)]
+    return Sums(features, others[0], sums.weight, *others[1:])
 
 
 def _pooled(sums: Sums) -> Sums:
     """One set of equations for all channels."""
-    share = (sums.weight / sums.weight.sum().clamp(min=1e-12))[:, None, None]
-    return Sums((sums.features * share).sum(0, True), (sums.cross * share).sum(0, True), sums.weight.sum()[None])
+    share = sums.weight / sums.weight.sum().clamp(min=1e-12)
+    features, cross, _, *others = [(part * share.view(-1, *[1] * (part.dim() - 1))).sum(0, True) for part in sums]
+    return Sums(features, cross, sums.weight.sum()[None], *others)
 
 
 def _prior(model: DeepForecaster, spread: Tensor) -> Tensor:
@@ -154,12 +197,12 @@ def _prior(model: DeepForecaster, spread: Tensor) -> Tensor:
     return weight
 
 
-def _solve(train: Sums, held: Sums, last: Tensor, extra: Tensor, model: DeepForecaster) -> Tensor:
-    """Weights (C F J) of the least validation error; the last value where there are no validation rows."""
+def _solve(train: Sums, held: Sums, last: Tensor, extra: Tensor, model: DeepForecaster) -> tuple[Tensor, Tensor]:
+    """Weights (C F J) and (C K') of the least validation error; the last value where there are no validation rows."""
     channels, one = len(train.weight), _pooled(train)
-    unit = one.features[0].diagonal().mean()
+    unit, none = one.features[0].diagonal().mean(), torch.zeros_like(train.meets)
     if not float(held.weight.sum()) > 0:
-        return last.expand(channels, -1, -1)
+        return last.expand(channels, -1, -1), none
     metric = _metric(model)
     found = []
     for penalty, prior, off in itertools.product(PENALTIES, (torch.zeros_like(last), last), (1.0, OFF)):
@@ -167,14 +210,36 @@ def _solve(train: Sums, held: Sums, last: Tensor, extra: Tensor, model: DeepFore
             continue
         ridge = penalty * unit * torch.where(extra, off, 1.0).double()
         weight = _ridge(one.features, one.cross, ridge, prior)
-        found.append((float(_error(weight, held, metric)), weight, ridge / penalty))
-    _, weight, ridge = min(found, key=lambda each: each[0])
+        found.append((float(_error(weight, none, held, metric)), weight, ridge, prior, penalty))
+    _, weight, ridge, prior, penalty = min(found, key=lambda each: each[0])
     shared = weight.expand(channels, -1, -1)
-    missing, tried = train.cross - train.features @ shared, [shared]
-    for penalty in OWN if channels > 1 else ():
-        own = _ridge(train.features, missing, penalty * ridge, torch.zeros_like(last))
-        tried.append(shared + torch.where((train.weight > 0)[:, None, None], own, 0.0))
-    return min(tried, key=lambda each: float(_error(each, held, metric)))
+    missing, tried = train.cross - train.features @ shared, [(shared, OFF * ridge / penalty, shared)]
+    for own in OWN if channels > 1 else ():
+        change = _ridge(train.features, missing, own * ridge / penalty, torch.zeros_like(last))
+        made = shared + torch.where((train.weight > 0)[:, None, None], change, 0.0)
+        tried.append((made, own * ridge / penalty, shared))
+    weight, ridge, prior = (
+        min(tried, key=lambda each: float(_error(each[0], none, held, metric)))
+        if channels > 1
+        else (shared, ridge, prior)
+    )
+    candidates = [(weight, none), *_with_inputs(train, ridge, prior)]
+    return min(candidates, key=lambda each: float(_error(each[0], each[1], held, metric)))
+
+
+def _with_inputs(train: Sums, ridge: Tensor, prior: Tensor) -> Iterable[tuple[Tensor, Tensor]]:
+    """Weights of features and of inputs together, by ρ: what the features leave of the inputs explains what they leave of the target."""
+    if train.meets.shape[1] == 0:
+        return
+    without = _ridge(train.features, train.cross, ridge, prior)
+    foreseen = torch.linalg.solve(train.features + torch.diag(ridge), train.beside.flatten(2)).view_as(train.beside)
+    left = train.inputs - torch.einsum("cfjk,cfjl->ckl", train.beside, foreseen)
+    meets = train.meets - torch.einsum("cfjk,cfj->ck", train.beside, without)
+    unit = train.inputs.diagonal(dim1=1, dim2=2).mean(1).clamp(min=1e-12)
+    for penalty in EFFECTS:
+        damped = left + penalty * unit[:, None, None] * torch.eye(left.shape[1], dtype=left.dtype)
+        effect = torch.linalg.solve(damped, meets[..., None])[..., 0]
+        yield without - torch.einsum("cfjk,ck->cfj", foreseen, effect), effect
 
 
 def _ridge(features: Tensor, cross: Tensor, penalty: Tensor, prior: Tensor) -> Tensor:
@@ -182,10 +247,13 @@ def _ridge(features: Tensor, cross: Tensor, penalty: Tensor, prior: Tensor) -> T
     return torch.linalg.solve(features + torch.diag(penalty), cross + penalty[:, None] * prior)
 
 
-def _error(weight: Tensor, held: Sums, metric: Tensor) -> Tensor:
-    """Squared error of weights (C F J) less that of 0, mean over the channels that have validation rows."""
+def _error(weight: Tensor, effect: Tensor, held: Sums, metric: Tensor) -> Tensor:
+    """Squared error of weights (C F J) and (C K') less that of 0, mean over the channels that have validation rows."""
     there = held.weight > 0
-    return ((held.features @ weight - 2 * held.cross) @ metric * weight).sum((1, 2))[there].mean()
+    linear = ((held.features @ weight - 2 * held.cross) @ metric * weight).sum((1, 2))
+    both = torch.einsum("cfjk,cfj->ck", held.beside, weight @ metric)
+    known = (torch.einsum("ckl,cl->ck", held.inputs, effect) - 2 * held.meets + 2 * both) * effect
+    return (linear + known.sum(1))[there].mean()
 
 
 def _basis(model: DeepForecaster) -> Tensor:
@@ -210,7 +278,8 @@ def _gaps(model: DeepForecaster, errors: list[Errors], spread: Tensor) -> Tensor
         rows = Errors(*(part[rows.held] for part in rows))
     phi, head = _basis(model), model.head
     coefficients = torch.einsum("nf,nfj->nj", (rows.features / spread).float(), head.weight[rows.channel])
-    error = rows.target - coefficients @ phi.float().mT
+    effect = head.known.weighed(head.effect[rows.channel], rows.inputs) if head.known.inputs else 0.0
+    error = rows.target - coefficients @ phi.float().mT - effect
     levels = torch.tensor(head.levels, dtype=error.dtype)
     quantiles = error.nanquantile(levels, 0) if len(error) else error.new_full((len(levels), error.shape[1]), math.nan)
     quantiles[head.middle] = 0.0

@@ -105,7 +105,10 @@ class DeepForecaster(Forecaster):
         """What the encoder is given (… C F), and where something was observed (… C)."""
         kind, observed = self.head.weight.dtype, ~values.isnan()
         x = units.standardise(values.to(torch.float64), BOUND).nan_to_num(nan=0.0)
-        known = torch.cat([inputs, static.expand(*inputs.shape[:-1], -1)], -1)[..., None, :].expand(*values.shape, -1)
+        inputs = self.head.known.standardise(inputs)
+        known = torch.cat([inputs, static.expand(*inputs.shape[:-1], -1).to(inputs.dtype)], -1)[..., None, :].expand(
+            *values.shape, -1
+        )
         return torch.cat([torch.stack([x.to(kind), observed.to(kind)], -1), known.to(kind)], -1), observed
 
     def predict(self, state: DeepState, future: Future) -> Quantiles:

@@ -1,6 +1,7 @@
 """Calendar inputs: what the calendar knows of every row in advance, future rows included.
 
-    minute, hour, yearday   two columns sin, cos of 2π · (share of the hour, of the day, of the year gone by)
+    minute, hour, yearday   two columns sin, cos of 2π · (share of the hour, of the day, of the year gone by);
+                            hour:4 those of its first four harmonics, so eight columns
     weekday, month          0/1 columns for Tuesday … Sunday and February … December; Monday and January are rows of
                             zeros, so that the columns beside a level are not collinear
     weekend                 0/1 on Saturday and Sunday
@@ -26,6 +27,8 @@ from forecast.series.panel import Known, Panel
 
 # A key says nothing where a row is as long as what it tells apart: rows a day that it needs at least.
 FINEST = {"minute": 24.0, "hour": 1.0, "weekday": 1 / 7, "weekend": 1 / 7, "month": 1 / 365, "yearday": 1 / 365}
+WAVES = ("minute", "hour", "yearday")
+MOST_HARMONICS = 12
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 AHEAD = 2000  # rows after a series' end for which the calendar is made
@@ -92,9 +95,11 @@ def _check(panel: Panel, keys: Sequence[str]) -> None:
         word, _, place = key.partition(":")
         if word == "holidays":
             _calendar_of(place, range(2024, 2025))
-        elif key not in FINEST:
-            raise unknown("calendar input", key, [*FINEST, "holidays:COUNTRY"])
-        elif rows_per_day <= FINEST[key] * 1.01:
+        elif word not in FINEST or (place and word not in WAVES):
+            raise unknown("calendar input", key, [*FINEST, "hour:HARMONICS", "holidays:COUNTRY"])
+        elif place and not (place.isdecimal() and 1 <= int(place) <= MOST_HARMONICS):
+            raise InputError(f"calendar input {key!r}: harmonics are a number from 1 to {MOST_HARMONICS}, as in {word}:4")
+        elif rows_per_day <= FINEST[word] * 1.01:
             raise InputError(
                 f"calendar input {key!r} is the same in every row of this clock ({panel.clock.describe()}); leave it out"
             )
@@ -106,18 +111,18 @@ def _columns(index: pd.Index, keys: Sequence[str]) -> Columns:
     columns: Columns = {}
     for key in keys:
         word, _, place = key.partition(":")
-        columns |= _holidays(times, place) if word == "holidays" else _key(times, key)
+        columns |= _holidays(times, place) if word == "holidays" else _key(times, word, int(place or 1))
     return columns
 
 
-def _key(times: pd.DatetimeIndex, key: str) -> Columns:
+def _key(times: pd.DatetimeIndex, key: str, harmonics: int) -> Columns:
     minutes = times.minute.to_numpy() + times.second.to_numpy() / 60
     if key == "minute":
-        return _wave(key, minutes / 60)
+        return _waves(key, minutes / 60, harmonics)
     if key == "hour":
-        return _wave(key, (times.hour.to_numpy() + minutes / 60) / 24)
+        return _waves(key, (times.hour.to_numpy() + minutes / 60) / 24, harmonics)
     if key == "yearday":
-        return _wave(key, (times.day_of_year.to_numpy() - 1) / (365 + times.is_leap_year))
+        return _waves(key, (times.day_of_year.to_numpy() - 1) / (365 + times.is_leap_year), harmonics)
     if key == "weekday":
         return {f"weekday_{name}": _flag(times.day_of_week == i) for i, name in enumerate(WEEKDAYS) if i}
     if key == "month":
@@ -125,8 +130,12 @@ def _key(times: pd.DatetimeIndex, key: str) -> Columns:
     return {"weekend": _flag(times.day_of_week >= 5)}
 
 
-def _wave(name: str, share: NDArray[np.float64]) -> Columns:
-    return {f"{name}_sin": np.sin(2 * np.pi * share), f"{name}_cos": np.cos(2 * np.pi * share)}
+def _waves(name: str, share: NDArray[np.float64], harmonics: int) -> Columns:
+    columns: Columns = {}
+    for k in range(1, harmonics + 1):
+        tag = f"{name}{k}" if k > 1 else name
+        columns |= {f"{tag}_sin": np.sin(2 * np.pi * k * share), f"{tag}_cos": np.cos(2 * np.pi * k * share)}
+    return columns
 
 
 def _flag(where: NDArray[np.bool_]) -> NDArray[np.float64]:

@@ -108,6 +108,17 @@ def test_irregular_series_have_columns_of_their_own() -> None:
     assert ahead == pytest.approx([8, 9]) and two.past([1], [1]).inputs[0, 0, 2] == 1
 
 
+def test_harmonics_of_the_hour() -> None:
+    made = columns(calendar_inputs(panel("2024-01-01", "h", 6), ("hour:3",), 0))
+    assert list(made) == ["hour_sin", "hour_cos", "hour2_sin", "hour2_cos", "hour3_sin", "hour3_cos"]
+    assert made["hour3_cos"] == pytest.approx(np.cos(6 * np.pi * np.arange(6) / 24))
+    for key in ("hour:0", "hour:x", "hour:13"):
+        with pytest.raises(InputError, match="a number from 1 to 12, as in hour:4"):
+            calendar_inputs(panel("2024-01-01", "h", 5), (key,), 1)
+    with pytest.raises(InputError, match="calendar input 'weekday:2'"):
+        calendar_inputs(panel("2024-01-01", "h", 5), ("weekday:2",), 1)
+
+
 def test_errors_for_people() -> None:
     with pytest.raises(InputError, match="did you mean 'weekday'"):
         calendar_inputs(panel("2024-01-01", "h", 5), ("weekdays",), 1)

@@ -28,7 +28,7 @@ def run(config: Validate, out: Path) -> int:
     for source in data.sources(config.data):
         found = understood(source, config.data.options["season"] is not None)
         known.append(found)
-        lines = [*found.lines(), *advice(found)]
+        lines = [*found.lines(), *advice(found, config.data.options["minimum"] is not None)]
         print("\n".join([source.name, *(f"  {line}" for line in lines), ""]))
         total = len(source.panel) * int(source.panel.target.sum())
         parts.append(Part(source.name, lines, list(looks(source)), total, series_table(source.panel)))
@@ -50,11 +50,13 @@ def understood(source: Source, stated: bool) -> Facts:
     return replace(facts(source.panel, source.intake, stated or source.protocol is not None), source=source.name)
 
 
-def advice(found: Facts) -> Iterator[str]:
-    """Which models suit what was noticed."""
+def advice(found: Facts, bounded: bool) -> Iterator[str]:
+    """Which models and options suit what was noticed."""
     made_for = [word for word in INTERMITTENT if word in words()]
     if found.intermittent and made_for:
         yield f"{'':13}for demand that comes now and then: models=[seasonal_naive,{','.join(made_for)}]"
+    if len(found.floored) == len(found.target) and not bounded:
+        yield f"{'':13}never below 0: data.minimum=0 holds forecasts to that"
 
 
 def verdict(known: list[Facts]) -> str:

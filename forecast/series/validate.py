@@ -48,6 +48,7 @@ class Facts:
     seasons: tuple[int, ...]
     seasons_stated: bool
     intermittent: tuple[str, ...]  # series, or series/channel
+    floored: tuple[str, ...]  # target channels that come close to 0 and never fall below it
     constant: tuple[str, ...]
     empty: tuple[str, ...]
     hints: tuple[str, ...]  # what looks wrong, with the option that mends it
@@ -130,6 +131,7 @@ def facts(panel: Panel, intake: Intake | None = None, seasons_stated: bool = Fal
         seasons=panel.seasons,
         seasons_stated=seasons_stated,
         intermittent=_named(panel, names, intermittent(panel)),
+        floored=tuple(name for c, name in enumerate(names) if _floored(values[:, c])),
         constant=_named(panel, names, _constant(panel, values)),
         empty=_named(panel, names, _counts(panel, np.isfinite(values)) == 0),
         hints=_hints(values, names),
@@ -270,6 +272,11 @@ def _labelled(panel: Panel, intake: Intake | None) -> tuple[int, float]:
     here = set(panel.names)
     flags = intake.labels.rows(panel)
     return sum(n in here for n in intake.labels.unique_id), float(flags.double().mean())
+
+
+def _floored(y: Values) -> bool:
+    seen = y[np.isfinite(y)]
+    return len(seen) > 0 and bool(0 <= seen.min() < 0.1 * np.median(seen))
 
 
 def _hints(values: Values, names: list[str]) -> tuple[str, ...]:

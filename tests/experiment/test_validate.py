@@ -29,6 +29,8 @@ def test_a_file_of_ones_own(tmp_path: Path) -> None:
     assert said.code == 0, said.err
     assert re.search(r"^  missing +3\.57 %, longest 1 row from 2024-01-11", said.out, re.MULTILINE)
     assert "data.time=[when]" in said.out
+    assert "never below 0: data.minimum=0" in said.out
+    assert "never below" not in forecast("validate", "data.path=pump <1>.csv", "data.minimum=0").out
     (facts,) = json.loads((LATEST / "facts.json").read_text())
     assert (facts["rows"], facts["target"], facts["seasons"]) == (28, ["load"], [7])
     table = pd.read_csv(LATEST / "series.csv")

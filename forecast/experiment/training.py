@@ -6,14 +6,15 @@ The weights kept are those of the best validation error; a panel too short for v
 """
 
 import contextlib
+import itertools
 import logging
 import math
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import lightning.pytorch as pl
 import numpy as np
@@ -23,7 +24,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from forecast.experiment import checkpoints, config
-from forecast.models import closed_form
+from forecast.models import closed_form, stretch
 from forecast.models.deep import DeepForecaster
 from forecast.models.forecaster import Forecaster
 from forecast.series.panel import Panel
@@ -91,6 +92,9 @@ def train(
         model.load_state_dict(start)
     elif best is not None:
         model.load_state_dict(checkpoints.read(Path(best.best_model_path))["state_dict"])
+        if isinstance(model, DeepForecaster):
+            held = cast("Iterable[Past]", windows.val_dataloader())
+            stretch.fit(model.eval(), itertools.islice(held, VALIDATION))
     model.eval()
     done.steps, done.epochs, done.cpu_s = trainer.global_step, trainer.current_epoch, time.process_time() - started
     done.best = min([at_start, *(loss for loss in done.curves["validation_loss"] if loss == loss)])

@@ -4,7 +4,7 @@
 
 v are functions of the inputs known of that row (`forecast.layers.known`).
 
-The quantile at level q is the median plus (above) or minus (below) the cumulated gaps: quantiles cannot cross. γ makes them
+The quantile at level q is the median plus (above) or minus (below) the cumulated gaps, times a stretch of that side: quantiles cannot cross. γ makes them
 those of a standard normal at the start. φ spans constants, decays, Legendre polynomials, cosines and the harmonics of the
 seasons, made orthonormal over the leads 1 … H; polynomials stop at H.
 Leads are times from the last row in nominal rows: 1, 2, … on a regular clock.
@@ -81,6 +81,7 @@ class QuantileHead(nn.Module):
     weight: Tensor
     shape: Tensor
     effect: Tensor
+    stretch: Tensor
 
     def __init__(
         self, linear: int, deep: int, channels: int, basis: LeadBasis, inputs: int = 0, levels: Sequence[float] = LEVELS
@@ -92,6 +93,7 @@ class QuantileHead(nn.Module):
         weight[:, -1] = basis.constant()
         self.register_buffer("weight", weight)
         self.register_buffer("shape", torch.zeros(len(levels) - 1, basis.size))
+        self.register_buffer("stretch", torch.ones(2))  # below and above the median
         self.median = nn.Linear(deep, basis.size, bias=False) if deep else None
         self.gaps = nn.Linear(deep, (len(levels) - 1) * self.shapes, bias=False) if deep else None
         for part in (self.median, self.gaps):
@@ -123,8 +125,8 @@ class QuantileHead(nn.Module):
                 summary = self.context(features)[..., None, :].expand(*inputs.shape[:-1], -1)
                 median = median + self.bend(torch.cat([known, summary], -1))[..., 0]
         gaps = nn.functional.softplus(self._widths(deep, phi) + self.offset)
-        below = -gaps[..., : self.middle].flip(-1).cumsum(-1).flip(-1)
-        above = gaps[..., self.middle :].cumsum(-1)
+        below = -self.stretch[0] * gaps[..., : self.middle].flip(-1).cumsum(-1).flip(-1)
+        above = self.stretch[1] * gaps[..., self.middle :].cumsum(-1)
         return median[..., None] + torch.cat([below, torch.zeros_like(median)[..., None], above], -1)
 
     def _widths(self, deep: Tensor, phi: Tensor) -> Tensor:

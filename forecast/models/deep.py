@@ -158,9 +158,20 @@ class DeepForecaster(Forecaster):
         return loss
 
     def _loss(self, batch: Past, every: int, phase: int, leads: int | None = None) -> Tensor:
-        """Pinball loss of the forecasts made after every `every`-th row, the last full one included where `phase` is 0.
+        """Pinball loss of the forecasts of `compared`; rows count by their spread relative to the window's, up to 3."""
+        q, target, seen, spread = self.compared(batch, every, phase, leads)
+        scale = (spread / spread.mean(1, keepdim=True).clamp(min=1e-150)).clamp(max=3.0)
+        weight = seen * scale.transpose(-1, -2).to(q.dtype)
+        loss = pinball(q, torch.where(seen, target, 0.0), self.head.levels)
+        return torch.where(seen, weight * loss, 0.0).sum() / weight.sum().clamp(min=1e-6)
 
-        Of the leads at most so many are taken, drawn anew. Rows count by their spread relative to the window's, up to 3.
+    def compared(
+        self, batch: Past, every: int, phase: int = 0, leads: int | None = None
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Quantiles (B P C H Q) and targets (B P C H) in units of the scale, where these are known, the spreads (B P 1 C).
+
+        P: the rows after which a forecast is made, every `every`-th, the last full one included where `phase` is 0.
+        Of the leads at most so many are taken, drawn anew.
         """
         state = self.burnt_in(batch.rows(0, self.burn_in))
         batch = batch.rows(self.burn_in, batch.values.shape[1])
@@ -176,10 +187,7 @@ class DeepForecaster(Forecaster):
         there = Units(*(part[:, made, None] for part in units))
         target = there.standardise(actual.to(torch.float64), self.recipe.outlier).transpose(-1, -2).to(q.dtype)
         seen = ~target.isnan() & (there.count >= self.needs).transpose(-1, -2)
-        scale = (there.spread / there.spread.mean(1, keepdim=True).clamp(min=1e-150)).clamp(max=3.0)
-        weight = seen * scale.transpose(-1, -2).to(q.dtype)
-        loss = pinball(q, torch.where(seen, target, 0.0), self.head.levels)
-        return torch.where(seen, weight * loss, 0.0).sum() / weight.sum().clamp(min=1e-6)
+        return q, target, seen, there.spread
 
     def configure_optimizers(self) -> Any:
         return self.recipe.optimizers(self.named_parameters(), self.trainer.estimated_stepping_batches)

@@ -27,6 +27,7 @@ class LeadBasis(nn.Module):
     """Orthonormal functions of the lead."""
 
     mix: Tensor
+    table: Tensor
 
     def __init__(self, horizon: int, seasons: Sequence[int], harmonics: int = 12, smallest: float = 0.01) -> None:
         super().__init__()
@@ -45,6 +46,7 @@ class LeadBasis(nn.Module):
         _, sizes, directions = torch.linalg.svd(raw, full_matrices=False)
         kept = sizes > smallest * sizes[0]
         self.register_buffer("mix", (directions[kept] / sizes[kept, None]).mT * math.sqrt(horizon), persistent=False)
+        self.register_buffer("table", raw @ self.mix, persistent=False)
 
     @property
     def size(self) -> int:
@@ -66,7 +68,9 @@ class LeadBasis(nn.Module):
         return torch.stack([torch.ones_like(lead), x, 1.5 * x.square() - 0.5, *decays, *waves, *cosines], -1)
 
     def forward(self, lead: Tensor) -> Tensor:
-        """φ at the leads: (… H n)."""
+        """φ at the leads: (… H n). Integer leads are looked up and lie within the horizon."""
+        if not lead.is_floating_point():
+            return self.table[lead - 1]
         return self._raw(lead.double()) @ self.mix.double()
 
 

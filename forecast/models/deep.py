@@ -142,7 +142,9 @@ class DeepForecaster(Forecaster):
         """Quantiles (B … C H Q) in units of the scale, of the leads `kept`; inputs are those of these leads."""
         lead = elapsed.cumsum(-1)[..., None, kept]
         if is_regular(elapsed):
-            lead = torch.arange(1, elapsed.shape[-1] + 1, device=elapsed.device)[kept]
+            count = elapsed.shape[-1]
+            kind = torch.int64 if count <= self.head.basis.horizon else torch.float64
+            lead = torch.arange(1, count + 1, device=elapsed.device, dtype=kind)[kept]
         known = inputs[..., None, :, :].expand(*features.shape[:-1], *inputs.shape[-2:])
         quantiles: Tensor = self.head(features, lead, known)
         return quantiles

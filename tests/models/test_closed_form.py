@@ -168,3 +168,8 @@ def test_a_burnt_in_state_is_that_after_all_rows() -> None:
         assert torch.equal(whole.moments, burnt.moments)
         a, b = whole.encoder.bank.modes, burnt.encoder.bank.modes
         assert float((a - b).abs().max()) <= 1e-5 * float(a.abs().max())
+
+
+def test_leads_that_are_looked_up_are_those_that_are_computed() -> None:
+    basis, lead = LTIForecaster(horizon=12, seasons=(24,)).head.basis, torch.arange(1, 13)
+    assert torch.allclose(basis(lead), basis(lead.double()), rtol=1e-12, atol=1e-12)

@@ -29,6 +29,7 @@ KINDS = (
     "frozen",
     "missing",
     "out of range",
+    "unseen pattern",
 )  # Verdict.kind is an index into these
 QUALITY = (watch.FROZEN, watch.MISSING, watch.RANGE)  # kinds that say something about the data, apart from the budget
 

@@ -48,7 +48,7 @@ MEMORY = 10
     WIDEN,
     QUALITY,
 ) = range(17)
-SPIKE, SHIFT, VARIANCE, DRIFT, CLUSTER, TOGETHER, FROZEN, MISSING, RANGE = range(1, 10)
+SPIKE, SHIFT, VARIANCE, DRIFT, CLUSTER, TOGETHER, FROZEN, MISSING, RANGE, PATTERN = range(1, 11)
 TRACKED = 3.912023005428146  # nats of the 1 in 50 rows by which an offset follows
 LOOSEST = 3.0  # log of the largest factor by which an offset stretches a tail
 

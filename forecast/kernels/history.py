@@ -27,6 +27,7 @@ BINS = 512
 LOWEST, PER_E = 1e-4, 31.0  # the grid spans 1e-4 to 1,400 in steps of 3 %
 FEW = 50  # earlier rows below which nothing is said
 SHORT, LONG = 16, 32  # rows of a pattern
+EARLY = 256  # rows before a pattern is judged: the first ones have few to be like
 ORIGIN, FARTHEST = 4.0, 1000.0  # spreads
 STEEPER = 1.8
 AGAIN, BELOW = 1.2, 0.8
@@ -131,8 +132,10 @@ def history(
             short, _ = _nearest(r, recent[b], sums[b, 0], int(so_far), SHORT)
             long, lag = _nearest(r, recent[b], sums[b, 1], int(so_far), LONG)
             first = 2 * channels
-            e_short = _learned(short, counts[b], largest[b], first, so_far)
-            e_long = _learned(long, counts[b], largest[b], first + 1, so_far)
+            e_short, e_long = 0.0, 0.0
+            if so_far >= EARLY:
+                e_short = _learned(short, counts[b], largest[b], first, so_far - EARLY)
+                e_long = _learned(long, counts[b], largest[b], first + 1, so_far - EARLY)
             e = STEEPER * (extreme + e_short + e_long) / 3.0
             if lag and e_short + e_long > 2.0 * extreme:
                 for c in range(channels):

@@ -59,8 +59,8 @@ def patterns(r: NDArray[np.float64], size: int, lags: int) -> list[float]:
 
 
 def test_nats_are_those_of_the_definition() -> None:
-    values = walk(1, 260, 3, channels=2)
-    values[0, 200, 1] += 15
+    values = walk(1, 420, 3, channels=2)
+    values[0, 360, 1] += 15
     lags = 80
     detector = History(rate=1e-9, quiet=0, lags=lags, quality=False)
     verdict = judged(values, detector)
@@ -72,10 +72,11 @@ def test_nats_are_those_of_the_definition() -> None:
     for t in range(len(r)):
         sides = [[nats_by_hand(max(x[t], 0.0), [max(v, 0.0) for v in x[:t]]) for x in lane] for lane in lanes]
         extreme = max(max(max(side) for side in sides) - math.log(2), 0.0)
-        e = kernel.STEEPER * (extreme + nats_by_hand(short[t], short[:t]) + nats_by_hand(long[t], long[:t])) / 3
+        both = sum(nats_by_hand(way[t], way[kernel.EARLY : t]) for way in (short, long)) if t > kernel.EARLY else 0.0
+        e = kernel.STEEPER * (extreme + both) / 3
         scores.append(e / (e + threshold))
     assert verdict.score[0].tolist() == pytest.approx(scores, abs=1e-9)
-    assert int(verdict.blame[0, 200].argmax()) == 1
+    assert int(verdict.blame[0, 360].argmax()) == 1
 
 
 def test_missing_rows_are_no_anomaly_and_teach_nothing() -> None:

@@ -22,6 +22,8 @@ from forecast.kernels import watch
 WORDS = ("spike", "shift", "variance", "drift", "burst", "together", "state")
 FAR = 1e300  # a limit that is none
 LEAST_SPREAD = 1e-9
+BLOCKS = 10  # of calm rows, whose means say how far a level wanders
+UPPER = 1.8  # the upper 84 % bound of a variance that 9 steps between blocks show, over what they show
 REFERENCE = 1000  # calm rows at most for units and correlation
 
 
@@ -34,6 +36,7 @@ class Calibration(NamedTuple):
     unit: Tensor  # (B C) spread of z
     loc: Tensor  # (B C) reference level
     spread: Tensor  # (B C)
+    wander: Tensor  # (B C) variance a row by which the level wanders, in that of the moving mean
     centre: Tensor  # (B C) of the log power
     white: Tensor  # (B GROUPS C C) inverse Cholesky factors
     quality: Tensor  # (B C 4) chance that a value repeats, longest calm run of repeats; the same of missing rows
@@ -94,6 +97,7 @@ class Standard(Detector):
             values.shape[1] // 2, REFERENCE
         )  # rows for units and correlation; tails are those of the rows after them
         start = _units(evidence, values, first)
+        start = start._replace(wander=_wander(values, start.spread, self.fast))
         raw, _, _ = self._bare(start, evidence)
         centre = raw[:, :first, :, 2].nanmedian(1).values.nan_to_num(0.0)
         raw[..., 2] -= centre[:, None]
@@ -195,9 +199,29 @@ def _units(evidence: Evidence, values: Tensor, first: int) -> Calibration:
         loc,
         torch.where(spread > faint, spread, faint),
         torch.zeros_like(loc),
+        torch.zeros_like(loc),
         identity,
         torch.cat([_runs(values[:, 1:] == values[:, :-1]), _runs(values.isnan() & begun)], -1),
     )
+
+
+def _wander(values: Tensor, spread: Tensor, fast: int) -> Tensor:
+    """Variance q a row by which the level moves (B C), over that of a mean of the last rows.
+
+    From the means of BLOCKS blocks of n rows, whose steps have the variance 2/3 q n + 2/n of the noise in a random walk.
+    """
+    rows = values.shape[1] // BLOCKS
+    if rows < 2:
+        return torch.zeros_like(spread)
+    blocks = (values[:, -rows * BLOCKS :] / spread[:, None]).unflatten(1, (BLOCKS, rows))
+    seen = blocks.isfinite().sum(2).clamp(min=1)
+    mean = blocks.nanmean(2)
+    within = (blocks - mean[:, :, None]).square().nanmean(2)
+    noise = (within / seen).nanmean(1)
+    steps = 1.5 * (UPPER * mean.diff(dim=1).square().nanmean(1) - 2 * noise).clamp(min=0) / rows
+    of_blocks = (mean - mean.nanmean(1, keepdim=True)).square().nanmean(1)
+    made: Tensor = steps / (of_blocks + within.nanmean(1) / fast).clamp(min=1e-12)
+    return made.nan_to_num(0.0)
 
 
 def _runs(flags: Tensor) -> Tensor:

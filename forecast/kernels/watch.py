@@ -4,7 +4,8 @@ Per channel, with z the signed normal score in its calm unit and s the surprise 
     spike      s
     shift      max of two CUSUMs  g± ← max(0, g± + clip(±z, -3, 3) - slack);  g > limit is an escape: widen, start again
     variance   |log w - its calm centre|,  w the moving mean of min(z², 9)
-    drift      |moving mean of (y - loc)/spread| against a slow reference (loc moves by clipped deviations)
+    drift      |moving mean of (y - loc)/spread| against a slow reference (loc moves by clipped deviations), in units that widen as
+               a level that wanders as it did on calm rows leaves such a reference:  √(1 + wander · (1 - (1-a)^2h)/2a),  h rows on
     burst      moving mean of min(s, cap)
 Per row, white the inverse Cholesky factor of the calm correlation:  together |white z|²,  state |white moving mean|².
 A tail turns each into nats, -log P(as large on a calm row), an offset of its own following slow changes of its scale;
@@ -27,8 +28,8 @@ Array = NDArray[np.float64]
 KNOTS, TAIL = 16, 19
 WAYS = 5  # spike, shift, variance, drift, burst
 GROUPS = 2  # together, state
-UP, DOWN, POWER, FAST, SLOW, BURST, LAST, SAME, SILENT, BEGUN = range(10)
-MEMORY = 10
+UP, DOWN, POWER, FAST, SLOW, BURST, LAST, SAME, SILENT, BEGUN, LEFT = range(11)
+MEMORY = 11
 (
     SLACK,
     LIMIT,
@@ -103,12 +104,28 @@ def _run(length: float, p: float, longest: float) -> float:
 
 
 @jit
+def _moved(m: Array, set_: Array, wander: float) -> float:
+    """The moving mean against the slow reference, in the unit of the rows gone since the calm ones began."""
+    left = 1.0 - m[LEFT] if m[BEGUN] > 0.0 else 0.0
+    return m[FAST] / math.sqrt(1.0 + wander * left / (2.0 * set_[SLOW_RATE]))
+
+
+@jit
 def _channel(
-    y: float, z: float, s: float, m: Array, set_: Array, unit: float, loc: float, spread: float, way: Array
+    y: float,
+    z: float,
+    s: float,
+    m: Array,
+    set_: Array,
+    unit: float,
+    loc: float,
+    spread: float,
+    wander: float,
+    way: Array,
 ) -> bool:
     """The statistics of one observed reading in `way`, the memory moved on; whether the CUSUMs escape."""
     if m[BEGUN] == 0.0:
-        m[SLOW], m[POWER], m[BEGUN] = loc, 1.0, 1.0
+        m[SLOW], m[POWER], m[BEGUN], m[LEFT] = loc, 1.0, 1.0, 1.0
     zc = min(max(z / unit, -3.0), 3.0)
     m[UP] = max(m[UP] + zc - set_[SLACK], 0.0)
     m[DOWN] = max(m[DOWN] - zc - set_[SLACK], 0.0)
@@ -118,7 +135,8 @@ def _channel(
     m[SLOW] += set_[SLOW_RATE] * spread * min(max(r, -3.0), 3.0)
     m[BURST] += set_[BURST_RATE] * (min(s, set_[CAP]) - m[BURST])
     way[0], way[1], way[2] = s, max(m[UP], m[DOWN]), math.log(m[POWER] + 0.01)
-    way[3], way[4] = m[FAST], m[BURST]
+    m[LEFT] *= (1.0 - set_[SLOW_RATE]) ** 2
+    way[3], way[4] = _moved(m, set_, wander), m[BURST]
     if way[1] > set_[LIMIT]:
         m[UP], m[DOWN] = 0.0, 0.0
         return True
@@ -140,7 +158,7 @@ def watch(
     raw_group: Array,
 ) -> None:
     """Fill the outputs and move the memory; `raw` and `raw_group` take the bare statistics where they have rows."""
-    tails, group, final, unit, loc, spread, centre, white, quality = cal
+    tails, group, final, unit, loc, spread, wander, centre, white, quality = cal
     score, e_row, blame, kind, learn, widen = out
     batch, rows, channels = y.shape
     way, share, other, v, u = (
@@ -157,7 +175,7 @@ def watch(
             widen[b, t] = 1.0
             for c in range(channels):
                 m, yy, ss, zz = memory[b, c], y[b, t, c], s[b, t, c], z[b, t, c]
-                share[c], v[c], u[c], learn[b, t, c] = 0.0, 0.0, m[FAST], 1.0
+                share[c], v[c], u[c], learn[b, t, c] = 0.0, 0.0, _moved(m, set_, wander[b, c]), 1.0
                 if yy != yy:
                     m[SILENT] += 1.0 if m[LAST] == m[LAST] else 0.0  # nothing is missing before the first reading
                     e = _run(m[SILENT], quality[b, c, 2], quality[b, c, 3])
@@ -178,8 +196,8 @@ def watch(
                 gap = abs(yy - expected[b, t, c])
                 if gap < set_[LEAST] or gap < set_[LEAST_RELATIVE] * abs(expected[b, t, c]):
                     ss, zz = 0.0, 0.0
-                escape = _channel(yy, zz, ss, m, set_, unit[b, c], loc[b, c], spread[b, c], way)
-                v[c], u[c] = zz / unit[b, c], m[FAST]
+                escape = _channel(yy, zz, ss, m, set_, unit[b, c], loc[b, c], spread[b, c], wander[b, c], way)
+                v[c], u[c] = zz / unit[b, c], way[3]
                 if raw.shape[1]:
                     raw[b, t, c] = way
                 way[2], way[3] = abs(way[2] - centre[b, c]), abs(way[3])

@@ -10,6 +10,7 @@ would turn a rate of 1 % into 5 %. An escape lets the model go to the new level 
 import math
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -81,7 +82,7 @@ class Standard(Detector):
         self.slack, self.limit, self.widen, self.fast, self.power = slack, limit, widen, fast, power
         self.burst, self.reference, self.least, self.least_relative = burst, reference, least, least_relative
         self.quality, self.minimum, self.maximum, self.most_change = quality, minimum, maximum, most_change
-        self._settings = torch.tensor(
+        self.settings = torch.tensor(
             [
                 *(slack, limit, 2 / (power + 1), 2 / (fast + 1), 2 / (reference + 1), 2 / (burst + 1)),
                 *(20.0, adapt, -math.log(rate), -math.log(guard), least, least_relative),
@@ -118,11 +119,11 @@ class Standard(Detector):
         return Watching(calibration, memory, memory.new_zeros(batch, channels + 1, watch.WAYS))
 
     def follow(self, state: Watching, evidence: Evidence) -> tuple[Watching, Verdict]:
-        return self._watch(state, evidence, self._settings, record=False)[:2]
+        return self._watch(state, evidence, self.settings, record=False)[:2]
 
     def _bare(self, calibration: Calibration, evidence: Evidence) -> tuple[Tensor, Tensor, Tensor]:
         """Statistics of channels (B T C WAYS) and groups (B T GROUPS), and nats (B T) before the last tail."""
-        settings = self._settings.clone()
+        settings = self.settings.clone()
         settings[watch.ADAPT] = 0.0
         return self._watch(self.initial_state(calibration), evidence, settings, record=True)[2]
 
@@ -154,6 +155,7 @@ class Standard(Detector):
             tuple(leaf.numpy() for leaf in out),
             raw.numpy(),
             group.numpy(),
+            np.arange(batch),
         )
         score, nats, blame, kind, learn, widen = out
         after = Watching(state.calibration, memory, offset)

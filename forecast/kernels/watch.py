@@ -156,8 +156,12 @@ def watch(
     out: tuple[Any, ...],
     raw: Array,
     raw_group: Array,
+    sensors: NDArray[np.int64],
 ) -> None:
-    """Fill the outputs and move the memory; `raw` and `raw_group` take the bare statistics where they have rows."""
+    """Fill the outputs and move the memory; `raw` and `raw_group` take the bare statistics where they have rows.
+
+    Entry i of the rows and outputs belongs to sensor sensors[i] of calibration and memory.
+    """
     tails, group, final, unit, loc, spread, wander, centre, white, quality = cal
     score, e_row, blame, kind, learn, widen = out
     batch, rows, channels = y.shape
@@ -168,14 +172,15 @@ def watch(
         np.empty(channels),
         np.empty(channels),
     )
-    for b in range(batch):
+    for i in range(batch):
+        b = sensors[i]
         for t in range(rows):
             best, what, seen, sharp = 0.0, 0, 0, False
             trouble, trouble_kind = 0.0, 0
-            widen[b, t] = 1.0
+            widen[i, t] = 1.0
             for c in range(channels):
-                m, yy, ss, zz = memory[b, c], y[b, t, c], s[b, t, c], z[b, t, c]
-                share[c], v[c], u[c], learn[b, t, c] = 0.0, 0.0, _moved(m, set_, wander[b, c]), 1.0
+                m, yy, ss, zz = memory[b, c], y[i, t, c], s[i, t, c], z[i, t, c]
+                share[c], v[c], u[c], learn[i, t, c] = 0.0, 0.0, _moved(m, set_, wander[b, c]), 1.0
                 if yy != yy:
                     m[SILENT] += 1.0 if m[LAST] == m[LAST] else 0.0  # nothing is missing before the first reading
                     e = _run(m[SILENT], quality[b, c, 2], quality[b, c, 3])
@@ -188,49 +193,49 @@ def watch(
                     trouble, trouble_kind = e, FROZEN
                 if yy < set_[LOW] or yy > set_[HIGH] or (m[BEGUN] > 0.0 and abs(yy - m[LAST]) > set_[JUMP]):
                     trouble, trouble_kind = max(trouble, 2.0 * set_[THRESHOLD]), RANGE
-                    learn[b, t, c] = 0.0
+                    learn[i, t, c] = 0.0
                 m[SILENT], m[LAST] = 0.0, yy
                 if ss != ss:
                     continue
                 seen += 1
-                gap = abs(yy - expected[b, t, c])
-                if gap < set_[LEAST] or gap < set_[LEAST_RELATIVE] * abs(expected[b, t, c]):
+                gap = abs(yy - expected[i, t, c])
+                if gap < set_[LEAST] or gap < set_[LEAST_RELATIVE] * abs(expected[i, t, c]):
                     ss, zz = 0.0, 0.0
                 escape = _channel(yy, zz, ss, m, set_, unit[b, c], loc[b, c], spread[b, c], wander[b, c], way)
                 v[c], u[c] = zz / unit[b, c], way[3]
                 if raw.shape[1]:
-                    raw[b, t, c] = way
+                    raw[i, t, c] = way
                 way[2], way[3] = abs(way[2] - centre[b, c]), abs(way[3])
                 for k in range(WAYS):
                     e = _stretched(way[k], tails[b, c, k], offset[b, c], k, set_[ADAPT])
                     if k == 0 and e > set_[GUARD]:
-                        learn[b, t, c] = 0.0
+                        learn[i, t, c] = 0.0
                     sharp = sharp or (k == 0 and e > set_[THRESHOLD] + math.log(channels))
                     share[c] = max(share[c], e)
                     if e > best:
                         best, what = e, k + 1
                 if escape:
-                    widen[b, t], learn[b, t, c] = set_[WIDEN], 1.0
+                    widen[i, t], learn[i, t, c] = set_[WIDEN], 1.0
             best = max(best - math.log(max(seen, 1)), 0.0)
             if channels > 1 and seen > 0:
                 for k in range(GROUPS):
                     d = _mahalanobis(white[b, k], v if k == 0 else u, other)
                     if raw_group.shape[1]:
-                        raw_group[b, t, k] = d
+                        raw_group[i, t, k] = d
                     e = _stretched(d, group[b, k], offset[b, channels], k, set_[ADAPT])
                     if e > best:
                         best, what = e, (TOGETHER if k == 0 else DRIFT)
                         share[:] = other
             if sharp:  # what one row alone gives away is a spike, however the moving means take it
                 what = SPIKE
-            e_row[b, t] = best if seen > 0 else np.nan
+            e_row[i, t] = best if seen > 0 else np.nan
             e = nats(best, final[b]) if seen > 0 else 0.0
             if set_[QUALITY] > 0.0 and trouble > set_[THRESHOLD] and trouble > e:
                 e, what = trouble, trouble_kind
-            score[b, t], kind[b, t] = e / (e + set_[THRESHOLD]), what
+            score[i, t], kind[i, t] = e / (e + set_[THRESHOLD]), what
             total = 0.0
             for c in range(channels):
                 share[c] = max(share[c], 0.0)
                 total += share[c]
             for c in range(channels):
-                blame[b, t, c] = share[c] / total if total > 0.0 else 1.0 / channels
+                blame[i, t, c] = share[c] / total if total > 0.0 else 1.0 / channels

@@ -7,6 +7,7 @@ last bit. `machines` is a copy, at rest.
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from forecast.detect.detector import Detector
@@ -14,7 +15,7 @@ from forecast.detect.evidence import Evidence, Verdict
 from forecast.detect.standard import Standard, Watching
 from forecast.distribution import Gaussian
 from forecast.kernels.surprise import surprise
-from forecast.kernels.watch import watch
+from forecast.kernels.watch import ESCAPED, HELD, watch
 from forecast.models.forecaster import Forecaster, Machine, Numbers
 from forecast.types import Row, State, take
 
@@ -50,14 +51,13 @@ class Live:
         """The verdict on the next row (n C) of these sensors, and the states after it."""
         which = None if who is None else who.numpy()
         mean, variance = self._machine.moments(which)
-        y = row.values.contiguous().numpy()
+        y = (row.values if row.values.is_contiguous() else row.values.contiguous()).numpy()
         n, channels = y.shape
         s, z = np.empty(y.shape), np.empty(y.shape)
         surprise(y.reshape(-1), mean.reshape(-1), variance.reshape(-1), s.reshape(-1), z.reshape(-1))
-        flat, wide = np.empty((3, n, 1)), np.empty((2, n, 1, channels))
-        kind = np.empty((n, 1), dtype=np.int64)
-        rows = (n, 1, channels)
-        watch(
+        flat, wide, kind = np.empty((3, n, 1)), np.empty((2, n, 1, channels)), np.empty((n, 1), dtype=np.int64)
+        rows = n, 1, channels
+        odd = watch(
             y.reshape(rows),
             z.reshape(rows),
             s.reshape(rows),
@@ -70,13 +70,13 @@ class Live:
             *NONE,
             self._all if which is None else which,
         )
-        learn, widen = wide[1, :, 0], flat[2, :, 0]
-        if widen.max() != 1.0:
-            self._widen(np.flatnonzero(widen != 1.0), widen, which)
-        self._machine.step(y if learn.min() > 0.0 else np.where(learn > 0.0, y, np.nan), which)
-        score = torch.from_numpy(flat[0, :, 0])
-        blame, learned = torch.from_numpy(wide[0, :, 0]), torch.from_numpy(learn)
-        verdict = Verdict(score, score >= 0.5, blame, torch.from_numpy(kind[:, 0]), learned, torch.from_numpy(widen))
+        if odd & ESCAPED:
+            self._widen(flat[2, :, 0], which)
+        self._machine.step(np.where(wide[1, :, 0] > 0.0, y, np.nan) if odd & HELD else y, which)
+        score, _, widen = torch.from_numpy(flat[:, :, 0]).unbind()
+        blame, learn = torch.from_numpy(wide[:, :, 0]).unbind()
+        alarm = torch.from_numpy(flat[0, :, 0] >= 0.5)
+        verdict = Verdict(score, alarm, blame, torch.from_numpy(kind[:, 0]), learn, widen)
         self._last = row, mean, variance, s, z, verdict
         return verdict
 
@@ -97,8 +97,9 @@ class Live:
         memory, offset = torch.from_numpy(self._memory.copy()), torch.from_numpy(self._offset.copy())
         return self._machine.state(self._like), Watching(self._calibration, memory, offset)
 
-    def _widen(self, escaped: np.ndarray, widen: Numbers, which: np.ndarray | None) -> None:
-        """The belief of those whose level has shifted, in the one place where a state is taken out and put back."""
+    def _widen(self, widen: Numbers, which: NDArray[np.int64] | None) -> None:
+        """The belief of those whose level has shifted: the one place where states are taken out and put back."""
+        escaped = np.flatnonzero(widen != 1.0)
         sensors = escaped if which is None else which[escaped]
         part = take(self._machine.state(self._like), torch.from_numpy(sensors))
         self._machine.put(self._model.widen(part, torch.from_numpy(widen[escaped])), sensors)

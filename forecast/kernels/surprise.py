@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from forecast.kernels.jit import exact
 
 Array = NDArray[np.float64]
-FAR = 12.0  # of |d|/√2; the next term of the series is 1e-9 there
+FAR = 20.0  # of |d|/√2; the next term of the series is 3e-12 there, of 400
 MOST = 1e150
 
 

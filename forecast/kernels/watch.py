@@ -50,6 +50,7 @@ MEMORY = 11
     QUALITY,
 ) = range(17)
 SPIKE, SHIFT, VARIANCE, DRIFT, CLUSTER, TOGETHER, FROZEN, MISSING, RANGE, PATTERN = range(1, 11)
+HELD, ESCAPED = 1, 2
 TRACKED = 3.912023005428146  # nats of the 1 in 50 rows by which an offset follows
 LOOSEST = 3.0  # log of the largest factor by which an offset stretches a tail
 
@@ -73,7 +74,9 @@ def nats(x: float, tail: Array) -> float:
 @jit
 def _stretched(x: float, tail: Array, offset: Array, way: int, adapt: float) -> float:
     """Nats under the tail as it has been stretched so far; the stretch follows the tracked quantile, one row late."""
-    e = nats(x, tail) * math.exp(-offset[way])
+    e = nats(x, tail)
+    if offset[way] > 0.0:
+        e *= math.exp(-offset[way])
     if adapt > 0.0 and tail[0] < np.inf:
         miss = 1.0 if e > TRACKED else 0.0
         offset[way] = min(max(offset[way] + adapt * (50.0 * miss - 1.0), 0.0), LOOSEST)
@@ -100,14 +103,15 @@ def _mahalanobis(white: Array, v: Array, share: Array) -> float:
 @jit
 def _run(length: float, p: float, longest: float) -> float:
     """Nats of a run of rows beyond the longest calm one; a single row is no run."""
-    return max(length - longest - 1.0, 0.0) * -math.log(p)
+    return (length - longest - 1.0) * -math.log(p) if length > longest + 1.0 else 0.0
 
 
 @jit
 def _moved(m: Array, set_: Array, wander: float) -> float:
     """The moving mean against the slow reference, in the unit of the rows gone since the calm ones began."""
-    left = 1.0 - m[LEFT] if m[BEGUN] > 0.0 else 0.0
-    return m[FAST] / math.sqrt(1.0 + wander * left / (2.0 * set_[SLOW_RATE]))
+    if wander == 0.0 or m[BEGUN] == 0.0:
+        return m[FAST]
+    return m[FAST] / math.sqrt(1.0 + wander * (1.0 - m[LEFT]) / (2.0 * set_[SLOW_RATE]))
 
 
 @jit
@@ -135,7 +139,7 @@ def _channel(
     m[SLOW] += set_[SLOW_RATE] * spread * min(max(r, -3.0), 3.0)
     m[BURST] += set_[BURST_RATE] * (min(s, set_[CAP]) - m[BURST])
     way[0], way[1], way[2] = s, max(m[UP], m[DOWN]), math.log(m[POWER] + 0.01)
-    m[LEFT] *= (1.0 - set_[SLOW_RATE]) ** 2
+    m[LEFT] *= (1.0 - set_[SLOW_RATE]) * (1.0 - set_[SLOW_RATE])
     way[3], way[4] = _moved(m, set_, wander), m[BURST]
     if way[1] > set_[LIMIT]:
         m[UP], m[DOWN] = 0.0, 0.0
@@ -157,11 +161,13 @@ def watch(
     raw: Array,
     raw_group: Array,
     sensors: NDArray[np.int64],
-) -> None:
+) -> int:
     """Fill the outputs and move the memory; `raw` and `raw_group` take the bare statistics where they have rows.
 
-    Entry i of the rows and outputs belongs to sensor sensors[i] of calibration and memory.
+    Entry i of the rows and outputs belongs to sensor sensors[i] of calibration and memory. Answers whether a reading is held
+    back (HELD), a level has escaped (ESCAPED), or both.
     """
+    odd = 0
     tails, group, final, unit, loc, spread, wander, centre, white, quality = cal
     score, e_row, blame, kind, learn, widen = out
     batch, rows, channels = y.shape
@@ -180,7 +186,9 @@ def watch(
             widen[i, t] = 1.0
             for c in range(channels):
                 m, yy, ss, zz = memory[b, c], y[i, t, c], s[i, t, c], z[i, t, c]
-                share[c], v[c], u[c], learn[i, t, c] = 0.0, 0.0, _moved(m, set_, wander[b, c]), 1.0
+                share[c], v[c], learn[i, t, c] = 0.0, 0.0, 1.0
+                if channels > 1:
+                    u[c] = _moved(m, set_, wander[b, c])
                 if yy != yy:
                     m[SILENT] += 1.0 if m[LAST] == m[LAST] else 0.0  # nothing is missing before the first reading
                     e = _run(m[SILENT], quality[b, c, 2], quality[b, c, 3])
@@ -194,6 +202,7 @@ def watch(
                 if yy < set_[LOW] or yy > set_[HIGH] or (m[BEGUN] > 0.0 and abs(yy - m[LAST]) > set_[JUMP]):
                     trouble, trouble_kind = max(trouble, 2.0 * set_[THRESHOLD]), RANGE
                     learn[i, t, c] = 0.0
+                    odd |= HELD
                 m[SILENT], m[LAST] = 0.0, yy
                 if ss != ss:
                     continue
@@ -207,16 +216,21 @@ def watch(
                     raw[i, t, c] = way
                 way[2], way[3] = abs(way[2] - centre[b, c]), abs(way[3])
                 for k in range(WAYS):
+                    if not tails[b, c, k, 0] < np.inf:  # not asked for
+                        continue
                     e = _stretched(way[k], tails[b, c, k], offset[b, c], k, set_[ADAPT])
                     if k == 0 and e > set_[GUARD]:
                         learn[i, t, c] = 0.0
+                        odd |= HELD
                     sharp = sharp or (k == 0 and e > set_[THRESHOLD] + math.log(channels))
                     share[c] = max(share[c], e)
                     if e > best:
                         best, what = e, k + 1
                 if escape:
                     widen[i, t], learn[i, t, c] = set_[WIDEN], 1.0
-            best = max(best - math.log(max(seen, 1)), 0.0)
+                    odd |= ESCAPED
+            if channels > 1:
+                best = max(best - math.log(max(seen, 1)), 0.0)
             if channels > 1 and seen > 0:
                 for k in range(GROUPS):
                     d = _mahalanobis(white[b, k], v if k == 0 else u, other)
@@ -239,3 +253,4 @@ def watch(
                 total += share[c]
             for c in range(channels):
                 blame[i, t, c] = share[c] / total if total > 0.0 else 1.0 / channels
+    return odd

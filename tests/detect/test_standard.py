@@ -4,13 +4,15 @@ import math
 
 import pytest
 import torch
+from scipy.special import log_ndtr
 from torch import Tensor
 
 from forecast.detect import tail
 from forecast.detect.detector import Detector
-from forecast.detect.evidence import KINDS, Evidence, normal_score
+from forecast.detect.evidence import KINDS, Evidence, evidence_of, normal_score
 from forecast.detect.monitor import Monitor
 from forecast.detect.standard import BLOCKS, UPPER, Standard, _wander
+from forecast.distribution import Gaussian
 from forecast.experiment.detectors import build, words
 from forecast.models.kalman import Kalman
 from forecast.types import Past, Row, State, leaves
@@ -199,3 +201,14 @@ def test_the_variance_by_which_a_level_wanders_is_measured() -> None:
     found = (_wander(wandering, one, 8) * below).mean()
     assert float(found) == pytest.approx(UPPER * 0.01, rel=0.15)
     assert float((_wander(noise_, one, 8)).mean()) < 0.02
+
+
+def test_surprise_of_normal_forecasts_is_scipys_and_that_of_any_forecast() -> None:
+    d = torch.tensor([0.0, 1e-12, 0.3, -2.0, 8.0, -16.9, 28.2, 28.4, -400.0, 1e6, 1e160, math.nan], dtype=torch.float64)
+    plain = of(d[:, None, None])
+    expected = -(torch.from_numpy(log_ndtr(-d.abs().clamp(max=1e150).numpy())) + math.log(2))
+    assert torch.allclose(plain.surprise.flatten(), expected.clamp(min=0), rtol=1e-12, atol=1e-12, equal_nan=True)
+    assert torch.allclose(plain.z.flatten()[:10], d[:10], rtol=1e-15)
+    spread = torch.tensor([0.0, math.nan], dtype=torch.float64)[:, None, None]
+    odd = evidence_of(Gaussian(torch.zeros_like(spread), spread), Past.of(torch.ones_like(spread)))
+    assert bool(odd.surprise[0].isfinite()) and bool(odd.surprise[1].isnan())

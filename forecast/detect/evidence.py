@@ -82,8 +82,8 @@ def _is_plain(forecast: Forecast, values: Tensor) -> bool:
 def _under_normal(forecast: Forecast, values: Tensor) -> tuple[Tensor, Tensor]:
     assert isinstance(forecast, Gaussian)
     s, z = torch.empty(values.shape, dtype=torch.float64), torch.empty(values.shape, dtype=torch.float64)
-    parts = (leaf.expand(values.shape).reshape(-1).numpy() for leaf in (values, forecast.mean, forecast.variance))
-    kernel(*parts, s.view(-1).numpy(), z.view(-1).numpy())
+    y, mean, variance = (leaf.expand(values.shape).reshape(-1).numpy() for leaf in (values, *forecast.parts()[:2]))
+    kernel(y, mean, variance, s.view(-1).numpy(), z.view(-1).numpy())
     return s, z
 
 

@@ -67,7 +67,7 @@ class History(Detector):
     def follow(self, state: Counted, evidence: Evidence) -> tuple[Counted, Verdict]:
         guarding, guarded = self.guarding.follow(state.guarding, evidence)
         y = evidence.row.values.double().contiguous()
-        memory = [leaf.clone() for leaf in state[1:]]
+        recent, sums, counts, largest, held = (leaf.clone() for leaf in state[1:])
         nats, kind, blame = y.new_empty(y.shape[:2]), torch.empty(y.shape[:2], dtype=torch.int64), torch.empty_like(y)
         calibration = state.guarding.calibration
         history(
@@ -76,7 +76,11 @@ class History(Detector):
             calibration.spread.contiguous().numpy(),
             float(self.quiet),
             -math.log(self.rate),
-            *(leaf.numpy() for leaf in memory),
+            recent.numpy(),
+            sums.numpy(),
+            counts.numpy(),
+            largest.numpy(),
+            held.numpy(),
             nats.numpy(),
             kind.numpy(),
             blame.numpy(),
@@ -86,4 +90,4 @@ class History(Detector):
         score = torch.where(trouble, torch.maximum(score, guarded.score), score)
         kind = torch.where(trouble, guarded.kind, kind)
         verdict = Verdict(score, score >= 0.5, blame, kind, guarded.learn, guarded.widen)
-        return Counted(guarding, *memory), verdict
+        return Counted(guarding, recent, sums, counts, largest, held), verdict

@@ -120,7 +120,7 @@ def test_the_fast_path_is_taken_and_gives_the_same_bits(monitor: Monitor, past: 
         assert all(torch.equal(a, b) for a, b in zip(fast, same, strict=True))
         assert monitor.seen is not None and slow.seen is not None
         for a, b in zip(monitor.seen.evidence[1:], slow.seen.evidence[1:], strict=True):
-            assert torch.equal(a.nan_to_num(-1), b.nan_to_num(-1))  # type: ignore[union-attr]
+            assert torch.equal(a.nan_to_num(-1), b.nan_to_num(-1))
         escaped, held = escaped or bool((fast.widen > 1).any()), held or bool((fast.learn == 0).any())
     assert escaped and held
     assert monitor.records() == slow.records()

@@ -185,7 +185,7 @@ def test_a_level_that_wanders_is_no_drift_and_one_that_stood_still_is() -> None:
     ]
     assert share[0] < 0.2 and share[1] > 3 * share[0], share
     standing = noise_.clone()
-    standing[:, 2000:] += 1.5
+    standing[:, 2000:] += 3
     state = calibrated(detector, of(standing[:, :800]))
     alarm = detector.follow(state, of(standing))[1].alarm
     assert float(alarm[:, 2020:2100].double().mean()) > 0.5 > 0.01 > float(alarm[:, 800:2000].double().mean())

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from forecast.detect.monitor import Machines, Monitor
-from forecast.experiment.benchmark.speed_kalman import SENSORS, Figure, peer, series
+from forecast.experiment.benchmark.speed_kalman import SENSORS, Figure, ask, series
 from forecast.experiment.detectors import build
 from forecast.models.kalman import Kalman
 from forecast.models.stepper import Stepper
@@ -67,6 +67,6 @@ def _model(model: Kalman, machines: Machines, rows: list[Row], sensors: int) -> 
 
 def _peers(peers: tuple[str, ...], case: str, file: Path, rounds: int) -> Iterator[Figure]:
     for name in peers:
-        found = peer(name, "detect", file, rounds)
+        found = ask(name, "detect", file, rounds)
         for word, value in (found or {}).get(UNIT, {}).items():
             yield case, f"{name}, {word}", value, UNIT

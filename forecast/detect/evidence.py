@@ -14,8 +14,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from forecast.distribution import Forecast
+from forecast.distribution import Forecast, Gaussian
 from forecast.kernels import watch
+from forecast.kernels.surprise import surprise as kernel
 from forecast.types import Past, Row
 
 KINDS = (
@@ -29,6 +30,7 @@ KINDS = (
     "frozen",
     "missing",
     "out of range",
+    "unseen pattern",
 )  # Verdict.kind is an index into these
 QUALITY = (watch.FROZEN, watch.MISSING, watch.RANGE)  # kinds that say something about the data, apart from the budget
 
@@ -71,13 +73,31 @@ def normal_score(surprise: Tensor) -> Tensor:
     return z
 
 
+def _is_plain(forecast: Forecast, values: Tensor) -> bool:
+    """Whether the kernel of normal forecasts is for them."""
+    plain = type(forecast) is Gaussian and forecast.mean.dtype == forecast.variance.dtype == values.dtype
+    return plain and values.dtype == torch.float64 and values.device.type == "cpu"
+
+
+def _under_normal(forecast: Forecast, values: Tensor) -> tuple[Tensor, Tensor]:
+    assert isinstance(forecast, Gaussian)
+    s, z = torch.empty(values.shape, dtype=torch.float64), torch.empty(values.shape, dtype=torch.float64)
+    y, mean, variance = (leaf.expand(values.shape).reshape(-1).numpy() for leaf in (values, *forecast.parts()[:2]))
+    kernel(y, mean, variance, s.view(-1).numpy(), z.view(-1).numpy())
+    return s, z
+
+
+def _under_any(forecast: Forecast, values: Tensor) -> tuple[Tensor, Tensor]:
+    below, above = forecast.log_tails(values)
+    surprise = -(math.log(2) + torch.minimum(below, above)).clamp(max=0)
+    return surprise, normal_score(surprise) * torch.where(below > above, 1.0, -1.0)
+
+
 def evidence_of(forecast: Forecast, row: Row | Past) -> Evidence:
     """Evidence of rows (B T C), or of one (B C), under forecasts of one row each, (B T C) or (B 1 C)."""
     single = row.values.dim() == 2
     values = row.values[:, None] if single else row.values
-    below, above = forecast.log_tails(values)
-    surprise = -(math.log(2) + torch.minimum(below, above)).clamp(max=0)
-    z = normal_score(surprise) * torch.where(below > above, 1.0, -1.0)
+    surprise, z = _under_normal(forecast, values) if _is_plain(forecast, values) else _under_any(forecast, values)
     of = Row(values, row.inputs[:, None] if single else row.inputs, row.elapsed[:, None] if single else row.elapsed)
     made = Evidence(of, surprise, z, forecast.joint_surprise(values), forecast.median)
     return Evidence(Row(*row[:3]), *(leaf[:, 0] for leaf in made[1:])) if single else made

@@ -1,9 +1,10 @@
 """A detector that judges each row among all rows before it: nothing is fitted, and what happens again and again is normal.
 
-For series whose calm rows are few, or unlike what follows them. Statistics and counts stand in `forecast.kernels.history`; what
-the model learns, and when its level widens, is left to the standard detector.
+For series whose calm rows are few, or unlike what follows them, and for patterns that return. It looks at the values alone
+(`forecast.kernels.history`); what the model learns, and when its level widens, is left to the standard detector.
 """
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -12,33 +13,40 @@ from torch import Tensor
 from forecast.detect.detector import Detector
 from forecast.detect.evidence import Evidence, Verdict
 from forecast.detect.standard import Calibration, Standard, Watching
+from forecast.errors import InputError
 from forecast.kernels import watch
-from forecast.kernels.history import BINS, WAYS, history
+from forecast.kernels.history import BINS, LONG, history
 
-KINDS = torch.tensor([watch.SPIKE, watch.CLUSTER, watch.DRIFT])
+KINDS = torch.tensor([watch.SPIKE, watch.PATTERN])
 
 
 class Counted(NamedTuple):
     """Counts of all rows so far beside what guards the model."""
 
     guarding: Watching
-    memory: Tensor  # (B C 2)
-    counts: Tensor  # (B WAYS BINS)
-    largest: Tensor  # (B WAYS)
+    recent: Tensor  # (B lags+32 C) the last rows, newest first
+    sums: Tensor  # (B 2 lags) of squares, by lag
+    counts: Tensor  # (B 2C+2 BINS)
+    largest: Tensor  # (B 2C+2)
+    held: Tensor  # (B 3)
 
 
 class History(Detector):
-    """Conformal: each row among those before it."""
+    """Conformal: each row, and each pattern of 16 and of 32 rows, among those before it; what lasts is told once."""
 
     def __init__(
         self,
         rate: float = 1e-3,  # false alarms per row
-        guard: float = 1e-6,  # a reading less likely than this is not learned
-        burst: int = 16,  # rows in the moving mean of |z|
-        fast: int = 8,  # rows in the moving mean of the values
+        guard: float = 1e-6,  # a reading less likely than this is not learned by the model
+        lags: int = 4096,  # rows back among which a pattern's like is looked for
+        quiet: int = 150,  # rows after an alarm in which only what is a fifth stranger is another one
         quality: bool = True,  # whether frozen and silent sensors are alarms, apart from the budget
     ) -> None:
-        self.rate, self.guard, self.burst, self.fast, self.quality = rate, guard, burst, fast, quality
+        if lags < 2 * LONG or quiet < 0:
+            raise InputError(
+                f"lags={lags}, quiet={quiet}: give lags of at least {2 * LONG}, and quiet of 0 or more rows"
+            )
+        self.rate, self.guard, self.lags, self.quiet, self.quality = rate, guard, lags, quiet, quality
         self.guarding = Standard(rate=rate, statistics=("spike",), guard=guard, quality=quality)
 
     def calibrate(self, evidence: Evidence) -> Calibration:
@@ -46,37 +54,40 @@ class History(Detector):
 
     def initial_state(self, calibration: Calibration) -> Counted:
         batch, channels = calibration.unit.shape
-        none = calibration.unit.new_zeros
+        none, ways = calibration.unit.new_zeros, 2 * channels + 2
         return Counted(
             self.guarding.initial_state(calibration),
-            none(batch, channels, 2),
-            none(batch, WAYS, BINS),
-            none(batch, WAYS),
+            none(batch, self.lags + LONG, channels),
+            none(batch, 2, self.lags),
+            none(batch, ways, BINS),
+            none(batch, ways),
+            none(batch, 3),
         )
 
     def follow(self, state: Counted, evidence: Evidence) -> tuple[Counted, Verdict]:
         guarding, guarded = self.guarding.follow(state.guarding, evidence)
-        y, z = evidence.row.values.double().contiguous(), evidence.z.double().contiguous()
-        memory, counts, largest = (leaf.clone() for leaf in state[1:])
+        y = evidence.row.values.double().contiguous()
+        recent, sums, counts, largest, held = (leaf.clone() for leaf in state[1:])
         nats, kind, blame = y.new_empty(y.shape[:2]), torch.empty(y.shape[:2], dtype=torch.int64), torch.empty_like(y)
         calibration = state.guarding.calibration
         history(
             y.numpy(),
-            z.numpy(),
             calibration.loc.contiguous().numpy(),
             calibration.spread.contiguous().numpy(),
-            2 / (self.burst + 1),
-            2 / (self.fast + 1),
-            memory.numpy(),
+            float(self.quiet),
+            -math.log(self.rate),
+            recent.numpy(),
+            sums.numpy(),
             counts.numpy(),
             largest.numpy(),
+            held.numpy(),
             nats.numpy(),
             kind.numpy(),
             blame.numpy(),
         )
-        score, kind = self.score(nats), KINDS[kind]
+        score, kind = self.score(nats.nan_to_num(0.0)), KINDS[kind]
         trouble = guarded.alarm & (guarded.kind >= watch.FROZEN)
         score = torch.where(trouble, torch.maximum(score, guarded.score), score)
         kind = torch.where(trouble, guarded.kind, kind)
         verdict = Verdict(score, score >= 0.5, blame, kind, guarded.learn, guarded.widen)
-        return Counted(guarding, memory, counts, largest), verdict
+        return Counted(guarding, recent, sums, counts, largest, held), verdict

@@ -13,11 +13,13 @@ from torch import Tensor
 
 from forecast.detect.detector import Detector
 from forecast.detect.evidence import Evidence, Verdict, evidence_of
+from forecast.detect.live import Live
 from forecast.distribution import Forecast
 from forecast.errors import InputError
 from forecast.models.forecaster import Forecaster
 from forecast.types import Future, Past, Row, State, join, leaves, put, take, tree_map
 
+PATIENCE = 3  # rows one after the other until the fast path is set up
 LONGEST = 512  # rows that are tried at once
 ESTIMATED = 1500  # of the calm rows the last ones, from which parameters are estimated
 
@@ -41,8 +43,27 @@ class Monitor:
     """A model and a detector over B sensors, row after row."""
 
     def __init__(self, model: Forecaster, detector: Detector, machines: Machines) -> None:
-        self.model, self.detector, self.machines = model, detector, machines
-        self.seen: Seen | None = None  # what the last call saw
+        self.model, self.detector = model, detector
+        self._machines, self._rows = machines, 0
+        self._live: Live | None = None
+        self._seen: Seen | None = None
+
+    @property
+    def machines(self) -> Machines:
+        """What every sensor carries now, at rest."""
+        if self._live is not None:
+            self._machines, self._live, self._seen = Machines(*self._live.machines), None, self.seen
+        return self._machines
+
+    @machines.setter
+    def machines(self, machines: Machines) -> None:
+        self._machines, self._live, self._rows = machines, None, 0
+
+    @property
+    def seen(self) -> Seen | None:
+        """What the last call saw."""
+        found = None if self._live is None else self._live.seen
+        return self._seen if found is None else Seen(*found)
 
     @classmethod
     def ready(cls, model: Forecaster, detector: Detector, calm: Past) -> Self:
@@ -59,11 +80,20 @@ class Monitor:
         return len(leaves(self.machines)[0])
 
     def observe(self, row: Row, who: Tensor | None = None) -> Verdict:
-        """The verdict on the next row (B' …) of the sensors `who` (B'), all of them by default."""
-        machines = self.machines if who is None else take(self.machines, who)
-        machines, self.seen = self._observe(machines, row)
-        self.machines = machines if who is None else put(self.machines, who, machines)
-        return self.seen.verdict
+        """The verdict on the next row (B' …) of the sensors `who` (B'), all of them by default.
+
+        From the third row on by the fast path, where there is one: what is set up for it would not pay for one row.
+        """
+        self._rows += 1
+        if self._live is None and self._rows == PATIENCE:
+            self._live = Live.of(self.model, self.detector, *self._machines)
+        if self._live is not None and self._live.takes(row):
+            return self._live.observe(row, who)
+        rows, every = self._rows, self.machines
+        machines, self._seen = self._observe(every if who is None else take(every, who), row)
+        self.machines = machines if who is None else put(every, who, machines)
+        self._rows = rows
+        return self._seen.verdict
 
     def follow(self, past: Past) -> Seen:
         """The same for many rows of every sensor, to the last bit for kernel models, in few calls.
@@ -87,8 +117,8 @@ class Monitor:
                 self.machines, one = self._observe(self.machines, next(piece.rows(stop, stop + 1).each()))
                 made.append(_as_rows(one))
             low += piece.values.shape[1] if stop is None else stop + 1
-        self.seen = _together(made)
-        return self.seen
+        self._seen = _together(made)
+        return self._seen
 
     def records(self, who: Sequence[int] | None = None) -> list[bytes]:
         """The bytes of each sensor."""

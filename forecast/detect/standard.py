@@ -10,6 +10,7 @@ would turn a rate of 1 % into 5 %. An escape lets the model go to the new level 
 import math
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -22,6 +23,8 @@ from forecast.kernels import watch
 WORDS = ("spike", "shift", "variance", "drift", "burst", "together", "state")
 FAR = 1e300  # a limit that is none
 LEAST_SPREAD = 1e-9
+BLOCKS = 10  # of calm rows, whose means say how far a level wanders
+UPPER = 1.8  # the upper 84 % bound of a variance that 9 steps between blocks show, over what they show
 REFERENCE = 1000  # calm rows at most for units and correlation
 
 
@@ -34,6 +37,7 @@ class Calibration(NamedTuple):
     unit: Tensor  # (B C) spread of z
     loc: Tensor  # (B C) reference level
     spread: Tensor  # (B C)
+    wander: Tensor  # (B C) variance a row by which the level wanders, in that of the moving mean
     centre: Tensor  # (B C) of the log power
     white: Tensor  # (B GROUPS C C) inverse Cholesky factors
     quality: Tensor  # (B C 4) chance that a value repeats, longest calm run of repeats; the same of missing rows
@@ -78,7 +82,7 @@ class Standard(Detector):
         self.slack, self.limit, self.widen, self.fast, self.power = slack, limit, widen, fast, power
         self.burst, self.reference, self.least, self.least_relative = burst, reference, least, least_relative
         self.quality, self.minimum, self.maximum, self.most_change = quality, minimum, maximum, most_change
-        self._settings = torch.tensor(
+        self.settings = torch.tensor(
             [
                 *(slack, limit, 2 / (power + 1), 2 / (fast + 1), 2 / (reference + 1), 2 / (burst + 1)),
                 *(20.0, adapt, -math.log(rate), -math.log(guard), least, least_relative),
@@ -94,6 +98,7 @@ class Standard(Detector):
             values.shape[1] // 2, REFERENCE
         )  # rows for units and correlation; tails are those of the rows after them
         start = _units(evidence, values, first)
+        start = start._replace(wander=_wander(values, start.spread, self.fast))
         raw, _, _ = self._bare(start, evidence)
         centre = raw[:, :first, :, 2].nanmedian(1).values.nan_to_num(0.0)
         raw[..., 2] -= centre[:, None]
@@ -114,11 +119,11 @@ class Standard(Detector):
         return Watching(calibration, memory, memory.new_zeros(batch, channels + 1, watch.WAYS))
 
     def follow(self, state: Watching, evidence: Evidence) -> tuple[Watching, Verdict]:
-        return self._watch(state, evidence, self._settings, record=False)[:2]
+        return self._watch(state, evidence, self.settings, record=False)[:2]
 
     def _bare(self, calibration: Calibration, evidence: Evidence) -> tuple[Tensor, Tensor, Tensor]:
         """Statistics of channels (B T C WAYS) and groups (B T GROUPS), and nats (B T) before the last tail."""
-        settings = self._settings.clone()
+        settings = self.settings.clone()
         settings[watch.ADAPT] = 0.0
         return self._watch(self.initial_state(calibration), evidence, settings, record=True)[2]
 
@@ -150,6 +155,7 @@ class Standard(Detector):
             tuple(leaf.numpy() for leaf in out),
             raw.numpy(),
             group.numpy(),
+            np.arange(batch),
         )
         score, nats, blame, kind, learn, widen = out
         after = Watching(state.calibration, memory, offset)
@@ -195,9 +201,29 @@ def _units(evidence: Evidence, values: Tensor, first: int) -> Calibration:
         loc,
         torch.where(spread > faint, spread, faint),
         torch.zeros_like(loc),
+        torch.zeros_like(loc),
         identity,
         torch.cat([_runs(values[:, 1:] == values[:, :-1]), _runs(values.isnan() & begun)], -1),
     )
+
+
+def _wander(values: Tensor, spread: Tensor, fast: int) -> Tensor:
+    """Variance q a row by which the level moves (B C), over that of a mean of the last rows.
+
+    From the means of BLOCKS blocks of n rows, whose steps have the variance 2/3 q n + 2/n of the noise in a random walk.
+    """
+    rows = values.shape[1] // BLOCKS
+    if rows < 2:
+        return torch.zeros_like(spread)
+    blocks = (values[:, -rows * BLOCKS :] / spread[:, None]).unflatten(1, (BLOCKS, rows))
+    seen = blocks.isfinite().sum(2).clamp(min=1)
+    mean = blocks.nanmean(2)
+    within = (blocks - mean[:, :, None]).square().nanmean(2)
+    noise = (within / seen).nanmean(1)
+    steps = 1.5 * (UPPER * mean.diff(dim=1).square().nanmean(1) - 2 * noise).clamp(min=0) / rows
+    of_blocks = (mean - mean.nanmean(1, keepdim=True)).square().nanmean(1)
+    made: Tensor = steps / (of_blocks + within.nanmean(1) / fast).clamp(min=1e-12)
+    return made.nan_to_num(0.0)
 
 
 def _runs(flags: Tensor) -> Tensor:

@@ -10,21 +10,26 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from numpy.typing import NDArray
 
 from forecast import artefact
 from forecast.durable import write_durably
 from forecast.experiment import config, data, tables
-from forecast.experiment.detection import Found, calm_rows, detect, rate_of, ready, rows_per_day
+from forecast.experiment.detection import Found, calm_rows, days_of, detect, rate_of, ready, rows_per_day
 from forecast.experiment.detectors import build
+from forecast.experiment.judging import Scored, beside, labelled_rows
 from forecast.experiment.members import facts_of
 from forecast.experiment.tracking import recording
 from forecast.report import detection as report
+from forecast.report.numbers import number
+from forecast.series.labels import Labels
 from forecast.series.panel import Panel
 
-MONITOR = "monitor.bin"
+MONITOR, JUDGED = "monitor.bin", "judged.csv"
 SHOWN = 12
+PRINTED = ["scores", "vus_pr", "ap", "f1", "best_f1", "event_recall", "delay_rows", "false_events_per_1000_rows"]
 
 
 def run(config: config.Detect, out: Path) -> int:
@@ -41,17 +46,57 @@ def run(config: config.Detect, out: Path) -> int:
         monitor = ready(model, build(config.detector, rate), panel, calm)
         artefact.save_monitor(out / MONITOR, monitor)
         found = detect(monitor, panel, calm, config.gap)
-        summary = write(found, panel, calm, source.name, config, out, time.process_time() - started)
+        cpu_s = time.process_time() - started
+        judged, said = judgement(found, panel, source.intake.labels, calm, config)
+        summary = write(found, judged, said, panel, calm, source.name, config, out, cpu_s)
         report.write(out)
         recorder.parameters({"data": source.name, "model": config.model.label, "rate": rate})
         recorder.metrics({key: value for key, value in summary.items() if isinstance(value, float)})
+        if judged is not None:
+            ours = judged.drop(columns="scores").iloc[0].dropna()
+            recorder.metrics({str(word): float(value) for word, value in ours.items()})
         for name in ("summary.json", "events.csv", "report.html"):
             recorder.artefact(out / name)
-    print(f"{summary['verdict']}\n{summary['details'][0]}")
+    print("\n".join([summary["verdict"], *summary["details"]]))
+    if judged is not None:
+        print(judged[PRINTED].set_index("scores").T.to_string(float_format=number, header=True))
     if len(found.events):
         print(found.events.head(SHOWN).to_string(index=False))
     print(f"Report: {out / 'report.html'}")
     return 3 if len(found.events) else 0
+
+
+def judgement(
+    found: Found, panel: Panel, labels: Labels | None, calm: NDArray[np.int64], config: config.Detect
+) -> tuple[pd.DataFrame | None, list[str]]:
+    """The scores against the labels beside those of chance, None where there is nothing to judge; and what to say of it."""
+    flags = labelled_rows(panel, labels)
+    if flags is None:
+        return None, []
+    scored, hidden = [], 0
+    for s, score in found.rows_of.items():
+        low, high = int(panel.first[s]) + int(calm[s]), int(panel.first[s + 1])
+        scored.append(Scored(score, flags[low:high], days_of(panel, s, int(calm[s]))))
+        hidden += int(flags[int(panel.first[s]) : low].sum())
+    said = [f"{hidden} of the calm rows are labelled and raise the thresholds; a smaller calm= leaves them out."]
+    said = said if hidden else []
+    if not any(one.label.any() for one in scored):
+        return None, [*said, "No row after the calm ones is labelled: there is nothing to judge the scores by."]
+    table = beside(scored, found.rate, config.seed, config.gap)
+    return table, [verdict_on(table), *said]
+
+
+def verdict_on(judged: pd.DataFrame) -> str:
+    """One sentence on how the scores did against the labels."""
+    ours, chance = judged.iloc[0], judged.iloc[1]
+    daily = ours.get("false_events_per_day", float("nan"))
+    often = (
+        f"{number(daily)} a day" if daily == daily else f"{number(ours['false_events_per_1000_rows'])} in 1,000 rows"
+    )
+    return (
+        f"Against the labels: {ours['event_recall']:.0%} of the labelled events found, {often} false ones, "
+        f"F1 {ours['f1']:.2f}, VUS-PR {ours['vus_pr']:.2f} (a random score: {chance['vus_pr']:.2f})."
+    )
 
 
 def _span(low: int, high: int) -> str:
@@ -60,6 +105,8 @@ def _span(low: int, high: int) -> str:
 
 def write(
     found: Found,
+    judged: pd.DataFrame | None,
+    said: list[str],
     panel: Panel,
     calm: NDArray[np.int64],
     name: str,
@@ -75,7 +122,8 @@ def write(
             "scores.csv": found.scores,
             "events.csv": found.events,
             "events.parquet": found.events.assign(start=found.events["start"], end=found.events["end"]),
-        },
+        }
+        | ({} if judged is None else {JUDGED: judged}),
     )
     daily = rows_per_day(panel)
     several = f" of {len(panel)} series" if len(panel) > 1 else ""
@@ -88,8 +136,10 @@ def write(
         "verdict": f"{what} in {found.rows:,} rows{several} of {name}",
         "details": [
             f"False-alarm rate asked for: {budget}; rows with an alarm: {found.measured:.2g}. "
-            f"Learned from the first {_span(int(calm.min()), int(calm.max()))} rows of each series."
+            f"Learned from the first {_span(int(calm.min()), int(calm.max()))} rows of each series.",
+            *said,
         ],
+        "judged": None if judged is None else JUDGED,
         "rate": found.rate,
         "measured": found.measured,
         "rows": found.rows,

@@ -39,6 +39,7 @@ class Found:
     rows: int  # scored: rows with a reading and a forecast
     alarmed: int
     days: float  # of all series together; NaN on an integer clock
+    rows_of: Mapping[int, NDArray[np.float64]]  # series → score of every row after its calm ones
 
     @property
     def measured(self) -> float:
@@ -89,7 +90,7 @@ def ready(model: Forecaster, detector: Detector, panel: Panel, calm: NDArray[np.
 def detect(monitor: Monitor, panel: Panel, calm: NDArray[np.int64], gap: int) -> Found:
     """Scores and events of the rows after the calm ones."""
     names = identities(panel)
-    scores, found, rows, alarmed, days = [], [], 0, 0, 0.0
+    scores, found, rows, alarmed, days, rows_of = [], [], 0, 0, 0.0, {}
     for s, seen in follow(monitor, panel, calm):
         times = panel.times(s)[calm[s] :]
         scores.append(_scores(seen, times, names[s], targets(panel), monitor.detector.rate))
@@ -97,13 +98,20 @@ def detect(monitor: Monitor, panel: Panel, calm: NDArray[np.int64], gap: int) ->
         scored = seen.evidence.joint[0].isfinite()
         rows += int(scored.sum())
         alarmed += int((seen.verdict.alarm[0] & scored).sum())
-        if panel.clock.kind != "integer" and len(times):
-            days += (times[-1] - times[0]).total_seconds() / 86400
+        days += days_of(panel, s, int(calm[s]))
+        rows_of[s] = seen.verdict.score[0].numpy()
     if not scores:
         raise InputError("no rows after the calm ones; pass calm=0.3 for the first 30 % or fewer")
     every = pd.concat([frame for frame in found if len(frame)] or found[:1], ignore_index=True)
-    days = days if panel.clock.kind != "integer" else float("nan")
-    return Found(monitor.detector.rate, pd.concat(scores, ignore_index=True), every, rows, alarmed, days)
+    return Found(monitor.detector.rate, pd.concat(scores, ignore_index=True), every, rows, alarmed, days, rows_of)
+
+
+def days_of(panel: Panel, series: int, calm: int) -> float:
+    """Days that the rows behind the calm ones span; NaN on an integer clock."""
+    if panel.clock.kind == "integer":
+        return float("nan")
+    times = panel.times(series)
+    return float((times[-1] - times[calm]).total_seconds() / 86400) if len(times) > calm else 0.0
 
 
 def follow(monitor: Monitor, panel: Panel, calm: NDArray[np.int64]) -> Iterator[tuple[int, Seen]]:

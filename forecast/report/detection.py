@@ -28,12 +28,29 @@ LANES = 40
 SPREAD = NormalDist().inv_cdf(0.975)  # half the 95 % interval in standard deviations
 
 
+FIGURES = {
+    "vus_pr": "VUS-PR",
+    "ap": "AUC-PR",
+    "f1": "F1 at the threshold",
+    "best_f1": "F1 at the best threshold, which knows the labels",
+    "precision": "precision of rows",
+    "range_f1": "range F1",
+    "affiliation_f1": "affiliation F1",
+    "event_recall": "labelled events found",
+    "delay_rows": "rows until they are found",
+    "far": "share of calm rows with an alarm",
+    "false_events_per_1000_rows": "false events in 1,000 rows",
+    "false_events_per_day": "false events a day",
+}  # of judged.csv, as they are read
+
+
 class Tables(NamedTuple):
     """What a run folder holds."""
 
     summary: dict[str, Any]
     scores: pd.DataFrame
     events: pd.DataFrame  # the worst first
+    judged: pd.DataFrame | None = None  # figures against labels, one row for each kind of score
 
     def of(self, series: str, channel: str) -> pd.DataFrame:
         """The rows of one reading."""
@@ -75,7 +92,8 @@ def read(folder: Path) -> Tables:
     try:
         summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
         events = pd.read_parquet(folder / "events.parquet").sort_values("score", ascending=False, kind="stable")
-        return Tables(summary, pd.read_parquet(folder / SCORES), events)
+        judged = pd.read_csv(folder / summary["judged"]) if summary.get("judged") else None
+        return Tables(summary, pd.read_parquet(folder / SCORES), events, judged)
     except OSError as error:
         missing = Path(error.filename).name if error.filename else "a table"
         hint = "a report is drawn from the tables of a finished `forecast detect`"
@@ -99,6 +117,18 @@ def watched(tables: Tables) -> Iterator[Section]:
 def _each(events: pd.DataFrame) -> Iterator[Any]:
     """The rows by their columns' names."""
     yield from events.itertuples()
+
+
+def judged(tables: Tables) -> Iterator[Section]:
+    """How do the scores stand to the labels?"""
+    if tables.judged is None:
+        return
+    known = {word: name for word, name in FIGURES.items() if word in tables.judged}
+    wide = tables.judged.set_index("scores")[list(known)].T.rename(index=known).rename_axis("").reset_index()
+    finding = (
+        "Beside a random score with as many alarms, and an alarm on every row: a figure that they reach says nothing."
+    )
+    yield Section("Against the labels", finding, [], [listing(wide, "", "judged.csv", folded=False)])
 
 
 def listed(tables: Tables) -> Iterator[Section]:
@@ -187,4 +217,4 @@ def thresholds(tables: Tables) -> Iterator[Section]:
     yield Section("Alarms at other rates", finding, [picture(finding, draw)])
 
 
-SECTIONS = (watched, listed, cards, lanes, blame, thresholds)
+SECTIONS = (watched, judged, listed, cards, lanes, blame, thresholds)

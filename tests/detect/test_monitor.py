@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from forecast import artefact
-from forecast.detect.monitor import Monitor
+from forecast.detect.monitor import PATIENCE, Monitor
 from forecast.detect.standard import Standard
 from forecast.errors import InputError
 from forecast.models.kalman import Kalman
@@ -105,3 +105,22 @@ def test_any_forecaster_and_other_company(past: Past) -> None:
     every = Monitor.ready(SeasonalNaive(season=1, channels=2), Standard(rate=0.01), calm)
     alone = Monitor.ready(SeasonalNaive(season=1, channels=2), Standard(rate=0.01), take(calm, torch.tensor([1])))
     assert every.records([1]) == alone.records()
+
+
+def test_the_fast_path_is_taken_and_gives_the_same_bits(monitor: Monitor, past: Past) -> None:
+    slow = artefact.monitor_of(artefact.header(monitor), monitor.records())
+    escaped = held = False
+    for t, row in enumerate(past.rows(ROWS, ROWS + 200).each()):
+        who = None if t % 3 else torch.tensor([2, 0])
+        part = row if who is None else Row(*(leaf[who] for leaf in row))
+        fast = monitor.observe(part, who)
+        slow.machines = slow.machines  # as if its first row: no fast path
+        same = slow.observe(part, who)
+        assert (monitor._live is None) == (t < PATIENCE - 1) and slow._live is None
+        assert all(torch.equal(a, b) for a, b in zip(fast, same, strict=True))
+        assert monitor.seen is not None and slow.seen is not None
+        for a, b in zip(monitor.seen.evidence[1:], slow.seen.evidence[1:], strict=True):
+            assert torch.equal(a.nan_to_num(-1), b.nan_to_num(-1))
+        escaped, held = escaped or bool((fast.widen > 1).any()), held or bool((fast.learn == 0).any())
+    assert escaped and held
+    assert monitor.records() == slow.records()

@@ -4,13 +4,15 @@ import math
 
 import pytest
 import torch
+from scipy.special import log_ndtr
 from torch import Tensor
 
 from forecast.detect import tail
 from forecast.detect.detector import Detector
-from forecast.detect.evidence import KINDS, Evidence, normal_score
+from forecast.detect.evidence import KINDS, Evidence, evidence_of, normal_score
 from forecast.detect.monitor import Monitor
-from forecast.detect.standard import Standard
+from forecast.detect.standard import BLOCKS, UPPER, Standard, _wander
+from forecast.distribution import Gaussian
 from forecast.experiment.detectors import build, words
 from forecast.models.kalman import Kalman
 from forecast.types import Past, Row, State, leaves
@@ -168,3 +170,45 @@ def test_normal_scores_are_exact_where_p_has_underflowed() -> None:
     z = torch.tensor([0.0, 1e-9, 0.5, 3.0, 8.0, 37.0, 200.0, 1e5], dtype=torch.float64)
     surprise: Tensor = -(torch.special.log_ndtr(-z) + math.log(2))
     assert torch.allclose(normal_score(surprise), z, rtol=1e-9, atol=1e-7)
+
+
+def test_a_level_that_wanders_is_no_drift_and_one_that_stood_still_is() -> None:
+    generator = torch.Generator().manual_seed(11)
+    steps, noise_ = torch.randn(2, 12, 4000, 1, generator=generator, dtype=torch.float64)
+    wandering = 0.14 * steps.cumsum(1) + noise_
+    detector = Standard(rate=1e-3, statistics=("drift",))
+    calibration = detector.calibrate(of(wandering[:, :800]))
+    as_before = calibration._replace(wander=torch.zeros_like(calibration.wander))
+    share = [
+        float(detector.follow(detector.initial_state(c), of(wandering))[1].alarm[:, 800:].double().mean())
+        for c in (calibration, as_before)
+    ]
+    assert share[0] < 0.2 and share[1] > 3 * share[0], share
+    standing = noise_.clone()
+    standing[:, 2000:] += 3
+    state = calibrated(detector, of(standing[:, :800]))
+    alarm = detector.follow(state, of(standing))[1].alarm
+    assert float(alarm[:, 2020:2100].double().mean()) > 0.5 > 0.01 > float(alarm[:, 800:2000].double().mean())
+
+
+def test_the_variance_by_which_a_level_wanders_is_measured() -> None:
+    generator = torch.Generator().manual_seed(12)
+    steps, noise_ = torch.randn(2, 400, 1000, 1, generator=generator, dtype=torch.float64)
+    wandering = 0.1 * steps.cumsum(1) + noise_
+    one = torch.ones(400, 1, dtype=torch.float64)
+    blocks = wandering.unflatten(1, (BLOCKS, 100))
+    below = blocks.mean(2).var(1, correction=0) + blocks.var(2, correction=0).mean(1) / 8
+    found = (_wander(wandering, one, 8) * below).mean()
+    assert float(found) == pytest.approx(UPPER * 0.01, rel=0.15)
+    assert float((_wander(noise_, one, 8)).mean()) < 0.02
+
+
+def test_surprise_of_normal_forecasts_is_scipys_and_that_of_any_forecast() -> None:
+    d = torch.tensor([0.0, 1e-12, 0.3, -2.0, 8.0, -16.9, 28.2, 28.4, -400.0, 1e6, 1e160, math.nan], dtype=torch.float64)
+    plain = of(d[:, None, None])
+    expected = -(torch.from_numpy(log_ndtr(-d.abs().clamp(max=1e150).numpy())) + math.log(2))
+    assert torch.allclose(plain.surprise.flatten(), expected.clamp(min=0), rtol=1e-12, atol=1e-12, equal_nan=True)
+    assert torch.allclose(plain.z.flatten()[:10], d[:10], rtol=1e-15)
+    spread = torch.tensor([0.0, math.nan], dtype=torch.float64)[:, None, None]
+    odd = evidence_of(Gaussian(torch.zeros_like(spread), spread), Past.of(torch.ones_like(spread)))
+    assert bool(odd.surprise[0].isfinite()) and bool(odd.surprise[1].isnan())

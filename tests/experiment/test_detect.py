@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from sklearn.metrics import average_precision_score, f1_score
 
 import forecast as fc
 from forecast.errors import InputError
@@ -105,3 +106,50 @@ def test_from_python_and_the_monitor_goes_on() -> None:
     rows = panel.past([800], context=100)
     live = torch.cat([monitor.observe(row).score for row in rows.each()])
     assert live.tolist() == pytest.approx(scores["score"].tolist(), abs=1e-12)
+
+
+def labelled(folder: Path) -> Path:
+    """Noise with a labelled stretch of large values, and one labelled row among the calm ones."""
+    values = np.random.default_rng(4).normal(size=1200)
+    label = np.zeros(1200, dtype=int)
+    label[[50, *range(800, 820)]] = 1
+    values[800:820] += 30
+    times = pd.date_range("2026-01-01", periods=1200, freq="h")
+    file = folder / "pump.csv"
+    pd.DataFrame({"time": times, "heat": values, "bad": label}).to_csv(file, index=False)
+    return file
+
+
+def test_labelled_rows_are_judged_beside_chance(tmp_path: Path) -> None:
+    file = labelled(tmp_path)
+    options = ["model=naive", f"out={tmp_path}", "data.season=[]", "data.labels=bad", "calm=500"]
+    said = forecast("detect", f"data.path={file}", *options, "detector=threshold", "false_alarm_rate=0.001")
+    assert said.code == 3, said.err
+    folder = tmp_path / "detect" / "latest"
+    table = pd.read_csv(folder / "judged.csv").set_index("scores")
+    assert list(table.index) == ["this run", "random", "always alarm"]
+    assert "Against the labels" in said.out and "1 of the calm rows are labelled" in said.out
+    scores = pd.read_parquet(folder / "scores.parquet")
+    label = np.zeros(700, dtype=bool)
+    label[300:320] = True
+    alarm = scores["alarm"].to_numpy()
+    assert table.loc["this run", "f1"] == pytest.approx(f1_score(label, alarm))
+    assert table.loc["this run", "ap"] == pytest.approx(average_precision_score(label, scores["score"]))
+    assert table.loc["this run", "event_recall"] == 1.0
+    assert table.loc["this run", "delay_rows"] == np.flatnonzero(alarm[300:320])[0]
+    days = 699 / 24
+    assert table.loc["always alarm", "false_events_per_day"] == 0  # one run of alarms, which touches the label
+    assert table.loc["this run", "false_events_per_day"] * days == pytest.approx(
+        round(table.loc["this run", "false_events_per_day"] * days)
+    )
+    assert table.loc["always alarm", "f1"] == pytest.approx(2 * 20 / (700 + 20))
+    assert table.loc["random", "vus_pr"] < 0.2 < table.loc["this run", "vus_pr"]
+    assert "Against the labels" in (folder / "report.html").read_text()
+
+
+def test_labels_of_nothing_behind_the_calm_rows_are_told(tmp_path: Path) -> None:
+    file = labelled(tmp_path)
+    options = ["model=naive", f"out={tmp_path}", "data.season=[]", "data.labels=bad", "calm=900"]
+    said = forecast("detect", f"data.path={file}", *options, "false_alarm_rate=1e-7")
+    assert "No row after the calm ones is labelled" in said.out
+    assert not (tmp_path / "detect" / "latest" / "judged.csv").exists()

@@ -2,8 +2,7 @@
 
 The rows before the border of a data set's protocol say what is normal; the model is estimated and every threshold set on
 them alone, at a rate that is the same for all files and was fixed before any label was read. The rows after them are
-scored one by one, each from the past alone, and all figures are of those rows. `f1` and what follows it are at that
-threshold; `best_f1` and `pa_f1`, which know the labels, are to be compared with other rows of the table, not quoted.
+scored one by one, each from the past alone, and all figures are of those rows (`forecast.experiment.judging`).
 """
 
 import time
@@ -15,7 +14,6 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 import torch
-from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
@@ -24,18 +22,16 @@ from forecast.errors import InputError
 from forecast.experiment import config as configs
 from forecast.experiment import data
 from forecast.experiment.benchmark import Results, options
-from forecast.experiment.detection import follow, ready
+from forecast.experiment.detection import days_of, follow, ready
 from forecast.experiment.detectors import build
+from forecast.experiment.judging import Scored, judge
 from forecast.experiment.members import Member, facts_of, member
 from forecast.experiment.tracking import recording
 from forecast.metrics import detection as metrics
-from forecast.metrics.detection_volume import vus_pr
 from forecast.series import catalogue
 from forecast.series.panel import Panel
 
 LEVEL = {"name": "kalman", "trend": "none", "season": 1}  # a level under noise; its moves are what is watched
-DRAWS = 500
-GAP = 5  # alarms with at most so many rows between them are one event
 
 
 @dataclass(frozen=True)
@@ -124,50 +120,12 @@ def baselines(chosen: Choice, seed: int) -> Iterator[Subject]:
 
 
 def pooled(of: list[Case], found: list[metrics.Scores], seed: int) -> dict[str, float]:
-    """Means over the series that have labels after the border; rates over all rows together."""
-    each, total = [], metrics.Confusion(0, 0, 0, 0)
-    false, rows, days = 0, 0, 0.0
-    for case, score in zip(of, found, strict=True):
-        behind, label = np.nan_to_num(score[case.calm :]), case.label[case.calm :]
-        alarm = behind >= 0.5
-        total = total + metrics.Confusion.of(alarm, label)
-        event = metrics.by_event(alarm, label, GAP)
-        false, rows = false + event.false_events, rows + len(label)
-        if case.panel.clock.kind == "time":
-            times = case.panel.times(0)
-            days += (times[-1] - times[case.calm]).total_seconds() / 86400
-        if label.any():
-            each.append(_series(behind, label, alarm, event))
-    frame = pd.DataFrame(each)
-    low, high = interval(frame["vus_pr"].to_numpy(), seed)
-    made = {"f1": total.f1, "far": total.false_alarm_rate, "mar": total.missed_alarm_rate}
-    made |= {str(word): float(frame[word].mean()) for word in frame.columns}
-    made |= {"vus_pr_low": low, "vus_pr_high": high, "false_events_per_1000_rows": 1000 * false / rows}
-    return made | ({"false_events_per_day": false / days} if days else {})
-
-
-def _series(
-    score: metrics.Scores, label: metrics.Flags, alarm: metrics.Flags, event: metrics.EventScore
-) -> dict[str, float]:
-    """Figures of one series."""
-    return {
-        "ap": metrics.average_precision(score, label),
-        "vus_pr": vus_pr(score, label),
-        "mean_f1": metrics.Confusion.of(alarm, label).f1,
-        "range_f1": metrics.ranges(alarm, label).f1 if alarm.any() else 0.0,
-        "affiliation_f1": metrics.affiliation(alarm, label).f1 if alarm.any() else 0.0,
-        "event_recall": event.recall,
-        "delay_rows": event.delay,
-        "best_f1": metrics.best_f1(score, label)[0],
-        "pa_f1": metrics.best_f1(metrics.point_adjusted(score, label), label)[0],
-    }
-
-
-def interval(values: NDArray[np.float64], seed: int) -> tuple[float, float]:
-    """95 % interval of a mean over series, by bootstrap over the series."""
-    drawn = np.random.default_rng(seed).choice(values, (DRAWS, len(values))).mean(1)
-    low, high = np.quantile(drawn, [0.025, 0.975])
-    return float(low), float(high)
+    """The figures of the rows behind the border."""
+    scored = [
+        Scored(score[case.calm :], case.label[case.calm :], days_of(case.panel, 0, case.calm))
+        for case, score in zip(of, found, strict=True)
+    ]
+    return judge(scored, seed)
 
 
 def show(frame: pd.DataFrame) -> None:

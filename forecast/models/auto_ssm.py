@@ -55,7 +55,7 @@ class AutoSsm(SpacedForecaster):
         trends: tuple[str, ...] = ("none", "damped", "drift"),
         memory: bool = True,
         logarithm: bool = True,
-        robust: float = 0.0,
+        robust: float = 8.0,
     ) -> None:
         super().__init__()
         for trend in trends:

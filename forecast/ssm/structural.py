@@ -1,13 +1,14 @@
 """Structural models as programs: level, trend (none, damped, full, drift), seasons, regressors and a short memory.
 
     y = μ + Σ γ + x'β + r + v;   μ' = μ + δ + w,  δ' = φ δ + w,  r' = ρ r + w     (φ = 1: full trend)
-A drift is a slope that never changes and is given with the start (Theta: half the slope of the straight line).
+A drift is a slope that never changes and is given with the start (Theta: half the slope of the straight line); a mean
+is a level that never changes.
 A season of `length` rows is either a ring of dummies, γ' = -(sum of the last length-1 effects) + w, or a few harmonics,
 each a rotation by 2πk/length. The ring keeps `length` slots: current, next, …; the slot "next" holds minus the sum of
 the other length-1, so the transition is a turn of the ring, w goes to the new current slot and -w to the new next one,
 and the slots always add up to w - w = 0. Start: level, slope and seasons exactly diffuse, r stationary,
 β ~ N(0, shrinkage).
-Parameters θ (B P), all free: log variances of observation, level, slope (if damped or full), one per season, short
+Parameters θ (B P), all free: log variances of observation, level (unless a mean), slope (if damped or full), one per season, short
 memory (if any); then logit of φ if damped, and ρ through a hyperbolic tangent.
 Source: Harvey (1989), Forecasting, Structural Time Series Models, §2.3; Durbin & Koopman (2012), §3.2.
 """
@@ -23,7 +24,7 @@ from forecast.ssm.belief import Belief, fresh
 from forecast.ssm.program import Builder, Program
 
 TRENDS = ("none", "damped", "full")
-DRIFT = "drift"
+DRIFT, MEAN = "drift", "mean"
 DAMPING = (0.5, 0.995)  # φ stays between
 LONGEST = 0.98  # |ρ| stays below
 LOWEST, HIGHEST = -18.0, 10.0  # log variances, in units of the series' spread
@@ -63,9 +64,14 @@ class Structural:
         return self.trend in ("damped", "full")
 
     @property
+    def moving(self) -> bool:
+        """Whether the level changes."""
+        return self.trend != MEAN
+
+    @property
     def variances(self) -> int:
         """Variances among the parameters."""
-        return 2 + self.sloped + len(self.seasons) + self.memory
+        return 1 + self.moving + self.sloped + len(self.seasons) + self.memory
 
     @property
     def parameters(self) -> int:
@@ -83,18 +89,19 @@ class Structural:
         b = Builder()
         variances = b.numbers(self.variances)
         level = b.states()
-        if self.trend != "none":
+        if self.sloped or self.trend == DRIFT:
             slope = b.states()
             b.add(level, slope)
             if self.trend == "damped":
                 b.multiply(slope, b.numbers())
             if self.sloped:
                 b.noise(slope, slope, variances + 2)
-        b.noise(level, level, variances + 1)
+        if self.moving:
+            b.noise(level, level, variances + 1)
         b.read(level)
         persistence = b.numbers() if self.memory else 0
         for k, season in enumerate(self.seasons):
-            _add_season(b, season, variances + 2 + self.sloped + k)
+            _add_season(b, season, variances + 1 + self.moving + self.sloped + k)
         if self.memory:
             r = b.states()
             b.multiply(r, persistence)
@@ -155,7 +162,13 @@ class Structural:
         """Two places (B P) to climb from: smooth and restless, in units of the spread of the changes."""
         made = []
         for noise, level, slope, season in ((0.3, 0.1, 1e-3, 0.02), (0.05, 0.6, 1e-4, 1e-3)):
-            variances = [noise, level] + [slope] * self.sloped + [season] * len(self.seasons) + [0.2] * self.memory
+            variances = (
+                [noise]
+                + [level] * self.moving
+                + [slope] * self.sloped
+                + [season] * len(self.seasons)
+                + [0.2] * self.memory
+            )
             theta = [math.log(v) for v in variances] + [2.0] * (self.trend == "damped") + [0.5] * self.memory
             made.append(like.new_tensor(theta).expand(batch, -1))
         return made

@@ -1,7 +1,8 @@
 """The forms that `auto_ssm` tries: a structural model, on a scale, with or without a profile of the longest season.
 
 Scale: y itself or its logarithm (positive series alone), standardised as in `forecast.models.units`.
-Trend: none; damped; drift = half the slope of the straight line, which never changes (Theta).
+Trend: none; damped; drift = half the slope of the straight line, which never changes (Theta); or, beside
+two seasons, a level that does not move and a memory.
 Disturbance: white, or white and a first-order memory, together an ARMA(1,1).
 A season of up to 24 rows is a ring of dummies, a longer one six harmonics. A second, longer season is a profile: for
 each of its positions the mean deviation from the shorter season's mean, shrunk by how well its repeats agree.
@@ -14,7 +15,7 @@ import torch
 from torch import Tensor
 
 from forecast.models.units import units
-from forecast.ssm.structural import DRIFT, Season, Structural
+from forecast.ssm.structural import DRIFT, MEAN, Season, Structural
 
 RING, HARMONICS = 24, 6
 Bank = tuple["Form", ...]
@@ -57,6 +58,7 @@ def bank(
     profiles = [long] if long > short else []
     scales = (False, True) if logarithm else (False,)
     kinds = [(trend, False) for trend in trends] + [(trend, True) for trend in trends if memory and trend != DRIFT]
+    kinds += [(MEAN, True)] * bool(memory and profiles)
     plain = [Form(Structural(trend, memory=more), log) for log in scales for trend, more in kinds if not (more and own)]
     rings = [
         Form(Structural(trend, own, memory=more), log, profile, short)

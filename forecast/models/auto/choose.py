@@ -11,7 +11,8 @@ Variances are those of the model times w²: parameters are not known exactly, an
 
     w = (1 + (a + (b - a) (h-1)/(H-1)) / n) · c
 
-a and b are constants, c compares the errors of the held-out rows with what the model expected of them, drawn towards 1.
+a and b are constants; c compares the errors of the held-out rows with what the model expected of them, drawn towards 1,
+at the nearer and at the further leads.
 Lanes of similar length go through together; no lane's result depends on another's.
 """
 
@@ -26,8 +27,8 @@ from forecast.models.auto.fit import Fit, Tried, fit, tried
 
 SLOTS = 4
 TRUST, SHARPNESS = 100.0, 8.0
-NARROW, WIDE = 7.5, 20.0  # a and b
-DOUBT = 12.0  # held-out errors that weigh as much as the belief that c is 1
+NARROW, WIDE = 5.0, 13.0  # a and b
+DOUBT = 5.0  # held-out errors that weigh as much as the belief that c is 1
 FAR = 3.0
 CLASS = 1.25  # lengths that differ by less go through together
 
@@ -93,7 +94,7 @@ def _choose(bank: Bank, y: Tensor, horizon: int, held: int) -> Chosen:
     rows = y.shape[1] - held
     stop = y.shape[1] - max(1, min(horizon // 2, held // 2))
     origins = list(range(rows, stop + 1, max(1, held // 6))) if held else []
-    score, sizes = y.new_full((len(y), len(bank)), math.inf), y.new_full((len(y), len(bank), 2), 0.0)
+    score, sizes = y.new_full((len(y), len(bank)), math.inf), y.new_zeros(len(y), len(bank), 4)
     starts: dict[int, Tensor] = {}
     for k, form in enumerate(bank):
         lanes = usable(form, y[:, :rows]).nonzero()[:, 0]
@@ -102,7 +103,9 @@ def _choose(bank: Bank, y: Tensor, horizon: int, held: int) -> Chosen:
             starts[k] = y.new_full((len(y), form.model.parameters), math.nan)
             starts[k][lanes] = found.theta
             made = tried(form, found, y[lanes], origins, horizon) if held else None
-            score[lanes, k], sizes[lanes, k] = _score(form, found, y[lanes, :rows], made)
+            scores, sizes[lanes, k] = _score(form, found, y[lanes, :rows], made)
+            idle = bool(form.profile) & (found.profile == 0).all(1)  # the form without a profile is there too
+            score[lanes, k] = torch.where(idle, math.inf, scores)
     best = score.amin(1, keepdim=True)
     weight = torch.where(score.isfinite(), (SHARPNESS * (best - score)).exp(), 0.0).nan_to_num(0.0)
     top = weight.topk(min(SLOTS, len(bank)), 1)
@@ -122,23 +125,28 @@ def _choose(bank: Bank, y: Tensor, horizon: int, held: int) -> Chosen:
     allowed = mild | ~mild.any(1, keepdim=True)
     weight = torch.where(allowed, chosen.weight, 0.0)
     seen = y.isfinite().sum(1)
-    size = sizes.gather(1, top.indices[:, :1, None].expand(-1, 1, 2))[:, 0]
+    size = sizes.gather(1, top.indices[:, :1, None].expand(-1, 1, 4))[:, 0]
     return chosen._replace(weight=weight / weight.sum(1, keepdim=True), widen=_widened(seen, size))
 
 
 def _score(form: Form, fitted: Fit, y: Tensor, made: Tried | None) -> tuple[Tensor, Tensor]:
-    """Score (n), and mean |z| with the number (n 2) of the held-out errors in units of their expected size."""
+    """Score (n), and mean |z| of the held-out errors in units of their expected size and their number (n 4).
+
+    Nearer leads, further leads, and both numbers.
+    """
     count = y.isfinite().sum(1)
     criterion = (TRUST / count).clamp(max=1.0) * aicc(fitted.loglik, form, count) / (2 * count)
     if made is None:
-        return criterion, y.new_zeros(len(y), 2)
+        return criterion, y.new_zeros(len(y), 4)
     median = made.mean.exp() if form.logarithm else made.mean
     error = (median - made.actual).abs().nanmean((1, 2))
     size = y.nan_to_num(0.0).abs().amax(1)
     z = (on_scale(form, made.actual) - made.mean).abs() / made.variance.sqrt()
-    ratio = z.clamp(max=6.0).nanmean((1, 2)).nan_to_num(0.0)
+    parts = z.clamp(max=6.0).tensor_split([(z.shape[2] + 1) // 2], 2)
+    ratio = [part.nanmean((1, 2)).nan_to_num(0.0) for part in parts]
+    number = [part.isfinite().sum((1, 2)).to(z.dtype) for part in parts]
     loss = torch.where(error.isfinite(), (error + 1e-9 * size).clamp(min=1e-300).log(), 0.0)
-    return loss + criterion, torch.stack([ratio, z.isfinite().sum((1, 2)).to(ratio.dtype)], 1)
+    return loss + criterion, torch.stack([*ratio, *number], 1)
 
 
 def _away(form: Form, fitted: Fit, y: Tensor, horizon: int) -> Tensor:
@@ -155,12 +163,12 @@ def _away(form: Form, fitted: Fit, y: Tensor, horizon: int) -> Tensor:
 
 def _widened(seen: Tensor, size: Tensor) -> Tensor:
     """w (n 2) at the first and at the last lead."""
-    ratio, count = size.unbind(1)
+    ratio, count = size.tensor_split(2, 1)
     usual = math.sqrt(2 / math.pi)  # mean |z| of a normal
     own = (count / 6 / (count / 6 + DOUBT)) * (ratio.clamp(min=1e-3) / usual).log()
-    own = torch.where(count > 0, own.clamp(-0.3, 1.0), 0.0).exp()
+    own = torch.where(count > 0, own.clamp(-0.5, 1.0), 0.0).exp()
     few = torch.tensor([NARROW, WIDE], dtype=size.dtype) / seen.clamp(min=8)[:, None]
-    return (1 + few) * own[:, None]
+    return (1 + few) * own
 
 
 def _put(chosen: Chosen, lanes: Tensor, slot: int, fitted: Fit) -> None:

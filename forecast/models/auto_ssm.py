@@ -20,11 +20,12 @@ from forecast.distribution.transformed import PowerOrNone, Transformed
 from forecast.errors import unknown
 from forecast.models.auto.bank import bank
 from forecast.models.auto.choose import Chosen, choose
-from forecast.models.auto.run import Run, Slots, follow, start
+from forecast.models.auto.run import Run, Slots, explained, follow, start
+from forecast.models.components import Components
 from forecast.models.follower import so_far
 from forecast.models.spaced import SpacedForecaster
 from forecast.ssm.structural import DRIFT, TRENDS
-from forecast.types import Parameters, Past, tree_map
+from forecast.types import Parameters, Past, take, tree_map
 
 _log = logging.getLogger("forecast")
 
@@ -87,6 +88,12 @@ class AutoSsm(SpacedForecaster):
 
     def fresh(self, state: State) -> Tensor:
         return state.position.amax(-1) < 0
+
+    def components(self, parameters: Parameters, past: Past) -> list[Components]:
+        """Those of the form with the largest weight, on its own scale."""
+        chosen: Chosen = _by_lane(parameters)
+        lanes = past.values.double().mT.flatten(0, 1)
+        return [explained(self.bank, take(chosen, slice(lane, lane + 1)), y) for lane, y in enumerate(lanes)]
 
     def widen(self, state: State, factor: Tensor) -> State:
         covariance = state.slots.covariance.clone()

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from forecast.distribution import Gaussian
 from forecast.errors import unknown
+from forecast.models.components import Components, facts, parts_of
 from forecast.models.forecaster import Chosen, Machine, Numbers
 from forecast.models.spaced import SpacedForecaster
 from forecast.models.units import input_units, units
@@ -146,6 +147,19 @@ class Kalman(SpacedForecaster):
         if self.inputs or engine_for(self.engine, state.mean) != "numba" or not len(state.mean):
             return None
         return Kept(self, state)
+
+    def components(self, parameters: Parameters, past: Past) -> list[Components]:
+        if self.inputs:
+            return []  # coefficients that change with time are not smoothed here
+        found: list[Components] = []
+        flat = [leaf.flatten(0, 1) for leaf in parameters[:3]]
+        for lane, values in enumerate(_by_channel(past.values.double())):
+            theta, loc, spread = (leaf[lane].double() for leaf in flat)
+            start, coefs = self.model.start(1, theta[None]), self.model.coefficients(theta[None])
+            parts = parts_of(self.model, start, ((values - loc) / spread)[None], loc, spread, coefs)
+            names = tuple(name for name, _ in self.model.components)
+            found.append(Components("", names, *parts, facts(self.model, theta, spread)))
+        return found
 
     def widen(self, state: State, factor: Tensor) -> State:
         covariance = state.covariance.clone()

@@ -112,6 +112,18 @@ class Structural:
         b.observation_noise(variances)
         return b.program()
 
+    @property
+    def components(self) -> list[tuple[str, list[int]]]:
+        """What y is the sum of: names, and the states that are read for each; the slope, which is not read, is last."""
+        trended = self.sloped or self.trend == DRIFT
+        found, at = [("level", [0])], 1 + trended
+        for season in self.seasons:
+            read = list(range(at, at + season.size, 2)) if season.harmonics else [at]
+            found.append((f"season {season.length}", read))
+            at += season.size
+        found += [("memory", [at])] * self.memory
+        return found + [("slope", [1])] * trended
+
     def coefficients(self, theta: Tensor) -> Tensor:
         """Coefficients (B K) of parameters (B P), without those of the regressors."""
         parts = [theta[:, : self.variances].exp()]

@@ -6,7 +6,8 @@ Every form is fitted to the rows before the last v, then forecasts them from sev
 
 both relative to the lane's best form (AICc/(2n) is the logarithm of a one-step error too). The K best keep their
 weights and are fitted to all rows. A form whose forecast leaves the last value by more than three times the largest
-change ever seen over as many rows gets no weight beside one that does not.
+change ever seen over as many rows, or the bound of its 90 % interval by more than twelve times, gets no weight beside
+one that does not.
 Variances are those of the model times w²: parameters are not known exactly, and forms are never true. At lead h of H
 
     w = (1 + (a + (b - a) (h-1)/(H-1)) / n) · c
@@ -152,13 +153,15 @@ def _score(form: Form, fitted: Fit, y: Tensor, made: Tried | None) -> tuple[Tens
 def _away(form: Form, fitted: Fit, y: Tensor, horizon: int) -> Tensor:
     """How far the forecast leaves the last value, in the largest change (n) that was ever seen over as many rows."""
     lead = max(1, min(horizon, y.shape[1] // 2))
-    made = tried(form, fitted, y, [y.shape[1]], lead).mean[:, 0, -1]
-    level = made.exp() if form.logarithm else made
+    made = tried(form, fitted, y, [y.shape[1]], lead)
+    levels = torch.stack([made.mean[:, 0, -1], made.mean[:, 0, -1] + 1.645 * made.variance[:, 0, -1].sqrt()])
+    levels = levels.clamp(max=700).exp() if form.logarithm else levels
     seen = y.isfinite()
     last = y.gather(1, (seen * torch.arange(1, y.shape[1] + 1)).argmax(1, keepdim=True))[:, 0]
     change = (y[:, lead:] - y[:, :-lead]).abs().nan_to_num(0.0).amax(1)
     span = torch.where(seen, y, -torch.inf).amax(1) - torch.where(seen, y, torch.inf).amin(1)
-    return (level - last).abs() / torch.where(change > 0, change, span).clamp(min=1e-300)
+    away = (levels - last).abs() / torch.where(change > 0, change, span).clamp(min=1e-300)
+    return torch.maximum(away[0], away[1] / 4)
 
 
 def _widened(seen: Tensor, size: Tensor) -> Tensor:

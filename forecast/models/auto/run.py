@@ -9,9 +9,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from forecast.models.auto.bank import Bank, Form, on_scale
+from forecast.models.auto.bank import Bank, Form, on_scale, position
 from forecast.models.auto.choose import SLOTS, Chosen
 from forecast.models.auto.fit import Fit, begin
+from forecast.models.components import Components, facts, parts_of
 from forecast.ssm.belief import Belief
 from forecast.ssm.kalman import advance
 
@@ -66,6 +67,32 @@ def follow(bank: Bank, chosen: Chosen, slots: Slots, y: Tensor, at: Tensor, robu
         run.variance[lane, slot] = done.variance[..., 0] * fitted.spread[:, None].square()
         run.power[lane, slot] = 0.0 if form.logarithm else 1.0
     return after, run
+
+
+def explained(bank: Bank, chosen: Chosen, y: Tensor) -> Components:
+    """The components of one lane (T) by the form with the largest weight; n = 1."""
+    slot = chosen.weight.nan_to_num(0.0).argmax(1)
+    k = int(chosen.form[0, slot])
+    if k < 0:
+        none = y.new_full((len(y),), torch.nan)
+        return Components("", (), none[:, None][:, :0], none[:, None][:, :0], none, none, none, ())
+    form, lane = bank[k], torch.zeros(1, dtype=torch.int64)
+    fitted = _fit(chosen, form, lane, slot)
+    z = on_scale(form, y[None])
+    profile = fitted.profile.gather(1, position(y[None]) % fitted.profile.shape[1])
+    x = (z - profile - fitted.loc[:, None]) / fitted.spread[:, None]
+    coefs, belief = begin(form, fitted)
+    parts = parts_of(form.model, belief, x, fitted.loc[0], fitted.spread[0], coefs)
+    mean, deviation, innovation, observation, level = parts
+    names = tuple(name for name, _ in form.model.components)
+    if form.profile:
+        names = (*names, f"profile {form.profile}")
+        mean, deviation = torch.cat([mean, profile.T], 1), torch.cat([deviation, 0 * profile.T], 1)
+    weights = sorted(zip(chosen.weight[0].tolist(), chosen.form[0].tolist(), strict=True), reverse=True)
+    said = [(bank[f].word, f"weight {w:.2f}") for w, f in weights if f >= 0 and w > 0]
+    scale = "logarithm" if form.logarithm else ""
+    said += facts(form.model, fitted.theta[0], fitted.spread[0])
+    return Components(scale, names, mean, deviation, innovation, observation, level, tuple(said))
 
 
 def _groups(bank: Bank, chosen: Chosen) -> Iterator[tuple[Form, Tensor, Tensor]]:

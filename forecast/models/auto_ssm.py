@@ -129,7 +129,7 @@ class AutoSsm(SpacedForecaster):
         mean = torch.where(known, torch.maximum(torch.minimum(run.mean, bounds[1]), bounds[0]), math.nan)
         variance = torch.where(known & run.variance.isfinite(), run.variance * wider[:, None].square(), math.nan)
         mean, variance, power = torch.broadcast_tensors(mean, variance, run.power)
-        weight = chosen.weight[..., None].expand_as(mean)
+        weight = torch.where(mean.isfinite() & variance.isfinite(), chosen.weight[..., None], 0.0)
         parts = zip(mean.unbind(1), variance.unbind(1), power.unbind(1), strict=True)
         members = tuple(Transformed(Gaussian(m, v), PowerOrNone(p)) for m, v, p in parts)
         return Mixture(members, weight.movedim(1, 0))

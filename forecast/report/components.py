@@ -78,7 +78,9 @@ def shocks(name: str, rows: pd.DataFrame) -> Section | None:
         if not value.notna().any():
             continue
         large = rows[value.abs() > LARGE]
-        places = ", ".join(str(ds) for ds in large.loc[value[large.index].abs().nlargest(5).index, "ds"])
+        places = ", ".join(
+            str(ds).removesuffix(" 00:00:00") for ds in large.loc[value[large.index].abs().nlargest(5).index, "ds"]
+        )
         said.append(f"{meaning}: {f'{len(large)} rows beyond {LARGE:g} ({places})' if len(large) else 'none'}")
         pictures.append(picture(f"{word}: {said[-1]}", partial(plot_shocks, rows=rows, word=word), SHORT))
     if not pictures:

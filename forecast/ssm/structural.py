@@ -32,10 +32,14 @@ LOWEST, HIGHEST = -18.0, 10.0  # log variances, in units of the series' spread
 
 @dataclass(frozen=True)
 class Season:
-    """A ring of dummies, or `harmonics` pairs where that is not 0."""
+    """A ring of dummies, or `harmonics` pairs where that is not 0.
+
+    The first rows of a long season hardly tell its harmonics apart: with a `prior` they start with that variance.
+    """
 
     length: int
     harmonics: int = 0
+    prior: float = 0.0
 
     @property
     def size(self) -> int:
@@ -45,7 +49,7 @@ class Season:
     @property
     def rank(self) -> int:
         """Diffuse dimensions."""
-        return 2 * self.harmonics or self.length - 1
+        return 0 if self.prior else 2 * self.harmonics or self.length - 1
 
 
 @dataclass(frozen=True)
@@ -158,7 +162,13 @@ class Structural:
             mean[:, 1] = drift
         at += self.trend == DRIFT
         for season in self.seasons:
-            diffuse[at : at + season.size, at : at + season.size] = _start_of(season, like)
+            block = slice(at, at + season.size)
+            if season.prior:
+                covariance[:, block, block] = season.prior * torch.eye(
+                    season.size, dtype=like.dtype, device=like.device
+                )
+            else:
+                diffuse[block, block] = _start_of(season, like)
             at += season.size
         if theta is not None and self.memory:
             rho = LONGEST * theta[:, -1].tanh()

@@ -5,10 +5,12 @@ Trend: none; damped; drift = half the slope of the straight line, which never ch
 two seasons, a level that does not move and a memory.
 Disturbance: white, or white and a first-order memory, together an ARMA(1,1).
 A season of up to 24 rows is a ring of dummies, a longer one six harmonics. A second, longer season is a profile: for
-each of its positions the mean deviation from the shorter season's mean, shrunk by how well its repeats agree.
+each of its positions the mean deviation from the shorter season's mean, shrunk by how well its repeats agree. Where no season
+is known, those that calendars have are tried on the series that repeat at that lag:
+
+    correlation of z_t and z_{t-m} ≥ 0.3,  z = y - centred mean of m rows, three seasons and 60 rows at least
 """
 
-import math
 from dataclasses import dataclass
 
 import torch
@@ -18,6 +20,8 @@ from forecast.models.units import units
 from forecast.ssm.structural import DRIFT, MEAN, Season, Structural
 
 RING, HARMONICS = 24, 6
+PRIOR = 900.0  # variance of a harmonic at the start, in squared typical changes
+CALENDAR, REPEAT, LEAST = (7, 12, 24, 52), 0.3, 60  # seasons to look for, what shows one, rows it takes
 Bank = tuple["Form", ...]
 
 
@@ -29,6 +33,7 @@ class Form:
     logarithm: bool = False
     profile: int = 0  # length of the season taken out as a profile
     short: int = 1  # length of the season that the model has
+    sought: bool = False  # the season is not known of the panel, and has to show in the series
 
     @property
     def word(self) -> str:
@@ -67,11 +72,18 @@ def bank(
         for trend, more in kinds
         if own
     ]
-    return (*plain, *rings)
+    sought = [
+        Form(Structural(trend, (_season(length),)), log, short=length, sought=True)
+        for length in CALENDAR
+        for log in scales
+        for trend in trends
+        if not own
+    ]
+    return (*plain, *rings, *sought)
 
 
 def _season(length: int) -> Season:
-    return Season(length) if length <= RING else Season(length, HARMONICS)
+    return Season(length) if length <= RING else Season(length, HARMONICS, PRIOR)
 
 
 def on_scale(form: Form, y: Tensor) -> Tensor:
@@ -83,6 +95,8 @@ def usable(form: Form, y: Tensor) -> Tensor:
     """Which lanes (n T) a form can be fitted to."""
     seen = y.isfinite()
     enough = seen.sum(1) >= form.needs
+    if form.sought:
+        enough &= (seen.sum(1) >= max(LEAST, 3 * form.short)) & (_repeat(y, form.short) >= REPEAT)
     return enough & (torch.where(seen, y, 1.0) > 0).all(1) if form.logarithm else enough
 
 
@@ -123,6 +137,18 @@ def standardised(z: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return (z - loc[:, None]) / spread[:, None], loc, spread
 
 
+def _repeat(y: Tensor, lag: int) -> Tensor:
+    """Correlation (n) of values and those a season before, both less the mean over the season around them."""
+    if y.shape[1] <= 2 * lag:
+        return y.new_zeros(len(y))
+    z = y - _centred(y, lag)
+    before, after = z[:, :-lag], z[:, lag:]
+    both = before.isfinite() & after.isfinite()
+    before, after = (torch.where(both, part, 0.0) for part in (before, after))
+    size = (before.square().sum(1) * after.square().sum(1)).sqrt()
+    return (before * after).sum(1) / size.clamp(min=1e-300)
+
+
 def _centred(z: Tensor, length: int) -> Tensor:
     """Mean over the `length` rows around each row, missing ones left out; at the ends over those there are."""
     half = length // 2
@@ -153,5 +179,6 @@ def unprofiled(z: Tensor, at: Tensor, profile: Tensor) -> Tensor:
 
 def aicc(loglik: Tensor, form: Form, count: Tensor) -> Tensor:
     """Information criterion (n) from the likelihood in units of the data: parameters and diffuse states both count."""
-    k = form.model.parameters + form.model.rank + (form.model.trend == DRIFT) + min(form.profile, 1) * math.log(2)
+    started = sum(season.size for season in form.model.seasons if season.prior)
+    k = form.model.parameters + form.model.rank + started + (form.model.trend == DRIFT)
     return -2 * loglik + 2 * k + 2 * k * (k + 1) / (count - k - 1).clamp(min=0.5)

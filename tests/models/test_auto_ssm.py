@@ -9,7 +9,7 @@ from statsmodels.tsa.statespace.structural import UnobservedComponents
 from torch import Tensor
 
 from forecast.errors import InputError
-from forecast.models.auto.bank import Form, bank, drift_of, profile_of, usable
+from forecast.models.auto.bank import CALENDAR, Form, bank, drift_of, profile_of, usable
 from forecast.models.auto.choose import SLOTS, choose
 from forecast.models.auto.fit import fit, tried
 from forecast.models.auto_ssm import AutoSsm
@@ -155,6 +155,21 @@ def test_words_are_checked() -> None:
         AutoSsm(trends=("dampd",))
 
 
-def test_the_bank_grows_with_seasons() -> None:
-    assert len(bank()) < len(bank((12,))) < len(bank((24, 168)))
+def test_the_bank_follows_the_seasons() -> None:
+    assert len(bank((12,))) < len(bank((24, 168)))
     assert {form.profile for form in bank((24, 168))} == {0, 168}
+    assert {form.short for form in bank() if form.sought} == set(CALENDAR)
+    assert not any(form.sought for form in bank((12,)))
+
+
+def test_a_season_that_nobody_stated_is_sought_where_it_shows() -> None:
+    """Weekly rows: a year of 52 in the first series, none in the second, too few rows in the third."""
+    rows = torch.arange(220, dtype=D)
+    y = torch.stack([series(220, seed).cumsum(0) for seed in (1, 2, 3)])
+    y[0] = 0.3 * y[0] + 8 * torch.sin(2 * math.pi * rows / 52)
+    y[2, :-50] = math.nan
+    year = next(form for form in bank() if form.short == 52 and not form.logarithm)
+    assert usable(year, y).tolist() == [True, False, False]
+    made = forecast(AutoSsm(horizon=13), y[:1, :200], 13)
+    error = (made.median[0, :, 0] - y[0, 200:213]).abs().mean()
+    assert float(error) < 0.5 * float((y[0, 199] - y[0, 200:213]).abs().mean()), "far better than the last value"

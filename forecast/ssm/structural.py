@@ -1,6 +1,8 @@
 """Structural models as programs: level, trend (none, damped, full, drift), seasons, regressors and a short memory.
 
     y = μ + Σ γ + x'β + r + v;   μ' = μ + δ + w,  δ' = φ δ + w,  r' = ρ r + w     (φ = 1: full trend)
+A season may also walk: γ' of its row in the season = γ + w, each row on its own and without a sum that is kept; the level
+is then 0, the season carries it (with a short memory: a seasonal ARIMA (1,0,1)(0,1,1)).
 A drift is a slope that never changes and is given with the start (Theta: half the slope of the straight line); a mean
 is a level that never changes.
 A season of `length` rows is either a ring of dummies, γ' = -(sum of the last length-1 effects) + w, or a few harmonics,
@@ -40,6 +42,7 @@ class Season:
     length: int
     harmonics: int = 0
     prior: float = 0.0
+    walk: bool = False
 
     @property
     def size(self) -> int:
@@ -49,7 +52,7 @@ class Season:
     @property
     def rank(self) -> int:
         """Diffuse dimensions."""
-        return 0 if self.prior else 2 * self.harmonics or self.length - 1
+        return 0 if self.prior else 2 * self.harmonics or self.length - 1 + self.walk
 
 
 @dataclass(frozen=True)
@@ -73,6 +76,11 @@ class Structural:
         return self.trend != MEAN
 
     @property
+    def walks(self) -> bool:
+        """Whether a season carries the level."""
+        return any(season.walk for season in self.seasons)
+
+    @property
     def variances(self) -> int:
         """Variances among the parameters."""
         return 1 + self.moving + self.sloped + len(self.seasons) + self.memory
@@ -85,7 +93,7 @@ class Structural:
     @property
     def rank(self) -> int:
         """Diffuse dimensions of the start."""
-        return 1 + self.sloped + sum(season.rank for season in self.seasons)
+        return (not self.walks) + self.sloped + sum(season.rank for season in self.seasons)
 
     @cached_property
     def program(self) -> Program:
@@ -157,7 +165,7 @@ class Structural:
         mean, covariance = like.new_zeros(batch, m), like.new_zeros(batch, m, m)
         diffuse = like.new_zeros(m, m)
         at = 1 + self.sloped
-        diffuse[range(at), range(at)] = 1.0
+        diffuse[range(self.walks, at), range(self.walks, at)] = 1.0
         if drift is not None and self.trend == DRIFT:
             mean[:, 1] = drift
         at += self.trend == DRIFT
@@ -215,14 +223,15 @@ def _add_season(b: Builder, season: Season, variance: int) -> None:
         return
     b.shift(first, season.length)
     b.noise(first, first, variance)
-    b.noise(first + 1, first + 1, variance)
-    b.noise(first, first + 1, variance, -1)
+    if not season.walk:
+        b.noise(first + 1, first + 1, variance)
+        b.noise(first, first + 1, variance, -1)
     b.read(first)
 
 
 def _start_of(season: Season, like: Tensor) -> Tensor:
     """Diffuse part of a season: free harmonics; in the ring length-1 free effects, of which "next" is minus the sum."""
-    if season.harmonics:
+    if season.harmonics or season.walk:
         return torch.eye(season.size, dtype=like.dtype, device=like.device)
     free = torch.eye(season.length, dtype=like.dtype, device=like.device)
     free[1] = -1.0

@@ -2,7 +2,7 @@
 
 Scale: y itself or its logarithm (positive series alone), standardised as in `forecast.models.units`.
 Trend: none; damped; drift = half the slope of the straight line, which never changes (Theta); or, beside
-two seasons, a level that does not move and a memory.
+two seasons, a level that does not move, or a season that walks, and a memory.
 Disturbance: white, or white and a first-order memory, together an ARMA(1,1).
 A season of up to 24 rows is a ring of dummies, a longer one six harmonics. A second, longer season is a profile: for
 each of its positions the mean deviation from the shorter season's mean, shrunk by how well its repeats agree. Where no season
@@ -39,7 +39,8 @@ class Form:
     def word(self) -> str:
         """As a report calls it."""
         parts = [{"none": "level", "damped": "damped trend", DRIFT: "drift"}.get(self.model.trend, self.model.trend)]
-        parts += [f"season {season.length}" for season in self.model.seasons]
+        parts = parts[: not self.model.walks]
+        parts += [f"{'walking ' * season.walk}season {season.length}" for season in self.model.seasons]
         parts += [f"profile {self.profile}"] * (self.profile > 0) + ["memory"] * self.model.memory
         return ("log: " if self.logarithm else "") + ", ".join(parts)
 
@@ -72,6 +73,12 @@ def bank(
         for trend, more in kinds
         if own
     ]
+    walks = [
+        Form(Structural(MEAN, (Season(short, walk=True),), memory=True), log, profile, short)
+        for profile in (0, *profiles)
+        for log in scales
+        if memory and profiles and short <= RING
+    ]
     sought = [
         Form(Structural(trend, (_season(length),)), log, short=length, sought=True)
         for length in CALENDAR
@@ -79,7 +86,7 @@ def bank(
         for trend in trends
         if not own
     ]
-    return (*plain, *rings, *sought)
+    return (*plain, *rings, *walks, *sought)
 
 
 def _season(length: int) -> Season:

@@ -5,6 +5,7 @@ import math
 import pytest
 import statsmodels.api as sm
 import torch
+from statsmodels.tsa.statespace.sarimax import SARIMAX
 from statsmodels.tsa.statespace.structural import UnobservedComponents
 from torch import Tensor
 
@@ -69,6 +70,21 @@ def test_the_score_of_a_memory_is_that_of_finite_differences() -> None:
         with torch.no_grad():
             numeric = (value(theta + step) - value(theta - step)) / 2e-5
         assert float(slope[0, p]) == pytest.approx(float(numeric), rel=1e-6, abs=1e-7)
+
+
+def test_a_season_that_walks_is_a_seasonal_moving_average() -> None:
+    """y = s + v, s_{t+4} = s_t + w: its seasonal differences are w + v_t - v_{t-4}, statsmodels' (0,0,0)(0,0,1)4."""
+    y = series(48).cumsum(0)
+    model = Structural(MEAN, (Season(4, walk=True),))
+    noise, step = 0.8, 0.3
+    theta = torch.tensor([[math.log(noise), math.log(step)]], dtype=D)
+    ours = float(loglik(model.program, model.coefficients(theta), model.start(1, theta), y[None, :, None]))
+    total = step + 2 * noise
+    variance = (total + math.sqrt(total**2 - 4 * noise**2)) / 2
+    theirs = SARIMAX((y[4:] - y[:-4]).numpy(), order=(0, 0, 0), seasonal_order=(0, 0, 1, 4), trend="n")
+    theirs.ssm.loglikelihood_burn = 0
+    expected = theirs.loglike([-noise / variance, variance])
+    assert ours == pytest.approx(expected - 4 * 0.5 * math.log(2 * math.pi), rel=1e-9)
 
 
 def test_a_drift_goes_up_by_half_the_slope_of_the_line() -> None:

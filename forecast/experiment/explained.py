@@ -1,7 +1,7 @@
 """The tables of a fitted structural model: its components, its residuals and its parameters, of the first few series.
 
 components.parquet  unique_id, ds, component, value, low, high (90 %), on the scale that parameters.csv says
-residuals.parquet   unique_id, ds, y, innovation, observation, level (see `forecast.models.components`)
+residuals.parquet   unique_id, ds, y, innovation, observation, level (see `forecast.models.decomposition`)
 parameters.csv      unique_id, what, value
 """
 
@@ -10,7 +10,7 @@ import pandas as pd
 import torch
 
 from forecast.experiment.tables import identities
-from forecast.models.components import Components
+from forecast.models.decomposition import Components
 from forecast.models.forecaster import Forecaster
 from forecast.series.panel import Panel
 from forecast.types import Parameters, take

@@ -21,7 +21,7 @@ from forecast.errors import unknown
 from forecast.models.auto.bank import bank
 from forecast.models.auto.choose import Chosen, choose
 from forecast.models.auto.run import Run, Slots, explained, follow, start
-from forecast.models.components import Components
+from forecast.models.decomposition import Components
 from forecast.models.follower import so_far
 from forecast.models.spaced import SpacedForecaster
 from forecast.ssm.structural import DRIFT, TRENDS

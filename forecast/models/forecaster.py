@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from forecast.distribution import Forecast
-from forecast.models.components import Components
+from forecast.models.decomposition import Components
 from forecast.types import Future, Parameters, Past, Row, State
 
 Numbers: TypeAlias = NDArray[np.float64]

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from forecast.distribution import Gaussian
 from forecast.errors import unknown
-from forecast.models.components import Components, facts, parts_of
+from forecast.models.decomposition import Components, facts, parts_of
 from forecast.models.forecaster import Chosen, Machine, Numbers
 from forecast.models.spaced import SpacedForecaster
 from forecast.models.units import input_units, units

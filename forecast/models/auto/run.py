@@ -12,7 +12,7 @@ from torch import Tensor
 from forecast.models.auto.bank import Bank, Form, on_scale, position
 from forecast.models.auto.choose import SLOTS, Chosen
 from forecast.models.auto.fit import Fit, begin
-from forecast.models.components import Components, facts, parts_of
+from forecast.models.decomposition import Components, facts, parts_of
 from forecast.ssm.belief import Belief
 from forecast.ssm.kalman import advance
 

@@ -9,7 +9,7 @@ import pytest
 from forecast.experiment.explained import explained
 from forecast.experiment.tables import save
 from forecast.models.kalman import Kalman
-from forecast.report.components import FILES, sections
+from forecast.report.decomposition import FILES, sections
 from forecast.series import catalogue
 
 

@@ -10,7 +10,7 @@ from statsmodels.tsa.statespace.structural import UnobservedComponents
 from torch import Tensor
 
 from forecast.models.auto_ssm import AutoSsm
-from forecast.models.components import Components
+from forecast.models.decomposition import Components
 from forecast.models.kalman import Fitted, Kalman
 from forecast.types import Past
 

@@ -37,6 +37,20 @@ class BoxCox(NamedTuple):
         return torch.where(self.power == 0, x, log).clamp(max=math.log(limits.max) - 1).exp() - self.offset
 
 
+class PowerOrNone(NamedTuple):
+    """The logarithm where the power is 0 and the value itself where it is 1, cell by cell."""
+
+    power: Tensor
+
+    def forward(self, y: Tensor) -> Tensor:
+        """T(y); below the support of a logarithm the value at its edge."""
+        return torch.where(self.power == 0, y.clamp(min=torch.finfo(y.dtype).tiny).log(), y)
+
+    def inverse(self, x: Tensor) -> Tensor:
+        """T⁻¹(x), kept finite."""
+        return torch.where(self.power == 0, x.clamp(max=math.log(torch.finfo(x.dtype).max) - 1).exp(), x)
+
+
 class Affine(NamedTuple):
     """T(y) = (y - loc) / spread."""
 
@@ -52,7 +66,7 @@ class Affine(NamedTuple):
         return self.loc + self.spread * x
 
 
-Transform: TypeAlias = BoxCox | Affine
+Transform: TypeAlias = BoxCox | PowerOrNone | Affine
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,6 +17,7 @@ from forecast import artefact
 from forecast.durable import write_durably
 from forecast.experiment import config, data, runs, tables
 from forecast.experiment.data import Source
+from forecast.experiment.explained import explained
 from forecast.experiment.members import facts_of
 from forecast.experiment.tracking import recording
 from forecast.experiment.training import Training, train
@@ -52,6 +53,7 @@ def run(config: config.Train, out: Path) -> int:
                 )
             },
         )
+        tables.save(out, explained(model, parameters, panel))
         write_summary(out, model, digest, done, config, source)
         report.write(out)
         for name in (MODEL, "summary.json", "losses.csv", "config.yaml", "report.html"):

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from forecast.distribution import Forecast
+from forecast.models.decomposition import Components
 from forecast.types import Future, Parameters, Past, Row, State
 
 Numbers: TypeAlias = NDArray[np.float64]
@@ -102,6 +103,10 @@ class Forecaster(pl.LightningModule, ABC):
     def machine(self, state: State) -> Machine | None:
         """A faster way to advance these states row by row, where the member has one; see `Stepper`."""
         return None
+
+    def components(self, parameters: Parameters, past: Past) -> list[Components]:
+        """What the fitted model says of every channel of every series, one after the other; none by default."""
+        return []
 
     def widen(self, state: State, factor: Tensor) -> State:
         """The state after an accepted level shift: belief about the level widened by `factor` (B); default: unchanged."""

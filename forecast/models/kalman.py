@@ -16,19 +16,20 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from forecast.distribution import Forecast, Gaussian
+from forecast.distribution import Gaussian
 from forecast.errors import unknown
-from forecast.models.forecaster import Chosen, Forecaster, Machine, Numbers
+from forecast.models.decomposition import Components, facts, parts_of
+from forecast.models.forecaster import Chosen, Machine, Numbers
+from forecast.models.spaced import SpacedForecaster
 from forecast.models.units import input_units, units
 from forecast.ssm.belief import Belief, series_innermost
 from forecast.ssm.fit import minimise
 from forecast.ssm.kalman import Filtered, advance, engine_for, loglik
 from forecast.ssm.live import Live
 from forecast.ssm.structural import TRENDS, Season, Structural
-from forecast.types import Future, Parameters, Past, Row, join, take
+from forecast.types import Parameters, Past, Row, take
 
 LONGEST_RING = 24
-FARTHEST = 100_000  # units of the clock that one row may lie after the one before
 
 _log = logging.getLogger("forecast")
 
@@ -54,7 +55,7 @@ class State(NamedTuple):
     tally: Tensor  # (B C 4)
 
 
-class Kalman(Forecaster):
+class Kalman(SpacedForecaster):
     """Structural model of each channel, fitted by maximum likelihood."""
 
     traits = frozenset({"scale", "shift", "kernel", "generative", "covariates"})
@@ -130,74 +131,43 @@ class Kalman(Forecaster):
         ]
         return State(parameters, *leaves)
 
-    def warm_up(self, state: State, past: Past) -> State:
-        return self._follow(state, past)[0]
-
     def step(self, state: State, row: Row) -> State:
-        past = Past(row.values[:, None], row.inputs[:, None], row.elapsed[:, None], row.values[:, :0])
         if bool((row.elapsed < 1.5).all()):
-            return self._advance(state, past)[0]
-        return self._follow(state, past)[0]
+            return self._advance(state, row.past())[0]
+        return super().step(state, row)
 
-    def predict(self, state: State, future: Future) -> Forecast:
-        missing = state.mean.new_full((*future.elapsed.shape, self.channels), math.nan)
-        return self._follow(state, Past(missing, future.inputs, future.elapsed, missing[:, 0, :0]))[1]
+    def fresh(self, state: State) -> Tensor:
+        return state.tally[..., 0].amax(-1) == 0
 
-    def trace(
-        self, state: State, past: Past, future: Future, horizon: int = 1, every: int = 1
-    ) -> tuple[Forecast, State]:
-        if (horizon, every) != (1, 1):
-            return super().trace(state, past, future, horizon, every)
-        after, made = self._follow(state, past, each=True)
-        return made.rebuild(*[part[:, :, None] for part in made.parts()]), after
+    def follow(self, state: State, past: Past, each: bool) -> tuple[State, Gaussian]:
+        after, done = self._advance(state, past)
+        return after, self._forecast(state, done, past.values, each)
 
     def machine(self, state: State) -> Machine | None:
         if self.inputs or engine_for(self.engine, state.mean) != "numba" or not len(state.mean):
             return None
         return Kept(self, state)
 
+    def components(self, parameters: Parameters, past: Past) -> list[Components]:
+        if self.inputs:
+            return []  # coefficients that change with time are not smoothed here
+        found: list[Components] = []
+        flat = [leaf.flatten(0, 1) for leaf in parameters[:3]]
+        for lane, values in enumerate(_by_channel(past.values.double())):
+            theta, loc, spread = (leaf[lane].double() for leaf in flat)
+            start, coefs = self.model.start(1, theta[None]), self.model.coefficients(theta[None])
+            parts = parts_of(self.model, start, ((values - loc) / spread)[None], loc, spread, coefs)
+            names = tuple(name for name, _ in self.model.components)
+            found.append(Components("", names, *parts, facts(self.model, theta, spread)))
+        return found
+
     def widen(self, state: State, factor: Tensor) -> State:
         covariance = state.covariance.clone()
         covariance[..., 0] = covariance[..., 0] * factor[:, None]
         return state._replace(covariance=covariance)
 
-    def _follow(self, state: State, past: Past, each: bool = False) -> tuple[State, Gaussian]:
-        """The state after all rows, and the forecast of every one of them made from the rows before it."""
-        apart = past.elapsed.round().clamp(1, FARTHEST).to(torch.int64)
-        if bool((apart == 1).all()):
-            return self._rows(state, past, each)
-        patterns, which = torch.unique(apart, dim=0, return_inverse=True)
-        parts = [(which == k).nonzero()[:, 0] for k in range(len(patterns))]
-        made = [self._apart(take(state, rows), take(past, rows), patterns[k], each) for k, rows in enumerate(parts)]
-        order = torch.cat(parts).argsort()
-        after = take(join([state for state, _ in made]), order)
-        return after, made[0][1].join([forecast for _, forecast in made[1:]]).rows(order)
-
-    def _apart(self, state: State, past: Past, units: Tensor, each: bool) -> tuple[State, Gaussian]:
-        """Rows of the same spacing: the units between them are rows in which everything is missing."""
-        fresh = state.tally[..., 0].amax(-1) == 0
-        if bool(fresh.any()) and not bool(fresh.all()):
-            parts = [fresh.nonzero()[:, 0], (~fresh).nonzero()[:, 0]]
-            made = [self._apart(take(state, rows), take(past, rows), units, each) for rows in parts]
-            order = torch.cat(parts).argsort()
-            return take(join([s for s, _ in made]), order), made[0][1].join([made[1][1]]).rows(order)
-        at = units.cumsum(0) - 1
-        total = int(at[-1]) + 1
-        values = past.values.new_full((past.values.shape[0], total, self.channels), math.nan)
-        values[:, at] = past.values
-        inputs = past.inputs.repeat_interleave(units, 1)
-        after, forecast = self._rows(
-            state, Past(values, inputs, values[..., 0].new_ones(values.shape[:2]), past.static), each
-        )
-        return after, forecast.rebuild(*[part[:, at] for part in forecast.parts()])
-
-    def _rows(self, state: State, past: Past, each: bool) -> tuple[State, Gaussian]:
-        """Rows one unit of the clock apart."""
-        after, done = self._advance(state, past)
-        return after, self._forecast(state, done, past.values, each)
-
     def _advance(self, state: State, past: Past) -> tuple[State, Filtered]:
-        """The same, and the forecasts in units of the model."""
+        """The state after rows one unit apart, and their forecasts in units of the model."""
         fitted = state.fitted
         values = _by_channel((past.values - fitted.loc[:, None]) / fitted.spread[:, None])
         coefs = state.coefs.flatten(0, 1)

@@ -1,4 +1,7 @@
-"""The report of `forecast train`, drawn from losses.csv and summary.json: what was fitted, and how the loss fell."""
+"""The report of `forecast train`, drawn from losses.csv and summary.json: what was fitted, and how the loss fell.
+
+A structural model also shows what it makes of the series: see `forecast.report.decomposition`.
+"""
 
 import json
 from pathlib import Path
@@ -7,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from forecast.errors import InputError
-from forecast.report import page
+from forecast.report import decomposition, page
 from forecast.report.figures import best_epoch, plot_losses
 from forecast.report.numbers import Listing, listing, number, seconds
 from forecast.report.section import Section, picture
@@ -31,7 +34,7 @@ def write(folder: Path) -> Path:
         verdict=sentence(summary, losses),
         details=(),
         facts=[("weights", number(summary["weights"])), ("steps", number(summary["steps"]))],
-        sections=[*curves(losses), artefact(summary)],
+        sections=[*curves(losses), *decomposition.sections(folder), artefact(summary)],
         command=summary.get("command"),
         version=summary["version"],
         seed=summary.get("seed"),

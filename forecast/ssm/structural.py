@@ -1,16 +1,23 @@
-"""Structural models as programs: level, trend (none, damped, full), seasons and regressors.
+"""Structural models as programs: level, trend (none, damped, full, drift), seasons, regressors and a short memory.
 
-    y = μ + Σ γ + x'β + v;   μ' = μ + δ + w,  δ' = φ δ + w     (φ = 1: full trend)
+    y = μ + Σ γ + x'β + r + v;   μ' = μ + δ + w,  δ' = φ δ + w,  r' = ρ r + w     (φ = 1: full trend)
+A season may also walk: γ' of its row in the season = γ + w, each row on its own and without a sum that is kept; the level
+is then 0, the season carries it (with a short memory: a seasonal ARIMA (1,0,1)(0,1,1)).
+A drift is a slope that never changes and is given with the start (Theta: half the slope of the straight line); a mean
+is a level that never changes.
 A season of `length` rows is either a ring of dummies, γ' = -(sum of the last length-1 effects) + w, or a few harmonics,
 each a rotation by 2πk/length. The ring keeps `length` slots: current, next, …; the slot "next" holds minus the sum of
 the other length-1, so the transition is a turn of the ring, w goes to the new current slot and -w to the new next one,
-and the slots always add up to w - w = 0. Start: level, slope and seasons exactly diffuse, β ~ N(0, shrinkage).
-Parameters θ (B P), all free: log variances of observation, level, slope (unless none), one per season; then logit of φ
-if damped. Source: Harvey (1989), Forecasting, Structural Time Series Models, §2.3; Durbin & Koopman (2012), §3.2.
+and the slots always add up to w - w = 0. Start: level, slope and seasons exactly diffuse, r stationary,
+β ~ N(0, shrinkage).
+Parameters θ (B P), all free: log variances of observation, level (unless a mean), slope (if damped or full), one per season, short
+memory (if any); then logit of φ if damped, and ρ through a hyperbolic tangent.
+Source: Harvey (1989), Forecasting, Structural Time Series Models, §2.3; Durbin & Koopman (2012), §3.2.
 """
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -19,16 +26,23 @@ from forecast.ssm.belief import Belief, fresh
 from forecast.ssm.program import Builder, Program
 
 TRENDS = ("none", "damped", "full")
+DRIFT, MEAN = "drift", "mean"
 DAMPING = (0.5, 0.995)  # φ stays between
+LONGEST = 0.98  # |ρ| stays below
 LOWEST, HIGHEST = -18.0, 10.0  # log variances, in units of the series' spread
 
 
 @dataclass(frozen=True)
 class Season:
-    """A ring of dummies, or `harmonics` pairs where that is not 0."""
+    """A ring of dummies, or `harmonics` pairs where that is not 0.
+
+    The first rows of a long season hardly tell its harmonics apart: with a `prior` they start with that variance.
+    """
 
     length: int
     harmonics: int = 0
+    prior: float = 0.0
+    walk: bool = False
 
     @property
     def size(self) -> int:
@@ -38,7 +52,7 @@ class Season:
     @property
     def rank(self) -> int:
         """Diffuse dimensions."""
-        return 2 * self.harmonics or self.length - 1
+        return 0 if self.prior else 2 * self.harmonics or self.length - 1 + self.walk
 
 
 @dataclass(frozen=True)
@@ -49,46 +63,87 @@ class Structural:
     seasons: tuple[Season, ...] = ()
     regressors: int = 0
     shrinkage: float = 1.0
+    memory: bool = False
+
+    @property
+    def sloped(self) -> bool:
+        """Whether there is a slope that changes."""
+        return self.trend in ("damped", "full")
+
+    @property
+    def moving(self) -> bool:
+        """Whether the level changes."""
+        return self.trend != MEAN
+
+    @property
+    def walks(self) -> bool:
+        """Whether a season carries the level."""
+        return any(season.walk for season in self.seasons)
+
+    @property
+    def variances(self) -> int:
+        """Variances among the parameters."""
+        return 1 + self.moving + self.sloped + len(self.seasons) + self.memory
 
     @property
     def parameters(self) -> int:
         """Free parameters P."""
-        return 2 + (self.trend != "none") + len(self.seasons) + (self.trend == "damped")
+        return self.variances + (self.trend == "damped") + self.memory
 
     @property
     def rank(self) -> int:
         """Diffuse dimensions of the start."""
-        return 1 + (self.trend != "none") + sum(season.rank for season in self.seasons)
+        return (not self.walks) + self.sloped + sum(season.rank for season in self.seasons)
 
-    @property
+    @cached_property
     def program(self) -> Program:
-        """Operations; states: level, slope, seasons, β; coefficients: variances, φ, rotations, regressors."""
+        """Operations; states: level, slope, seasons, r, β; coefficients: variances, φ, ρ, rotations, regressors."""
         b = Builder()
-        sloped = self.trend != "none"
-        variances = b.numbers(2 + sloped + len(self.seasons))
+        variances = b.numbers(self.variances)
         level = b.states()
-        if sloped:
+        if self.sloped or self.trend == DRIFT:
             slope = b.states()
             b.add(level, slope)
             if self.trend == "damped":
                 b.multiply(slope, b.numbers())
-            b.noise(slope, slope, variances + 2)
-        b.noise(level, level, variances + 1)
+            if self.sloped:
+                b.noise(slope, slope, variances + 2)
+        if self.moving:
+            b.noise(level, level, variances + 1)
         b.read(level)
+        persistence = b.numbers() if self.memory else 0
         for k, season in enumerate(self.seasons):
-            _add_season(b, season, variances + 2 + sloped + k)
+            _add_season(b, season, variances + 1 + self.moving + self.sloped + k)
+        if self.memory:
+            r = b.states()
+            b.multiply(r, persistence)
+            b.noise(r, r, variances + self.variances - 1)
+            b.read(r)
         for _ in range(self.regressors):
             b.read(b.states(), 0, b.numbers(), fixed=True)
         b.observation_noise(variances)
         return b.program()
 
+    @property
+    def components(self) -> list[tuple[str, list[int]]]:
+        """What y is the sum of: names, and the states that are read for each; the slope, which is not read, is last."""
+        trended = self.sloped or self.trend == DRIFT
+        found, at = [("level", [0])], 1 + trended
+        for season in self.seasons:
+            read = list(range(at, at + season.size, 2)) if season.harmonics else [at]
+            found.append((f"season {season.length}", read))
+            at += season.size
+        found += [("memory", [at])] * self.memory
+        return found + [("slope", [1])] * trended
+
     def coefficients(self, theta: Tensor) -> Tensor:
         """Coefficients (B K) of parameters (B P), without those of the regressors."""
-        count = self.parameters - (self.trend == "damped")
-        parts = [theta[:, :count].exp()]
+        parts = [theta[:, : self.variances].exp()]
         if self.trend == "damped":
             low, high = DAMPING
-            parts.append(low + (high - low) * theta[:, count:].sigmoid())
+            parts.append(low + (high - low) * theta[:, self.variances, None].sigmoid())
+        if self.memory:
+            parts.append(LONGEST * theta[:, -1:].tanh())
         for season in self.seasons:
             for k in range(1, season.harmonics + 1):
                 angle = 2 * math.pi * k / season.length
@@ -104,33 +159,55 @@ class Structural:
             else coefs
         )
 
-    def start(self, batch: int, like: Tensor) -> Belief:
-        """The belief before the first row."""
+    def start(self, batch: int, like: Tensor, theta: Tensor | None = None, drift: Tensor | None = None) -> Belief:
+        """The belief before the first row; a memory needs its parameters, a drift (B) its value."""
         m = self.program.size
         mean, covariance = like.new_zeros(batch, m), like.new_zeros(batch, m, m)
         diffuse = like.new_zeros(m, m)
-        at = 1 + (self.trend != "none")
-        diffuse[range(at), range(at)] = 1.0
+        at = 1 + self.sloped
+        diffuse[range(self.walks, at), range(self.walks, at)] = 1.0
+        if drift is not None and self.trend == DRIFT:
+            mean[:, 1] = drift
+        at += self.trend == DRIFT
         for season in self.seasons:
-            diffuse[at : at + season.size, at : at + season.size] = _start_of(season, like)
+            block = slice(at, at + season.size)
+            if season.prior:
+                covariance[:, block, block] = season.prior * torch.eye(
+                    season.size, dtype=like.dtype, device=like.device
+                )
+            else:
+                diffuse[block, block] = _start_of(season, like)
             at += season.size
-        covariance[:, range(at, m), range(at, m)] = self.shrinkage
+        if theta is not None and self.memory:
+            rho = LONGEST * theta[:, -1].tanh()
+            place = torch.zeros(m, m, dtype=like.dtype, device=like.device)
+            place[at, at] = 1.0
+            covariance = covariance + (theta[:, self.variances - 1].exp() / (1 - rho.square()))[:, None, None] * place
+        at += self.memory
+        if self.regressors:
+            covariance[:, range(at, m), range(at, m)] = self.shrinkage
         return fresh(mean, covariance, diffuse, rank=self.rank)
 
     def starts(self, batch: int, like: Tensor) -> list[Tensor]:
         """Two places (B P) to climb from: smooth and restless, in units of the spread of the changes."""
         made = []
         for noise, level, slope, season in ((0.3, 0.1, 1e-3, 0.02), (0.05, 0.6, 1e-4, 1e-3)):
-            variances = [noise, level] + [slope] * (self.trend != "none") + [season] * len(self.seasons)
-            theta = [math.log(v) for v in variances] + [2.0] * (self.trend == "damped")
+            variances = (
+                [noise]
+                + [level] * self.moving
+                + [slope] * self.sloped
+                + [season] * len(self.seasons)
+                + [0.2] * self.memory
+            )
+            theta = [math.log(v) for v in variances] + [2.0] * (self.trend == "damped") + [0.5] * self.memory
             made.append(like.new_tensor(theta).expand(batch, -1))
         return made
 
     def bounds(self, like: Tensor) -> tuple[Tensor, Tensor]:
         """Lowest and highest parameters (P)."""
         damped = self.trend == "damped"
-        low = [LOWEST] * (self.parameters - damped) + [-6.0] * damped
-        high = [HIGHEST] * (self.parameters - damped) + [6.0] * damped
+        low = [LOWEST] * self.variances + [-6.0] * damped + [-3.0] * self.memory
+        high = [HIGHEST] * self.variances + [6.0] * damped + [3.0] * self.memory
         return like.new_tensor(low), like.new_tensor(high)
 
 
@@ -146,14 +223,15 @@ def _add_season(b: Builder, season: Season, variance: int) -> None:
         return
     b.shift(first, season.length)
     b.noise(first, first, variance)
-    b.noise(first + 1, first + 1, variance)
-    b.noise(first, first + 1, variance, -1)
+    if not season.walk:
+        b.noise(first + 1, first + 1, variance)
+        b.noise(first, first + 1, variance, -1)
     b.read(first)
 
 
 def _start_of(season: Season, like: Tensor) -> Tensor:
     """Diffuse part of a season: free harmonics; in the ring length-1 free effects, of which "next" is minus the sum."""
-    if season.harmonics:
+    if season.harmonics or season.walk:
         return torch.eye(season.size, dtype=like.dtype, device=like.device)
     free = torch.eye(season.length, dtype=like.dtype, device=like.device)
     free[1] = -1.0

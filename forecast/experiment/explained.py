@@ -1,0 +1,55 @@
+"""The tables of a fitted structural model: its components, its residuals and its parameters, of the first few series.
+
+components.parquet  unique_id, ds, component, value, low, high (90 %), on the scale that parameters.csv says
+residuals.parquet   unique_id, ds, y, innovation, observation, level (see `forecast.models.decomposition`)
+parameters.csv      unique_id, what, value
+"""
+
+import numpy as np
+import pandas as pd
+import torch
+
+from forecast.experiment.tables import identities
+from forecast.models.decomposition import Components
+from forecast.models.forecaster import Forecaster
+from forecast.series.panel import Panel
+from forecast.types import Parameters, take
+
+SHOWN, ROWS = 4, 1500  # series, and rows of each, that are explained
+NORMAL = 1.6448536269514722
+
+
+def explained(model: Forecaster, parameters: Parameters, panel: Panel) -> dict[str, pd.DataFrame]:
+    """The tables by file name; none where the model has no components, or the rows are too many."""
+    count = min(SHOWN, len(panel))
+    if "trained" in model.traits or not count:
+        return {}
+    ends = panel.lengths.clone()
+    past = take(panel.past(ends.tolist()), slice(0, count))
+    if past.values.shape[1] > ROWS:
+        return {}
+    with torch.no_grad():
+        found = model.components(take(parameters, slice(0, count)), past)
+    names = [name for row in identities(panel)[:count] for name in row]
+    tables: dict[str, list[pd.DataFrame]] = {"components.parquet": [], "residuals.parquet": [], "parameters.csv": []}
+    for lane, one in enumerate(found):
+        if one.names:
+            s, c = divmod(lane, len(panel.channels))
+            for file, table in _tables(names[lane], panel.times(s), panel.series(s)[:, c].numpy(), one).items():
+                tables[file].append(table)
+    return {file: pd.concat(parts, ignore_index=True) for file, parts in tables.items() if parts}
+
+
+def _tables(name: str, times: pd.Index, y: np.ndarray, one: Components) -> dict[str, pd.DataFrame]:
+    """Those of one channel of one series."""
+    rows = len(times)
+    mean, width = one.mean[-rows:].numpy(), NORMAL * one.deviation[-rows:].numpy()
+    component = np.repeat(one.names, rows)
+    long = pd.DataFrame({"unique_id": name, "ds": np.tile(times.to_numpy(), len(one.names)), "component": component})
+    long["value"], long["low"], long["high"] = (part.T.ravel() for part in (mean, mean - width, mean + width))
+    residuals = pd.DataFrame({"unique_id": name, "ds": times, "y": y})
+    for word in ("innovation", "observation", "level"):
+        residuals[word] = getattr(one, word)[-rows:].numpy()
+    said = [*one.facts, ("scale", one.scale or "as observed")]
+    facts = pd.DataFrame([(name, what, value) for what, value in said], columns=["unique_id", "what", "value"])
+    return {"components.parquet": long, "residuals.parquet": residuals, "parameters.csv": facts}

@@ -1,0 +1,1 @@
+"""The bank of forms of `auto_ssm`, its fits and its choice among them."""

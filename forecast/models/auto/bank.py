@@ -1,0 +1,191 @@
+"""The forms that `auto_ssm` tries: a structural model, on a scale, with or without a profile of the longest season.
+
+Scale: y itself or its logarithm (positive series alone), standardised as in `forecast.models.units`.
+Trend: none; damped; drift = half the slope of the straight line, which never changes (Theta); or, beside
+two seasons, a level that does not move, or a season that walks, and a memory.
+Disturbance: white, or white and a first-order memory, together an ARMA(1,1).
+A season of up to 24 rows is a ring of dummies, a longer one six harmonics. A second, longer season is a profile: for
+each of its positions the mean deviation from the shorter season's mean, shrunk by how well its repeats agree. Where no season
+is known, those that calendars have are tried on the series that repeat at that lag:
+
+    correlation of z_t and z_{t-m} ≥ 0.3,  z = y - centred mean of m rows, three seasons and 60 rows at least
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from forecast.models.units import units
+from forecast.ssm.structural import DRIFT, MEAN, Season, Structural
+
+RING, HARMONICS = 24, 6
+PRIOR = 900.0  # variance of a harmonic at the start, in squared typical changes
+CALENDAR, REPEAT, LEAST = (7, 12, 24, 52), 0.3, 60  # seasons to look for, what shows one, rows it takes
+Bank = tuple["Form", ...]
+
+
+@dataclass(frozen=True)
+class Form:
+    """One way to see a series."""
+
+    model: Structural
+    logarithm: bool = False
+    profile: int = 0  # length of the season taken out as a profile
+    short: int = 1  # length of the season that the model has
+    sought: bool = False  # the season is not known of the panel, and has to show in the series
+
+    @property
+    def word(self) -> str:
+        """As a report calls it."""
+        parts = [{"none": "level", "damped": "damped trend", DRIFT: "drift"}.get(self.model.trend, self.model.trend)]
+        parts = parts[: not self.model.walks]
+        parts += [f"{'walking ' * season.walk}season {season.length}" for season in self.model.seasons]
+        parts += [f"profile {self.profile}"] * (self.profile > 0) + ["memory"] * self.model.memory
+        return ("log: " if self.logarithm else "") + ", ".join(parts)
+
+    @property
+    def needs(self) -> int:
+        """Observed rows from which it can be fitted."""
+        season = max([season.length for season in self.model.seasons], default=0)
+        return max(self.model.rank + self.model.parameters + 1, 2 * season + 2, 3 * self.profile)
+
+
+def bank(
+    seasons: tuple[int, ...] = (),
+    trends: tuple[str, ...] = ("none", "damped", DRIFT),
+    memory: bool = True,
+    logarithm: bool = True,
+) -> Bank:
+    """The forms for a panel of these seasons, the simplest first."""
+    lengths = sorted(length for length in seasons if length > 1)
+    short, long = (lengths[0], lengths[-1]) if lengths else (1, 1)
+    own = (_season(short),) if short > 1 else ()
+    profiles = [long] if long > short else []
+    scales = (False, True) if logarithm else (False,)
+    kinds = [(trend, False) for trend in trends] + [(trend, True) for trend in trends if memory and trend != DRIFT]
+    kinds += [(MEAN, True)] * bool(memory and profiles)
+    plain = [Form(Structural(trend, memory=more), log) for log in scales for trend, more in kinds if not (more and own)]
+    rings = [
+        Form(Structural(trend, own, memory=more), log, profile, short)
+        for profile in (0, *profiles)
+        for log in scales
+        for trend, more in kinds
+        if own
+    ]
+    walks = [
+        Form(Structural(MEAN, (Season(short, walk=True),), memory=True), log, profile, short)
+        for profile in (0, *profiles)
+        for log in scales
+        if memory and profiles and short <= RING
+    ]
+    sought = [
+        Form(Structural(trend, (_season(length),)), log, short=length, sought=True)
+        for length in CALENDAR
+        for log in scales
+        for trend in trends
+        if not own
+    ]
+    return (*plain, *rings, *walks, *sought)
+
+
+def _season(length: int) -> Season:
+    return Season(length) if length <= RING else Season(length, HARMONICS, PRIOR)
+
+
+def on_scale(form: Form, y: Tensor) -> Tensor:
+    """Values (n T) on the form's scale."""
+    return y.log() if form.logarithm else y
+
+
+def usable(form: Form, y: Tensor) -> Tensor:
+    """Which lanes (n T) a form can be fitted to."""
+    seen = y.isfinite()
+    enough = seen.sum(1) >= form.needs
+    if form.sought:
+        enough &= (seen.sum(1) >= max(LEAST, 3 * form.short)) & (_repeat(y, form.short) >= REPEAT)
+    return enough & (torch.where(seen, y, 1.0) > 0).all(1) if form.logarithm else enough
+
+
+def position(y: Tensor) -> Tensor:
+    """Rows since the first observed one (n T), 0 before it."""
+    return (y.isfinite().cummax(1).values.long().cumsum(1) - 1).clamp(min=0)
+
+
+def profile_of(form: Form, z: Tensor) -> Tensor:
+    """The profile (n M) of values on the form's scale; zeros (n 1) where it has none."""
+    if not form.profile:
+        return z.new_zeros(len(z), 1)
+    inner = z - _centred(z, form.profile)
+    at = position(z)
+    deviation = inner - _by_position(inner, at, form.short)[0]
+    mean, count, square = _by_position(deviation, at, form.profile, whole=True)
+    total = count.sum(1, keepdim=True)
+    between = (count * mean.square()).sum(1, keepdim=True) / total
+    within = (square.sum(1, keepdim=True) - total * between) / (total - form.profile).clamp(min=1)
+    repeats = total / form.profile
+    kept = (1 - within / (repeats * between).clamp(min=1e-300)).clamp(0, 1)
+    return torch.where((repeats > 1.5) & mean.isfinite(), kept * mean, 0.0)
+
+
+def drift_of(z: Tensor) -> Tensor:
+    """Half the slope (n) of the least-squares line through values (n T)."""
+    seen = z.isfinite()
+    count = seen.sum(1, keepdim=True).clamp(min=1)
+    time = torch.arange(z.shape[1], dtype=z.dtype).expand_as(z)
+    time = torch.where(seen, time - (time * seen).sum(1, keepdim=True) / count, 0.0)
+    slope = (time * z.nan_to_num(0.0)).sum(1) / time.square().sum(1).clamp(min=1e-300)
+    return slope / 2
+
+
+def standardised(z: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Values in units of the model, and these units: location and spread (n)."""
+    loc, spread = units(z)
+    return (z - loc[:, None]) / spread[:, None], loc, spread
+
+
+def _repeat(y: Tensor, lag: int) -> Tensor:
+    """Correlation (n) of values and those a season before, both less the mean over the season around them."""
+    if y.shape[1] <= 2 * lag:
+        return y.new_zeros(len(y))
+    z = y - _centred(y, lag)
+    before, after = z[:, :-lag], z[:, lag:]
+    both = before.isfinite() & after.isfinite()
+    before, after = (torch.where(both, part, 0.0) for part in (before, after))
+    size = (before.square().sum(1) * after.square().sum(1)).sqrt()
+    return (before * after).sum(1) / size.clamp(min=1e-300)
+
+
+def _centred(z: Tensor, length: int) -> Tensor:
+    """Mean over the `length` rows around each row, missing ones left out; at the ends over those there are."""
+    half = length // 2
+    seen = torch.nn.functional.pad(z.isfinite().to(z.dtype), (half + 1, half))
+    sums = torch.nn.functional.pad(z.nan_to_num(0.0), (half + 1, half)).cumsum(1)
+    counts = seen.cumsum(1)
+    width = 2 * half + 1
+    mean: Tensor = (sums[:, width:] - sums[:, :-width]) / (counts[:, width:] - counts[:, :-width])
+    return mean
+
+
+def _by_position(z: Tensor, at: Tensor, length: int, whole: bool = False) -> tuple[Tensor, Tensor, Tensor]:
+    """Mean by position in the season at every row (n T), or (whole) by position (n length), with counts and squares."""
+    slot, seen = at % length, z.isfinite()
+    value = z.nan_to_num(0.0)
+    zero = z.new_zeros(len(z), length)
+    count = zero.scatter_add(1, slot, seen.to(z.dtype))
+    total = zero.scatter_add(1, slot, value)
+    square = zero.scatter_add(1, slot, value.square())
+    mean = total / count.clamp(min=1)
+    return (mean if whole else mean.gather(1, slot)), count, square
+
+
+def unprofiled(z: Tensor, at: Tensor, profile: Tensor) -> Tensor:
+    """Values (n T) less the profile (n M) at their positions."""
+    return z - profile.gather(1, at % profile.shape[1])
+
+
+def aicc(loglik: Tensor, form: Form, count: Tensor) -> Tensor:
+    """Information criterion (n) from the likelihood in units of the data: parameters and diffuse states both count."""
+    started = sum(season.size for season in form.model.seasons if season.prior)
+    k = form.model.parameters + form.model.rank + started + (form.model.trend == DRIFT)
+    return -2 * loglik + 2 * k + 2 * k * (k + 1) / (count - k - 1).clamp(min=0.5)

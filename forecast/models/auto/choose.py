@@ -1,0 +1,182 @@
+"""Which forms a lane gets, with what weights, and how much wider its intervals are made.
+
+Every form is fitted to the rows before the last v, then forecasts them from several origins, parameters unchanged:
+
+    score = log(mean |error|) + min(1, 100/n) · AICc/(2 n),     weight ∝ exp(-8 · score)
+
+both relative to the lane's best form (AICc/(2n) is the logarithm of a one-step error too). The K best keep their
+weights and are fitted to all rows. A form whose forecast leaves the last value by more than three times the largest
+change ever seen over as many rows, or the bound of its 90 % interval by more than twelve times, gets no weight beside
+one that does not.
+Variances are those of the model times w²: parameters are not known exactly, and forms are never true. At lead h of H
+
+    w = (1 + (a + (b - a) (h-1)/(H-1)) / n) · c
+
+a and b are constants; c compares the errors of the held-out rows with what the model expected of them, drawn towards 1,
+at the nearer and at the further leads.
+Lanes of similar length go through together; no lane's result depends on another's.
+"""
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from forecast.models.auto.bank import Bank, Form, aicc, on_scale, usable
+from forecast.models.auto.fit import Fit, Tried, fit, tried
+
+SLOTS = 4
+TRUST, SHARPNESS = 100.0, 8.0
+NARROW, WIDE = 5.0, 13.0  # a and b
+DOUBT = 5.0  # held-out errors that weigh as much as the belief that c is 1
+FAR = 3.0
+CLASS = 1.25  # lengths that differ by less go through together
+
+
+class Chosen(NamedTuple):
+    """The forms of each lane (n K), -1 where there are fewer, and all that is needed to run them."""
+
+    form: Tensor  # (n K) int64
+    weight: Tensor  # (n K)
+    theta: Tensor  # (n K P), the first of each form's own count
+    drift: Tensor  # (n K)
+    loc: Tensor  # (n K)
+    spread: Tensor  # (n K)
+    profile: Tensor  # (n K M)
+    widen: Tensor  # (n 2): w at the first and at the last lead
+
+
+def choose(bank: Bank, y: Tensor, horizon: int, seasons: tuple[int, ...]) -> Chosen:
+    """Forms, parameters and weights of lanes (n T)."""
+    found = empty(bank, len(y), y)
+    first = y.isfinite().to(torch.int64).argmax(1)
+    length = torch.where(y.isfinite().any(1), y.shape[1] - first, 0)
+    kind = (length.clamp(min=1).log() / math.log(CLASS)).floor().to(torch.int64)
+    for one in kind.unique().tolist():
+        rows = (kind == one).nonzero()[:, 0]
+        longest = int(length[rows].max())
+        if longest:
+            held = _held_out(math.floor(CLASS**one), horizon, max(seasons, default=1))
+            part = _choose(bank, y[rows, y.shape[1] - longest :], horizon, held)
+            for whole, piece in zip(found, part, strict=True):
+                whole[rows] = piece
+    return found
+
+
+def empty(bank: Bank, count: int, like: Tensor) -> Chosen:
+    """No forms for anyone."""
+    width = max(form.model.parameters for form in bank)
+    period = max(form.profile for form in bank) or 1
+    none = like.new_full((count, SLOTS), math.nan)
+    return Chosen(
+        torch.full((count, SLOTS), -1, dtype=torch.int64),
+        torch.zeros_like(none),
+        none[..., None].repeat(1, 1, width),
+        none,
+        none.clone(),
+        none.clone(),
+        like.new_zeros(count, SLOTS, period),
+        like.new_ones(count, 2),
+    )
+
+
+def _held_out(length: int, horizon: int, season: int) -> int:
+    """Rows at the end that forms are tried on, of a lane of so many rows."""
+    if length >= 6 * horizon + 2 * season:
+        return 2 * horizon
+    if length >= 3 * horizon + min(2 * season, 2 * horizon):
+        return horizon
+    return min(horizon, int(0.3 * length))
+
+
+def _choose(bank: Bank, y: Tensor, horizon: int, held: int) -> Chosen:
+    """The same for lanes of similar length, `held` rows of each held out."""
+    rows = y.shape[1] - held
+    stop = y.shape[1] - max(1, min(horizon // 2, held // 2))
+    origins = list(range(rows, stop + 1, max(1, held // 6))) if held else []
+    score, sizes = y.new_full((len(y), len(bank)), math.inf), y.new_zeros(len(y), len(bank), 4)
+    starts: dict[int, Tensor] = {}
+    for k, form in enumerate(bank):
+        lanes = usable(form, y[:, :rows]).nonzero()[:, 0]
+        if len(lanes):
+            found = fit(form, y[lanes, :rows])
+            starts[k] = y.new_full((len(y), form.model.parameters), math.nan)
+            starts[k][lanes] = found.theta
+            made = tried(form, found, y[lanes], origins, horizon) if held else None
+            scores, sizes[lanes, k] = _score(form, found, y[lanes, :rows], made)
+            idle = bool(form.profile) & (found.profile == 0).all(1)  # the form without a profile is there too
+            score[lanes, k] = torch.where(idle, math.inf, scores)
+    best = score.amin(1, keepdim=True)
+    weight = torch.where(score.isfinite(), (SHARPNESS * (best - score)).exp(), 0.0).nan_to_num(0.0)
+    top = weight.topk(min(SLOTS, len(bank)), 1)
+    chosen = empty(bank, len(y), y)
+    away = torch.zeros_like(chosen.weight)
+    for slot in range(top.indices.shape[1]):
+        kept = (top.values[:, slot] > 0.01 * top.values[:, 0]) & (top.values[:, 0] > 0)
+        chosen.form[:, slot] = torch.where(kept, top.indices[:, slot], -1)
+        chosen.weight[:, slot] = torch.where(kept, top.values[:, slot], 0.0)
+        for k in starts:
+            lanes = (chosen.form[:, slot] == k).nonzero()[:, 0]
+            if len(lanes):
+                again = fit(bank[k], y[lanes], starts[k][lanes])
+                _put(chosen, lanes, slot, again)
+                away[lanes, slot] = _away(bank[k], again, y[lanes], horizon)
+    mild = (away <= FAR) & (chosen.weight > 0)
+    allowed = mild | ~mild.any(1, keepdim=True)
+    weight = torch.where(allowed, chosen.weight, 0.0)
+    seen = y.isfinite().sum(1)
+    size = sizes.gather(1, top.indices[:, :1, None].expand(-1, 1, 4))[:, 0]
+    return chosen._replace(weight=weight / weight.sum(1, keepdim=True), widen=_widened(seen, size))
+
+
+def _score(form: Form, fitted: Fit, y: Tensor, made: Tried | None) -> tuple[Tensor, Tensor]:
+    """Score (n), and mean |z| of the held-out errors in units of their expected size and their number (n 4).
+
+    Nearer leads, further leads, and both numbers.
+    """
+    count = y.isfinite().sum(1)
+    criterion = (TRUST / count).clamp(max=1.0) * aicc(fitted.loglik, form, count) / (2 * count)
+    if made is None:
+        return criterion, y.new_zeros(len(y), 4)
+    median = made.mean.exp() if form.logarithm else made.mean
+    error = (median - made.actual).abs().nanmean((1, 2))
+    size = y.nan_to_num(0.0).abs().amax(1)
+    z = (on_scale(form, made.actual) - made.mean).abs() / made.variance.sqrt()
+    parts = z.clamp(max=6.0).tensor_split([(z.shape[2] + 1) // 2], 2)
+    ratio = [part.nanmean((1, 2)).nan_to_num(0.0) for part in parts]
+    number = [part.isfinite().sum((1, 2)).to(z.dtype) for part in parts]
+    loss = torch.where(error.isfinite(), (error + 1e-9 * size).clamp(min=1e-300).log(), 0.0)
+    return loss + criterion, torch.stack([*ratio, *number], 1)
+
+
+def _away(form: Form, fitted: Fit, y: Tensor, horizon: int) -> Tensor:
+    """How far the forecast leaves the last value, in the largest change (n) that was ever seen over as many rows."""
+    lead = max(1, min(horizon, y.shape[1] // 2))
+    made = tried(form, fitted, y, [y.shape[1]], lead)
+    levels = torch.stack([made.mean[:, 0, -1], made.mean[:, 0, -1] + 1.645 * made.variance[:, 0, -1].sqrt()])
+    levels = levels.clamp(max=700).exp() if form.logarithm else levels
+    seen = y.isfinite()
+    last = y.gather(1, (seen * torch.arange(1, y.shape[1] + 1)).argmax(1, keepdim=True))[:, 0]
+    change = (y[:, lead:] - y[:, :-lead]).abs().nan_to_num(0.0).amax(1)
+    span = torch.where(seen, y, -torch.inf).amax(1) - torch.where(seen, y, torch.inf).amin(1)
+    away = (levels - last).abs() / torch.where(change > 0, change, span).clamp(min=1e-300)
+    return torch.maximum(away[0], away[1] / 4)
+
+
+def _widened(seen: Tensor, size: Tensor) -> Tensor:
+    """w (n 2) at the first and at the last lead."""
+    ratio, count = size.tensor_split(2, 1)
+    usual = math.sqrt(2 / math.pi)  # mean |z| of a normal
+    own = (count / 6 / (count / 6 + DOUBT)) * (ratio.clamp(min=1e-3) / usual).log()
+    own = torch.where(count > 0, own.clamp(-0.5, 1.0), 0.0).exp()
+    few = torch.tensor([NARROW, WIDE], dtype=size.dtype) / seen.clamp(min=8)[:, None]
+    return (1 + few) * own
+
+
+def _put(chosen: Chosen, lanes: Tensor, slot: int, fitted: Fit) -> None:
+    """The parameters of one slot."""
+    chosen.theta[lanes, slot, : fitted.theta.shape[1]] = fitted.theta
+    chosen.drift[lanes, slot], chosen.loc[lanes, slot] = fitted.drift, fitted.loc
+    chosen.spread[lanes, slot] = fitted.spread
+    chosen.profile[lanes, slot, : fitted.profile.shape[1]] = fitted.profile

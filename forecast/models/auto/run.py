@@ -1,0 +1,109 @@
+"""The machine of the chosen forms: one belief for each lane and slot, padded to the size of the largest form.
+
+Shapes: a lane is one channel of one series; values (n T); beliefs (n K …).
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from forecast.models.auto.bank import Bank, Form, on_scale, position
+from forecast.models.auto.choose import SLOTS, Chosen
+from forecast.models.auto.fit import Fit, begin
+from forecast.models.decomposition import Components, facts, parts_of
+from forecast.ssm.belief import Belief
+from forecast.ssm.kalman import advance
+
+
+class Slots(NamedTuple):
+    """Beliefs of all slots; each form uses the first of its own count."""
+
+    coefs: Tensor  # (n K Kc): what the kernels read, made of theta
+    mean: Tensor  # (n K m)
+    covariance: Tensor  # (n K N)
+    diffuse: Tensor  # (n K N)
+    tally: Tensor  # (n K 4)
+
+
+class Run(NamedTuple):
+    """Forecasts of each row on the scale of each slot's form."""
+
+    mean: Tensor  # (n K T)
+    variance: Tensor  # (n K T)
+    power: Tensor  # (n K 1): 0 on the logarithm, else 1
+
+
+def start(bank: Bank, chosen: Chosen) -> Slots:
+    """Before the first row."""
+    programs = [form.model.program for form in bank]
+    m, wide = max(program.size for program in programs), max(program.coefficients for program in programs)
+    sizes = wide, m, m * (m + 1) // 2, m * (m + 1) // 2, 4
+    slots = Slots(*[chosen.weight.new_zeros(*chosen.weight.shape, size) for size in sizes])
+    for form, lane, slot in _groups(bank, chosen):
+        coefs, belief = begin(form, _fit(chosen, form, lane, slot))
+        for leaf, part in zip(slots, (coefs, *belief), strict=True):
+            leaf[lane, slot, : part.shape[1]] = part
+    return slots
+
+
+def follow(bank: Bank, chosen: Chosen, slots: Slots, y: Tensor, at: Tensor, robust: float) -> tuple[Slots, Run]:
+    """The slots after rows (n T) at positions `at` (n T) of their series, and the forecast of each row."""
+    after = Slots(slots.coefs, *[leaf.clone() for leaf in slots[1:]])
+    shape = len(y), SLOTS, y.shape[1]
+    run = Run(y.new_full(shape, torch.nan), y.new_full(shape, torch.nan), y.new_ones(*shape[:2], 1))
+    for form, lane, slot in _groups(bank, chosen):
+        fitted, program = _fit(chosen, form, lane, slot), form.model.program
+        profile = fitted.profile.gather(1, at[lane] % fitted.profile.shape[1])
+        x = (on_scale(form, y[lane]) - profile - fitted.loc[:, None]) / fitted.spread[:, None]
+        triangle = program.size * (program.size + 1) // 2
+        sizes = program.size, triangle, triangle, 4
+        belief = Belief(*[leaf[lane, slot, :size] for leaf, size in zip(slots[1:], sizes, strict=True)])
+        done = advance(program, slots.coefs[lane, slot, : program.coefficients], belief, x[..., None], dof=robust)
+        for leaf, part in zip(after[1:], done.belief, strict=True):
+            leaf[lane, slot, : part.shape[1]] = part
+        run.mean[lane, slot] = fitted.loc[:, None] + fitted.spread[:, None] * done.mean[..., 0] + profile
+        run.variance[lane, slot] = done.variance[..., 0] * fitted.spread[:, None].square()
+        run.power[lane, slot] = 0.0 if form.logarithm else 1.0
+    return after, run
+
+
+def explained(bank: Bank, chosen: Chosen, y: Tensor) -> Components:
+    """The components of one lane (T) by the form with the largest weight; n = 1."""
+    slot = chosen.weight.nan_to_num(0.0).argmax(1)
+    k = int(chosen.form[0, slot])
+    if k < 0:
+        none = y.new_full((len(y),), torch.nan)
+        return Components("", (), none[:, None][:, :0], none[:, None][:, :0], none, none, none, ())
+    form, lane = bank[k], torch.zeros(1, dtype=torch.int64)
+    fitted = _fit(chosen, form, lane, slot)
+    z = on_scale(form, y[None])
+    profile = fitted.profile.gather(1, position(y[None]) % fitted.profile.shape[1])
+    x = (z - profile - fitted.loc[:, None]) / fitted.spread[:, None]
+    coefs, belief = begin(form, fitted)
+    parts = parts_of(form.model, belief, x, fitted.loc[0], fitted.spread[0], coefs)
+    mean, deviation, innovation, observation, level = parts
+    names = tuple(name for name, _ in form.model.components)
+    if form.profile:
+        names = (*names, f"profile {form.profile}")
+        mean, deviation = torch.cat([mean, profile.T], 1), torch.cat([deviation, 0 * profile.T], 1)
+    weights = sorted(zip(chosen.weight[0].tolist(), chosen.form[0].tolist(), strict=True), reverse=True)
+    said = [(bank[f].word, f"weight {w:.2f}") for w, f in weights if f >= 0 and w > 0]
+    scale = "logarithm" if form.logarithm else ""
+    said += facts(form.model, fitted.theta[0], fitted.spread[0])
+    return Components(scale, names, mean, deviation, innovation, observation, level, tuple(said))
+
+
+def _groups(bank: Bank, chosen: Chosen) -> Iterator[tuple[Form, Tensor, Tensor]]:
+    """Each form with the lanes and slots that have it."""
+    for k in chosen.form.unique().tolist():
+        if k >= 0:
+            lane, slot = (chosen.form == k).nonzero(as_tuple=True)
+            yield bank[k], lane, slot
+
+
+def _fit(chosen: Chosen, form: Form, lane: Tensor, slot: Tensor) -> Fit:
+    """The parameters of a form on some lanes and slots."""
+    theta, drift, loc, spread, profile = (leaf[lane, slot] for leaf in chosen[2:7])
+    return Fit(theta[:, : form.model.parameters], drift, loc, spread, profile[:, : max(form.profile, 1)], drift)

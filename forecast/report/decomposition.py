@@ -1,0 +1,119 @@
+"""Sections on a fitted structural model: its components with intervals, its innovations and its auxiliary residuals.
+
+Drawn from components.parquet, residuals.parquet and parameters.csv (columns in `forecast.experiment.explained`).
+"""
+
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+
+from forecast.report import figures
+from forecast.report.numbers import Listing, listing, number
+from forecast.report.reliability import ljung_box
+from forecast.report.section import HALF, Section, picture
+from forecast.report.theme import BLUE, INK, VERMILION, few_dates, legend, safe
+
+FILES = ("components.parquet", "residuals.parquet", "parameters.csv")
+LARGE = 3.0  # standard deviations from which an auxiliary residual is named
+SHORT = (9.0, 2.3)
+LEAST = 12  # innovations from which they are judged
+
+
+def sections(folder: Path) -> list[Section]:
+    """Those of every series that the run explained; none where it left no such tables."""
+    if not all((folder / file).is_file() for file in FILES):
+        return []
+    components, residuals = (pd.read_parquet(folder / file) for file in FILES[:2])
+    facts = pd.read_csv(folder / FILES[2], dtype=str, keep_default_na=False)
+    made = []
+    for name, rows in residuals.groupby("unique_id", sort=False):
+        said = facts[facts["unique_id"] == name]
+        made.append(decomposition(str(name), components[components["unique_id"] == name], rows, said))
+        made.extend(section for make in (left, shocks) if (section := make(str(name), rows)) is not None)
+    return made
+
+
+def decomposition(name: str, parts: pd.DataFrame, rows: pd.DataFrame, facts: pd.DataFrame) -> Section:
+    """What the series is the sum of, a picture for each component."""
+    scale = facts.loc[facts["what"] == "scale", "value"].iloc[0]
+    pictures = []
+    for word, one in parts.groupby("component", sort=False):
+        seen = one["value"].dropna()
+        alt = f"{word} of {name}: from {number(seen.min())} to {number(seen.max())}, 90 % interval shaded"
+        y = rows["y"] if word == "level" and scale == "as observed" else None
+        pictures.append(picture(alt, partial(plot_component, one=one, y=y, word=str(word)), SHORT))
+    estimated = facts.loc[facts["what"] != "scale", ["what", "value"]].itertuples(index=False, name=None)
+    table = Listing("What was estimated", ("", ""), [(str(a), str(b)) for a, b in estimated], folded=False)
+    finding = f"Each part given all rows, with its 90 % interval; scale: {scale}."
+    return Section(f"Components of {name}", finding, pictures, [table, listing(parts, "The numbers", FILES[0])])
+
+
+def left(name: str, rows: pd.DataFrame) -> Section | None:
+    """Are the innovations independent and normal?"""
+    z = rows["innovation"].dropna().to_numpy(dtype=float)
+    if len(z) < LEAST:
+        return None
+    lags = min(10, len(z) // 4)
+    statistic, chance = ljung_box(z, lags)
+    seen = "no autocorrelation to be seen" if chance > 0.05 else "autocorrelated: there is something left to model"
+    finding = (
+        f"One-step errors in units of their expected size: {seen} (Ljung–Box Q({lags}) = {number(statistic)}, "
+        f"p = {number(round(chance, 4))}); standard deviation {z.std():.2f}, largest {np.abs(z).max():.1f}."
+    )
+    pictures = [
+        picture(finding, partial(plot_correlation, z=z), HALF),
+        picture(f"Sorted innovations of {name} against a normal", partial(figures.plot_quantiles, scores=z), HALF),
+    ]
+    return Section(f"Standardised innovations of {name}", finding, pictures, [listing(rows, "The numbers", FILES[1])])
+
+
+def shocks(name: str, rows: pd.DataFrame) -> Section | None:
+    """Which rows look like outliers, and where did the level shift?"""
+    pictures, said = [], []
+    for word, meaning in (("observation", "outlier"), ("level", "shift of the level")):
+        value = rows[word]
+        if not value.notna().any():
+            continue
+        large = rows[value.abs() > LARGE]
+        places = ", ".join(
+            str(ds).removesuffix(" 00:00:00") for ds in large.loc[value[large.index].abs().nlargest(5).index, "ds"]
+        )
+        said.append(f"{meaning}: {f'{len(large)} rows beyond {LARGE:g} ({places})' if len(large) else 'none'}")
+        pictures.append(picture(f"{word}: {said[-1]}", partial(plot_shocks, rows=rows, word=word), SHORT))
+    if not pictures:
+        return None
+    finding = f"Expected noises given all rows, in units of their standard deviation; {'; '.join(said)}."
+    return Section(f"Auxiliary residuals of {name}", finding, pictures)
+
+
+def plot_component(ax: Axes, one: pd.DataFrame, y: pd.Series | None, word: str) -> Axes:
+    """One component with its interval; the observed values behind the level."""
+    if y is not None:
+        ax.plot(one["ds"], y.to_numpy(), ".", color=INK, alpha=0.45, markersize=4, label="observed")
+    ax.fill_between(one["ds"], one["low"], one["high"], color=BLUE, alpha=0.25, linewidth=0)
+    ax.plot(one["ds"], one["value"], color=BLUE, linewidth=1.6, label=safe(word))
+    few_dates(ax)
+    legend(ax)
+    return ax
+
+
+def plot_correlation(ax: Axes, z: np.ndarray) -> Axes:
+    """Autocorrelation of the innovations."""
+    figures.plot_autocorrelation(ax, z)
+    ax.set_xlabel("rows apart")
+    return ax
+
+
+def plot_shocks(ax: Axes, rows: pd.DataFrame, word: str) -> Axes:
+    """An auxiliary residual over time; the large ones in another colour."""
+    value = rows[word].to_numpy(dtype=float)
+    large = np.abs(value) > LARGE
+    ax.vlines(rows["ds"][~large], 0, value[~large], color=BLUE, linewidth=1.2, label=safe(f"{word} residual"))
+    ax.vlines(rows["ds"][large], 0, value[large], color=VERMILION, linewidth=2.4, label=f"beyond {LARGE:g}")
+    ax.axhline(0, color=INK, linewidth=0.8)
+    few_dates(ax)
+    legend(ax)
+    return ax

@@ -1,0 +1,191 @@
+"""auto_ssm: its forms against statsmodels, what it chooses, what it combines, and what it refuses."""
+
+import math
+
+import pytest
+import statsmodels.api as sm
+import torch
+from statsmodels.tsa.statespace.sarimax import SARIMAX
+from statsmodels.tsa.statespace.structural import UnobservedComponents
+from torch import Tensor
+
+from forecast.errors import InputError
+from forecast.models.auto.bank import CALENDAR, Form, bank, drift_of, profile_of, usable
+from forecast.models.auto.choose import SLOTS, choose
+from forecast.models.auto.fit import fit, tried
+from forecast.models.auto_ssm import AutoSsm
+from forecast.ssm.kalman import loglik
+from forecast.ssm.structural import DRIFT, LONGEST, MEAN, Season, Structural
+from forecast.types import Future, Past
+
+D = torch.float64
+
+
+def series(rows: int, seed: int = 0) -> Tensor:
+    return torch.randn(rows, dtype=D, generator=torch.Generator().manual_seed(seed))
+
+
+def forecast(model: AutoSsm, y: Tensor, horizon: int):  # type: ignore[no-untyped-def]
+    past = Past.of(y[..., None])
+    state = model.warm_up(model.initial_state(model.estimate(past), past.static), past)
+    return model.predict(state, Future.of(past, horizon))
+
+
+@pytest.mark.parametrize("season", [1, 4])
+def test_a_short_memory_has_the_likelihood_of_statsmodels(season: int) -> None:
+    """Level, season and AR(1) at the same parameters, exact diffuse where it is diffuse, with a gap."""
+    y = 10 + series(60).cumsum(0) + 2 * torch.sin(torch.arange(60, dtype=D) * math.pi / 2)
+    y[20:23] = math.nan
+    model = Structural("none", (Season(season),) if season > 1 else (), memory=True)
+    noise, level, cycle, short, rho = 0.7, 0.2, 0.05, 0.9, 0.6
+    logs = [math.log(v) for v in (noise, level, *[cycle] * (season > 1), short)]
+    theta = torch.tensor([[*logs, math.atanh(rho / LONGEST)]], dtype=D)
+    start = model.start(1, theta, theta)
+    ours = float(loglik(model.program, model.coefficients(theta), start, y[None, :, None]))
+    kind = {"irregular": True, "level": True, "stochastic_level": True, "autoregressive": 1}
+    theirs = UnobservedComponents(y.numpy(), seasonal=season if season > 1 else None, use_exact_diffuse=True, **kind)
+    values = {
+        "sigma2.irregular": noise,
+        "sigma2.level": level,
+        "sigma2.seasonal": cycle,
+        "sigma2.ar": short,
+        "ar.L1": rho,
+    }
+    theirs.ssm.loglikelihood_burn = 0
+    assert ours == pytest.approx(theirs.loglike([values[name] for name in theirs.param_names]), rel=1e-9)
+
+
+def test_the_score_of_a_memory_is_that_of_finite_differences() -> None:
+    y = series(40).cumsum(0)[None]
+    model = Structural("damped", memory=True)
+    theta = model.starts(1, y)[0].clone().requires_grad_()
+
+    def value(x: Tensor) -> Tensor:
+        return loglik(model.program, model.coefficients(x), model.start(1, y, x), y[..., None])
+
+    (slope,) = torch.autograd.grad(value(theta).sum(), theta)
+    for p in range(theta.shape[1]):
+        step = torch.zeros_like(theta)
+        step[0, p] = 1e-5
+        with torch.no_grad():
+            numeric = (value(theta + step) - value(theta - step)) / 2e-5
+        assert float(slope[0, p]) == pytest.approx(float(numeric), rel=1e-6, abs=1e-7)
+
+
+def test_a_season_that_walks_is_a_seasonal_moving_average() -> None:
+    """y = s + v, s_{t+4} = s_t + w: its seasonal differences are w + v_t - v_{t-4}, statsmodels' (0,0,0)(0,0,1)4."""
+    y = series(48).cumsum(0)
+    model = Structural(MEAN, (Season(4, walk=True),))
+    noise, step = 0.8, 0.3
+    theta = torch.tensor([[math.log(noise), math.log(step)]], dtype=D)
+    ours = float(loglik(model.program, model.coefficients(theta), model.start(1, theta), y[None, :, None]))
+    total = step + 2 * noise
+    variance = (total + math.sqrt(total**2 - 4 * noise**2)) / 2
+    theirs = SARIMAX((y[4:] - y[:-4]).numpy(), order=(0, 0, 0), seasonal_order=(0, 0, 1, 4), trend="n")
+    theirs.ssm.loglikelihood_burn = 0
+    expected = theirs.loglike([-noise / variance, variance])
+    assert ours == pytest.approx(expected - 4 * 0.5 * math.log(2 * math.pi), rel=1e-9)
+
+
+def test_a_drift_goes_up_by_half_the_slope_of_the_line() -> None:
+    """Theta: exponential smoothing with half the slope of the least-squares line (Hyndman & Billah 2003)."""
+    y = (5 + 0.8 * torch.arange(40, dtype=D) + series(40))[None]
+    form = Form(Structural(DRIFT))
+    found = fit(form, y)
+    made = tried(form, found, y, [40], 6).mean[0, 0]
+    slope = float(torch.tensor(sm.OLS(y[0].numpy(), sm.add_constant(range(40))).fit().params[1]))
+    assert float(drift_of(y)) == pytest.approx(slope / 2)
+    torch.testing.assert_close(made.diff(), torch.full((5,), slope / 2, dtype=D), rtol=1e-9, atol=0)
+
+
+def test_a_profile_is_the_weekly_deviation_from_the_day() -> None:
+    day = 3 * torch.sin(torch.arange(24, dtype=D) * 2 * math.pi / 24)
+    week = torch.zeros(168, dtype=D)
+    week[120:] = -4.0  # two days of seven
+    y = (day.repeat(35) + week.repeat(5) + 0.1 * series(840))[None]
+    form = Form(Structural("none", (Season(24),)), False, 168, 24)
+    found = profile_of(form, y)[0]
+    expected = week - week.reshape(7, 24).mean(0).repeat(7)
+    assert float((found - expected).abs().max()) < 0.6 and float((found - expected).abs().mean()) < 0.15
+    noise = profile_of(form, series(840)[None])
+    assert float(noise.abs().max()) < 0.5, "a profile that does not repeat is shrunk"
+
+
+def test_forms_on_the_logarithm_are_for_positive_series() -> None:
+    y = torch.stack([series(60).abs() + 1, series(60)])
+    form = Form(Structural("none"), True)
+    assert usable(form, y).tolist() == [True, False]
+    assert form.word == "log: level"
+
+
+def test_a_random_walk_has_a_level_and_a_stationary_series_has_not() -> None:
+    generator = torch.Generator().manual_seed(1)
+    noise = torch.randn(2, 400, dtype=D, generator=generator)
+    forms = (Form(Structural("none")), Form(Structural(MEAN)))
+    y = torch.stack([noise[0].cumsum(0), noise[1]])
+    chosen = choose(forms, y, 12, ())
+    assert int(chosen.form[0, 0]) == 0 and float(chosen.weight[0, 0]) > 0.9
+    still = [fit(form, y[1:]).loglik for form in forms]
+    assert float(still[1]) == pytest.approx(float(still[0]), abs=2.0), "a level that need not move costs nothing"
+
+
+def test_growth_in_proportion_is_found_and_foreseen() -> None:
+    """Monthly, growing 1 % a month with a season in proportion: the forecast is within a few per cent a year ahead."""
+    time = torch.arange(132, dtype=D)
+    truth = 100 * torch.exp(0.01 * time + 0.3 * torch.sin(2 * math.pi * time / 12))
+    y = truth[:120] * torch.exp(0.01 * series(120))
+    made = forecast(AutoSsm(season=12, horizon=12), y[None], 12)
+    error = (made.median[0, :, 0] / truth[120:] - 1).abs()
+    assert float(error.max()) < 0.06, error
+
+
+def test_weights_add_up_and_slots_without_a_form_have_none() -> None:
+    y = torch.stack([series(50).cumsum(0), torch.full((50,), math.nan, dtype=D)])
+    y[1, -3:] = torch.tensor([1.0, 2.0, 3.0], dtype=D)
+    chosen = AutoSsm().estimate(Past.of(y[..., None]))
+    assert chosen.form.shape == (2, 1, SLOTS)
+    assert float(chosen.weight[0].sum()) == pytest.approx(1)
+    assert bool((chosen.weight[chosen.form < 0].nan_to_num(0) == 0).all())
+    assert bool((chosen.form[1] == -1).all()), "three values: nothing can be chosen"
+
+
+def test_a_trend_that_would_explode_gets_no_weight() -> None:
+    """The last rows double each time: a trend on the logarithm would leave everything ever seen."""
+    y = torch.cat([10 + series(60), 10 * 1.35 ** torch.arange(8, dtype=D)])
+    made = forecast(AutoSsm(horizon=24), y.clamp(min=1)[None], 24)
+    assert float(made.median.max()) < 4 * 10 * 1.35**7
+
+
+def test_one_wild_reading_moves_a_forecast_little() -> None:
+    y = 50 + series(100, 3)
+    wild = y.clone()
+    wild[-4] = 500.0
+    made = [
+        float(forecast(AutoSsm(trends=("none",), memory=False, robust=dof), wild[None], 1).median) for dof in (0.0, 8.0)
+    ]
+    assert abs(made[1] - 50) < 5 and abs(made[1] - 50) <= abs(made[0] - 50) + 1e-9
+
+
+def test_words_are_checked() -> None:
+    with pytest.raises(InputError, match="unknown trend 'dampd'; did you mean 'damped'"):
+        AutoSsm(trends=("dampd",))
+
+
+def test_the_bank_follows_the_seasons() -> None:
+    assert len(bank((12,))) < len(bank((24, 168)))
+    assert {form.profile for form in bank((24, 168))} == {0, 168}
+    assert {form.short for form in bank() if form.sought} == set(CALENDAR)
+    assert not any(form.sought for form in bank((12,)))
+
+
+def test_a_season_that_nobody_stated_is_sought_where_it_shows() -> None:
+    """Weekly rows: a year of 52 in the first series, none in the second, too few rows in the third."""
+    rows = torch.arange(220, dtype=D)
+    y = torch.stack([series(220, seed).cumsum(0) for seed in (1, 2, 3)])
+    y[0] = 0.3 * y[0] + 8 * torch.sin(2 * math.pi * rows / 52)
+    y[2, :-50] = math.nan
+    year = next(form for form in bank() if form.short == 52 and not form.logarithm)
+    assert usable(year, y).tolist() == [True, False, False]
+    made = forecast(AutoSsm(horizon=13), y[:1, :200], 13)
+    error = (made.median[0, :, 0] - y[0, 200:213]).abs().mean()
+    assert float(error) < 0.5 * float((y[0, 199] - y[0, 200:213]).abs().mean()), "far better than the last value"

@@ -160,6 +160,9 @@ class Watch:
     groups: dict[str, Any]
     commit: dict[str, Any]
     plan: int | None
+    do: str | None
+    alert: str | None
+    verdict: str | None
     seed: int
     out: str
 

@@ -6,6 +6,8 @@
     alerts     n · id · body                                     the same; it is the outbox and the history at once
     cursors    sink · n delivered · bytes written                a sink's outbox is the alerts after its cursor
     scores     n · first and last time · columns of a block      one block a commit
+    labels     alert · real, false or expected · when          given by a person, beside the writer; so are
+    mutes      sensor · kind · start · end
     aside      rows put aside, with their reason, the newest of them
     facts      single records: the scorer's header, counters, the owner's epoch
 A commit is all or nothing. The owner holds a file lock and an epoch; a stale owner's commit fails. Readers (the sinks, the
@@ -23,6 +25,7 @@ from typing import IO, Any, NamedTuple
 
 from forecast.errors import ForecastError, InputError
 from forecast.watch import files
+from forecast.watch.events import Mute
 from forecast.watch.records import DamagedError, seal, unseal
 
 FORMAT = 1
@@ -41,6 +44,7 @@ CREATE TABLE IF NOT EXISTS cursors (sink TEXT PRIMARY KEY, n INTEGER NOT NULL, b
 CREATE TABLE IF NOT EXISTS scores (n INTEGER PRIMARY KEY, first INTEGER NOT NULL, last INTEGER NOT NULL, record BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS aside (n INTEGER PRIMARY KEY, reason TEXT NOT NULL, sensor TEXT, row TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS labels (alert TEXT PRIMARY KEY, label TEXT NOT NULL, at INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS mutes (n INTEGER PRIMARY KEY, sensor TEXT NOT NULL, kind TEXT NOT NULL, start INTEGER, end INTEGER);
 """
 
 
@@ -90,6 +94,7 @@ class Store:
             self._base.executescript(SCHEMA)
             self._base.execute("INSERT OR IGNORE INTO owner VALUES (1, 0)")
             self._base.execute("UPDATE owner SET epoch = epoch + 1")
+            self._version = -1
             (self.epoch,) = self._base.execute("SELECT epoch FROM owner").fetchone()
         except BaseException as error:
             self._lock.close()
@@ -153,6 +158,12 @@ class Store:
             base.executemany("INSERT INTO aside VALUES (NULL, ?, ?, ?)", work.aside)
             base.execute("DELETE FROM aside WHERE n <= (SELECT max(n) FROM aside) - ?", (KEPT_ASIDE,))
 
+    def touched(self) -> bool:
+        """Whether somebody else has written since this was last asked: labels and mutes come that way."""
+        (version,) = self._base.execute("PRAGMA data_version").fetchone()
+        before, self._version = self._version, version
+        return bool(before != version)
+
     def close(self) -> None:
         """Fold the log into the file and note the whole file's digest."""
         self._base.execute("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -174,10 +185,6 @@ class Reader:
         """Every sensor: its number, name and state."""
         rows = self._base.execute("SELECT id, name, record FROM sensors ORDER BY id")
         return [(i, name, self._open(record, SENSOR, f"the state of sensor {name!r}")) for i, name, record in rows]
-
-    def size(self) -> int:
-        """How many sensors there are."""
-        return int(self._base.execute("SELECT count(*) FROM sensors").fetchone()[0])
 
     def fixed(self) -> dict[int, bytes]:
         """What does not move of every sensor that has it."""
@@ -208,6 +215,16 @@ class Reader:
         """How far a sink has come."""
         row = self._base.execute("SELECT n, bytes FROM cursors WHERE sink = ?", (sink,)).fetchone()
         return Cursor(0, 0) if row is None else Cursor(*row)
+
+    def labels(self) -> dict[str, str]:
+        """What people have said of alerts, by their ids."""
+        return dict(self._base.execute("SELECT alert, label FROM labels ORDER BY alert"))
+
+    def mutes(self) -> list[Mute]:
+        """Mutes that were given by command."""
+        if not self._base.execute("SELECT 1 FROM sqlite_master WHERE name = 'mutes'").fetchone():
+            return []  # a store of an older version that nobody has written since
+        return [Mute(*row) for row in self._base.execute("SELECT sensor, kind, start, end FROM mutes ORDER BY n")]
 
     def blocks(self, first: int | None = None, last: int | None = None) -> list[bytes]:
         """Blocks of scores that touch a span of time, in the order they were made."""

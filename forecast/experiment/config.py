@@ -153,6 +153,7 @@ class Watch:
     false_alarm_rate: float | None
     warmup: int
     longest_warmup: int
+    refit: dict[str, Any]
     season: int | None
     rows: dict[str, Any]
     events: dict[str, Any]

@@ -102,6 +102,7 @@ class Loop:
             sensors = reader.sensors()
             if sensors:
                 self.book.restore([name for _, name, _ in sensors], [record for *_, record in sensors], reader.fixed())
+                self.scorer.take_recent(reader.recent())
             self._number = reader.last_alert()
             watch = json.loads(reader.fact("watch") or b"{}")
             self.counts.update(watch.get("counts", {}))
@@ -135,6 +136,7 @@ class Loop:
                 feeder.finish(5.0)
         self.commit()
         self.source.close()
+        self.scorer.close()
         self.store.close()
 
     def take(self, chunk: Chunk) -> None:
@@ -302,7 +304,7 @@ class Loop:
         who = np.unique(np.concatenate([*self._touched, self.scorer.changed()]))
         names = self.book.names
         work.sensors = [(i, names[i], record) for i, record in zip(who.tolist(), self.book.records(who), strict=True)]
-        work.fixed = self.scorer.fixed()
+        work.fixed, work.recent = self.scorer.fixed(), self.scorer.recent()
         work.positions = {self.source.name: self._position}
         watch = {
             "counts": self.counts.plain(),

@@ -2,6 +2,7 @@
 
     sensors    id · name · record (its state, as bytes)         written when touched
     fixed      id · record: what was estimated for it            written when estimated
+    recent     id · page · rows, for refits                     pages that were touched
     positions  where each source stands                         in the same transaction
     alerts     n · id · body                                     the same; it is the outbox and the history at once
     cursors    sink · n delivered · bytes written                a sink's outbox is the alerts after its cursor
@@ -28,9 +29,9 @@ from forecast.watch import files
 from forecast.watch.events import Mute
 from forecast.watch.records import DamagedError, seal, unseal
 
-FORMAT = 1
-VERSIONS = (1,)  # formats that this program reads
-SENSOR, FACT, BLOCK, ALERT, POSITION, FIXED = 1, 2, 3, 4, 5, 6
+FORMAT = 2
+VERSIONS = (2,)  # formats that this program reads
+SENSOR, FACT, BLOCK, ALERT, POSITION, FIXED, RECENT = 1, 2, 3, 4, 5, 6, 7
 KEPT_ASIDE = 10_000  # rows put aside that are kept for a look
 
 SCHEMA = """
@@ -38,6 +39,7 @@ CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, record BLOB NOT NULL) W
 CREATE TABLE IF NOT EXISTS owner (one INTEGER PRIMARY KEY CHECK (one = 1), epoch INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS sensors (id INTEGER PRIMARY KEY, name TEXT NOT NULL, record BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS fixed (id INTEGER PRIMARY KEY, record BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS recent (id INTEGER NOT NULL, page INTEGER NOT NULL, record BLOB NOT NULL, PRIMARY KEY (id, page)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS positions (source TEXT PRIMARY KEY, record BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS alerts (n INTEGER PRIMARY KEY, id TEXT NOT NULL, record BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS cursors (sink TEXT PRIMARY KEY, n INTEGER NOT NULL, bytes INTEGER NOT NULL) WITHOUT ROWID;
@@ -66,6 +68,7 @@ class Commit:
     positions: dict[str, Any] = field(default_factory=dict)
     sensors: list[tuple[int, str, bytes]] = field(default_factory=list)
     fixed: list[tuple[int, bytes]] = field(default_factory=list)
+    recent: list[tuple[int, int, bytes]] = field(default_factory=list)
     facts: dict[str, bytes] = field(default_factory=dict)
     alerts: list[tuple[int, str, bytes]] = field(default_factory=list)
     cursors: dict[str, Cursor] = field(default_factory=dict)
@@ -136,6 +139,10 @@ class Store:
             "INSERT OR REPLACE INTO fixed VALUES (?, ?)", [(i, seal(data, FIXED, FORMAT)) for i, data in work.fixed]
         )
         base.executemany(
+            "INSERT OR REPLACE INTO recent VALUES (?, ?, ?)",
+            [(i, page, seal(data, RECENT, FORMAT)) for i, page, data in work.recent],
+        )
+        base.executemany(
             "INSERT OR REPLACE INTO positions VALUES (?, ?)",
             [(source, seal(json.dumps(at).encode(), POSITION, FORMAT)) for source, at in work.positions.items()],
         )
@@ -190,6 +197,11 @@ class Reader:
         """What does not move of every sensor that has it."""
         rows = self._base.execute("SELECT id, record FROM fixed")
         return {i: self._open(record, FIXED, f"the parameters of sensor {i}") for i, record in rows}
+
+    def recent(self) -> list[tuple[int, int, bytes]]:
+        """The last rows of sensors, page by page."""
+        rows = self._base.execute("SELECT id, page, record FROM recent ORDER BY id, page")
+        return [(i, page, self._open(record, RECENT, f"the rows of sensor {i}")) for i, page, record in rows]
 
     def position(self, source: str) -> Any:
         """Where a source stood at the last commit; None before the first."""
@@ -266,6 +278,7 @@ def check(path: Path) -> None:
         kinds = {
             "sensors": SENSOR,
             "fixed": FIXED,
+            "recent": RECENT,
             "positions": POSITION,
             "facts": FACT,
             "alerts": ALERT,

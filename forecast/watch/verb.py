@@ -24,6 +24,7 @@ from forecast.watch.events import Mute, Rule
 from forecast.watch.live import Live
 from forecast.watch.loop import Loop, Options, Telling
 from forecast.watch.parse import Parser, Roles
+from forecast.watch.refit import Refit
 from forecast.watch.sinks.sink import Sink
 from forecast.watch.store import Store
 from forecast.watch.warmup import Plan
@@ -107,7 +108,9 @@ def scorer(config: Watch) -> Live:
             )
         return build_detector(config.detector, rate)
 
-    return Live(config.model.label, model, detector, Plan(config.warmup, config.longest_warmup, config.season))
+    plan_ = Plan(config.warmup, config.longest_warmup, config.season)
+    refit = Refit(**values("forecast.watch.refit.Refit", config.refit, "refit."))
+    return Live(config.model.label, model, detector, plan_, refit)
 
 
 def state(config: Watch) -> Path:

@@ -173,10 +173,17 @@ class Store:
 
     def close(self) -> None:
         """Fold the log into the file and note the whole file's digest."""
-        self._base.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        self._base.close()
-        files.note(self.path)
-        self._lock.close()
+        try:
+            self._base.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            self._base.close()
+            files.note(self.path)
+        except (OSError, sqlite3.Error) as error:
+            raise StoreError(
+                f"{self.path}: {reason(error)}; everything is committed, free space and start again"
+            ) from error
+        finally:
+            self._base.close()
+            self._lock.close()
 
 
 class Reader:

@@ -152,6 +152,8 @@ class Watch:
     false_alarms_per_day: float | None
     false_alarm_rate: float | None
     warmup: int
+    longest_warmup: int
+    refit: dict[str, Any]
     season: int | None
     rows: dict[str, Any]
     events: dict[str, Any]
@@ -159,6 +161,9 @@ class Watch:
     groups: dict[str, Any]
     commit: dict[str, Any]
     plan: int | None
+    do: str | None
+    alert: str | None
+    verdict: str | None
     seed: int
     out: str
 

@@ -1,6 +1,6 @@
 """What is kept for each sensor, as bytes: when it was last heard, what waits, its memory of alarms, its scorer's state.
 
-    newest · turn · rows · alarms (4 × i64) · lengths of the parts (4 × u32) · ring · waiting · memory · scorer
+    newest · turn · rows · alarms · mark · silent (6 × i64) · lengths of the parts (4 × u32) · ring · waiting · memory · scorer
 Numbers are little-endian. Everything that decides about a sensor's next row is in its own record.
 """
 
@@ -18,8 +18,9 @@ from forecast.watch.events import Memory
 from forecast.watch.readings import Ints
 from forecast.watch.records import DamagedError
 from forecast.watch.scorer import Scorer
+from forecast.watch.silence import Silence
 
-HEAD = struct.Struct("<4q4I")
+HEAD = struct.Struct("<6q4I")
 PAIR = np.dtype([("time", "<i8"), ("value", "<f8")])
 
 
@@ -33,6 +34,7 @@ class Book:
         self.rows = np.zeros(0, dtype=np.int64)
         self.alarms = np.zeros(0, dtype=np.int64)
         self.memory: dict[int, Memory] = {}
+        self.silence = Silence()
 
     def numbers(self, names: Sequence[str]) -> Ints:
         """The numbers of sensors; new ones get the next."""
@@ -49,12 +51,14 @@ class Book:
         more = np.zeros(len(fresh), dtype=np.int64)
         self.rows, self.alarms = np.concatenate([self.rows, more]), np.concatenate([self.alarms, more])
         self.arrival.grow(len(self.names))
+        self.silence.grow(len(self.names))
 
     def records(self, who: Ints) -> list[bytes]:
         """The bytes of these sensors."""
         arrival, width = self.arrival, 8 * self.arrival.memory
         ring = np.ascontiguousarray(arrival.taken[who], dtype="<i8").tobytes()
-        heads = np.stack([arrival.newest[who], arrival.turn[who], self.rows[who], self.alarms[who]], 1).tolist()
+        columns = (arrival.newest, arrival.turn, self.rows, self.alarms, self.silence.mark, self.silence.silent)
+        heads = np.stack([column[who] for column in columns], 1).tolist()
         out = []
         for i, (sensor, head, own) in enumerate(zip(who.tolist(), heads, self.scorer.records(who), strict=True)):
             queue, memory = arrival.waiting.get(sensor), self.memory.get(sensor)
@@ -67,12 +71,13 @@ class Book:
     def restore(self, names: Sequence[str], records: Sequence[bytes], fixed: dict[int, bytes]) -> None:
         """Take up where these records were made."""
         self._grow(names)
-        parts = [_apart(record, name) for name, record in zip(names, records, strict=True)]
+        parts = [apart(record, name) for name, record in zip(names, records, strict=True)]
         for i, part in enumerate(parts):
             if len(part.ring) == 8 * self.arrival.memory:
                 self.arrival.taken[i] = np.frombuffer(part.ring, dtype="<i8")
                 self.arrival.turn[i] = part.turn
             self.arrival.newest[i], self.rows[i], self.alarms[i] = part.newest, part.rows, part.alarms
+            self.silence.mark[i], self.silence.silent[i] = part.mark, bool(part.silent)
             if part.waiting:
                 self.arrival.waiting[i] = [(int(t), float(v)) for t, v in np.frombuffer(part.waiting, dtype=PAIR)]
             if part.memory:
@@ -88,16 +93,18 @@ class Part(NamedTuple):
     turn: int
     rows: int
     alarms: int
+    mark: int
+    silent: int
     ring: bytes
     waiting: bytes
     memory: bytes
     own: bytes
 
 
-def _apart(record: bytes, name: str) -> Part:
-    newest, turn, rows, alarms, *lengths = HEAD.unpack_from(record)
-    if HEAD.size + sum(lengths) != len(record):
+def apart(record: bytes, name: str) -> Part:
+    """The parts of a record."""
+    *numbers, a, b, c, d = HEAD.unpack_from(record)
+    if HEAD.size + a + b + c + d != len(record):
         raise DamagedError(f"the state of sensor {name!r} is damaged")
-    ends = np.cumsum([HEAD.size, *lengths]).tolist()
-    ring, waiting, memory, own = (record[a:b] for a, b in pairwise(ends))
-    return Part(newest, turn, rows, alarms, ring, waiting, memory, own)
+    ends = np.cumsum([HEAD.size, a, b, c, d]).tolist()
+    return Part(*numbers, *(record[low:high] for low, high in pairwise(ends)))

@@ -1,48 +1,46 @@
 """Readings scored by a model and a detector: `forecast.detect.Monitor` over all sensors that have seen enough.
 
-A sensor warms up until it has `rows` rows (and enough of them observed): its parameters and tails are estimated from these alone,
-and from the next row on it is scored. Elapsed time is counted in the sensor's own usual step. Members with kernels are followed
-many rows at once; others are served in batches of one fixed shape, so that company changes no bit.
+A sensor warms up on its own rows (`forecast.watch.warmup`): seasons, parameters and tails are estimated from these alone, and from
+the next row on it is scored. Elapsed time is counted in the sensor's own usual step. Sensors of the same seasons and step share
+a bank (`forecast.watch.bank`).
 
-    record of a sensor:  life · last time · step (3 × f64/i64) · rows of the warm-up, or the moving leaves of its machine
+    record of a sensor:  bank + 1, 0 while it warms up · last time · step · rows to the next decision · time and place in the
+                         stream of the row with which it became active · rows for refits (`forecast.watch.warmup.Head`), then
+                         the rows of the warm-up, or the moving leaves of its machine
 What moves no more once it is estimated is kept apart, and written once.
 """
 
-import math
-import struct
+import logging
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
-import torch
-from torch import Tensor
 
-from forecast import artefact
 from forecast.detect.detector import Detector
 from forecast.detect.evidence import KINDS
-from forecast.detect.monitor import Monitor, Seen
+from forecast.detect.monitor import Machines
 from forecast.models.forecaster import Forecaster
-from forecast.types import Past, Row, join, leaves, take, tree_map
+from forecast.watch import warmup
 from forecast.watch.arrival import Rows
+from forecast.watch.bank import Bank, Key, followed, prepare
 from forecast.watch.readings import Floats, Ints
 from forecast.watch.records import DamagedError
+from forecast.watch.refit import LAG, Refit, Refits
 from forecast.watch.scorer import Scored, Scorer, missing
+from forecast.watch.warmup import SIZE, Head, Plan, Warming
 
-HEAD = struct.Struct("<qqd")  # life, last time, step
-PAIR = np.dtype([("time", "<i8"), ("value", "<f8")])
-SHAPE = 64  # sensors in a batch of a member without kernels
-LONGEST_WARM_UP = 4  # times the rows asked for, after which the oldest are let go
-COVERAGE = 0.95  # of the interval that is kept and told
-SECOND = 1e6
+NEVER = Refit()
+_log = logging.getLogger("forecast")
 
 
 class Ready(NamedTuple):
     """A sensor's warm-up, come to its end."""
 
     sensor: int
+    times: Ints
     values: Floats
-    elapsed: Floats
     step: float
+    key: Key
 
 
 class Live(Scorer):
@@ -50,83 +48,161 @@ class Live(Scorer):
 
     kinds = KINDS
 
-    def __init__(self, name: str, model: Forecaster, detector: Callable[[float], Detector], rows: int) -> None:
-        self.name, self.model, self.detector, self.rows = name, model.eval(), detector, max(rows, model.needs + 2)
-        self.monitor: Monitor | None = None
-        self.place = np.zeros(0, dtype=np.int64)  # row of each sensor in the monitor, -1 while it warms up
+    def __init__(
+        self,
+        name: str,
+        model: Callable[[tuple[int, ...]], Forecaster],  # for rows of these seasons
+        detector: Callable[[float], Detector],  # for rows so many microseconds apart
+        plan: Plan,
+        refit: Refit = NEVER,
+    ) -> None:
+        self.name, self.model, self.detector = name, model, detector
+        self.needs = model(()).needs
+        self.plan = plan._replace(rows=max(plan.rows, self.needs + 2))
+        self.refits = Refits(refit, self._estimated) if refit.every else None
+        self.banks: list[Bank] = []
+        self.bank = np.zeros(0, dtype=np.int64)  # of each sensor, -1 while it warms up
+        self.place = np.zeros(0, dtype=np.int64)  # in its bank
         self.last = np.zeros(0, dtype=np.int64)
         self.step = np.zeros(0, dtype=np.float64)  # microseconds
-        self.warming: dict[int, list[tuple[int, float]]] = {}
-        self.moving: list[bool] = []
+        self.since = np.zeros(0, dtype=np.int64)  # time of the last row of the warm-up
+        self.start = np.zeros(0, dtype=np.int64)  # its place in the stream
+        self.warming: dict[int, Warming] = {}
         self._fresh: list[int] = []  # sensors whose fixed part is not written yet
-        self._news = False
+        self._all: set[int] = set()  # banks whose records have another shape than those that were written
 
     def grow(self, names: Sequence[str]) -> None:
         count = len(names)
+        self.bank = np.concatenate([self.bank, np.full(count, -1)])
         self.place = np.concatenate([self.place, np.full(count, -1)])
-        self.last = np.concatenate([self.last, np.zeros(count, dtype=np.int64)])
+        none = np.zeros(count, dtype=np.int64)
+        self.last, self.since = np.concatenate([self.last, none]), np.concatenate([self.since, none])
+        self.start = np.concatenate([self.start, none])
+        if self.refits is not None:
+            self.refits.grow(names)
         self.step = np.concatenate([self.step, np.ones(count)])
 
-    @torch.no_grad()
     def observe(self, rows: Rows) -> Scored:
         out = missing(len(rows.who))
         left = np.arange(len(rows.who))
-        if (self.place[rows.who] < 0).any():
+        if (self.bank[rows.who] < 0).any():
             left = self._warm_up(rows)
-        if len(left):
-            self._score(rows, left, out)
+        while len(left):
+            now, left = (left, left[:0]) if self.refits is None else _cut(rows.who, left, self.refits)
+            self._score(rows, now, out)
+            if self.refits is not None:
+                self._keep(rows, now, out, self.refits)
         return out
+
+    def _keep(self, rows: Rows, now: Ints, out: Scored, refits: Refits) -> None:
+        """Scored rows kept for refits. What is due is begun or taken."""
+        order = now[np.argsort(rows.who[now], kind="stable")]
+        starts = np.flatnonzero(np.diff(rows.who[order], prepend=-1))
+        for mine in np.split(order, starts[1:]):
+            sensor = int(rows.who[mine[0]])
+            refits.take(sensor, rows.time[mine], rows.value[mine], out.alarm[mine])
+            if refits.due(sensor):
+                self._swap(sensor, refits)
+
+    def _swap(self, sensor: int, refits: Refits) -> None:
+        """The new machine of a sensor in the place of the old one."""
+        found = refits.result(sensor)
+        if found is None:
+            _log.warning("refit of sensor %d: too few of its last rows can be used, it goes on as it is", sensor)
+            return
+        key, step, machines = found
+        number = self._number(key)
+        bank = self.banks[number]
+        rows = refits.last(sensor, LAG + 1)
+        elapsed = np.diff(rows["time"]) / step
+        machines = followed(bank.model, bank.detector, machines, rows["value"][1:].copy(), elapsed)
+        if number == self.bank[sensor]:
+            bank.replace(int(self.place[sensor]), machines)
+        else:
+            self.banks[self.bank[sensor]].free.append(int(self.place[sensor]))
+            (self.place[sensor],) = bank.add([machines])
+            self.bank[sensor] = number
+        self.step[sensor] = step
+        self._fresh.append(sensor)
+        _log.info("refit of sensor %d after %d rows; seasons %s", sensor, refits.count[sensor], key.seasons or "none")
+
+    def _estimated(self, times: Ints, values: Floats) -> tuple[Key, float, Machines] | None:
+        """A sensor from its last rows, with nobody else's state at hand: this runs in a thread."""
+        observed = int(np.isfinite(values).sum())
+        if observed < max(self.needs, self.plan.rows // 2) or (np.diff(times) <= 0).any():
+            return None  # out of order where refit.rows was another one when they were kept
+        seasons, step = warmup.found(times, values, self.plan), warmup.step_of(times)
+        key = Key(seasons, float(f"{step:.1e}"))
+        elapsed = np.concatenate([[1.0], np.diff(times) / step])
+        return key, step, prepare(self.model(seasons).eval(), self.detector(key.step), values, elapsed)
 
     def _warm_up(self, rows: Rows) -> Ints:
         """Rows of sensors that warm up, taken until they are ready; the places of all others."""
-        ready: list[Ready] = []
-        left = []
-        for i, sensor in enumerate(rows.who.tolist()):
-            if self.place[sensor] >= 0:
-                left.append(i)
-                continue
-            kept = self.warming.setdefault(sensor, [])
-            kept.append((int(rows.time[i]), float(rows.value[i])))
-            if self._enough(kept):
-                ready.append(self._came_to_its_end(sensor))
-                self.place[sensor] = 0  # its next rows are scored; the place follows
-            elif len(kept) > LONGEST_WARM_UP * self.rows:
-                del kept[0]
-        if ready:
-            self._activate(ready)
-        return np.array(left, dtype=np.int64)
+        waiting = self.bank[rows.who] < 0
+        order = np.flatnonzero(waiting)
+        order = order[np.argsort(rows.who[order], kind="stable")]
+        starts = np.flatnonzero(np.diff(rows.who[order], prepend=-1))
+        left, ready = [np.flatnonzero(~waiting)], []
+        for mine in np.split(order, starts[1:]):
+            taken, one = self._take(int(rows.who[mine[0]]), rows.time[mine], rows.value[mine])
+            left.append(mine[taken:])
+            if one is not None:
+                ready.append((int(mine[taken - 1]), one))
+        for at, one in sorted(ready, key=lambda pair: pair[0]):
+            self._activate(one, int(rows.order[at]))
+        return np.sort(np.concatenate(left))
 
-    def _enough(self, kept: list[tuple[int, float]]) -> bool:
-        if len(kept) < self.rows:
-            return False
-        observed = sum(value == value for _, value in kept)
-        return observed >= max(self.model.needs, self.rows // 2)
+    def _take(self, sensor: int, times: Ints, values: Floats) -> tuple[int, Ready | None]:
+        """Rows into a sensor's warm-up: how many, and what it comes to if it ends."""
+        warming = self.warming.setdefault(sensor, Warming(warmup.first_goal(self.plan)))
+        taken = 0
+        while True:
+            taken += warming.take(times[taken:], values[taken:])
+            if not warming.full:
+                return taken, None
+            one = self._decided(sensor, warming)
+            if one is not None:
+                del self.warming[sensor]
+                return taken, one
 
-    def _came_to_its_end(self, sensor: int) -> Ready:
-        kept = self.warming.pop(sensor)
-        times = np.array([time for time, _ in kept], dtype=np.int64)
-        gaps = np.diff(times)
-        step = float(np.median(gaps)) if len(gaps) else SECOND
-        elapsed = np.concatenate([[1.0], gaps / step])
-        self.last[sensor], self.step[sensor] = times[-1], step
-        return Ready(sensor, np.array([value for _, value in kept]), elapsed, step)
+    def _decided(self, sensor: int, warming: Warming) -> Ready | None:
+        """At its goal: it is ready, or has a further goal."""
+        rows, plan = len(warming.times), self.plan
+        times, values = np.array(warming.times, dtype=np.int64), np.array(warming.values)
+        least = max(self.needs, plan.rows // 2)
+        goal: int | None = rows + max(plan.rows // 10, 1)
+        if warming.observed() >= least:
+            seasons = warmup.found(times, values, plan)
+            goal = warmup.next_goal(times, seasons, plan)
+            if goal is None:
+                return self._ready(sensor, times, values, seasons)
+        assert goal is not None
+        warming.go_on(goal, max(plan.longest, plan.rows))
+        return None
 
-    def _activate(self, ready: list[Ready]) -> None:
-        """Estimate and calibrate each on its own: together, short warm-ups would share a tail, and company would matter."""
-        detector = self.monitor.detector if self.monitor else self.detector(ready[0].step)
-        made = []
-        for one in ready:
-            values, elapsed = torch.from_numpy(one.values)[None, :, None], torch.from_numpy(one.elapsed)[None]
-            made.append(Monitor.ready(self.model, detector, Past.of(values, elapsed=elapsed)))
-        start = len(self.monitor) if self.monitor else 0
-        if self.monitor is None:
-            self.monitor, self._news = made.pop(0), True
-            self.moving = self.moving or [False] * len(leaves(self.monitor.machines))
-        if made:
-            self.monitor.append(join([one.machines for one in made]))
-        self.monitor.machines = tree_map(torch.Tensor.contiguous, self.monitor.machines)
-        self.place[[one.sensor for one in ready]] = start + np.arange(len(ready))
-        self._fresh += [one.sensor for one in ready]
+    def _ready(self, sensor: int, times: Ints, values: Floats, seasons: tuple[int, ...]) -> Ready:
+        step = warmup.step_of(times)
+        return Ready(sensor, times, values, step, Key(seasons, float(f"{step:.1e}")))
+
+    def _activate(self, one: Ready, order: int) -> None:
+        """Estimate it, and give it a place."""
+        number, sensor = self._number(one.key), one.sensor
+        bank = self.banks[number]
+        elapsed = np.concatenate([[1.0], np.diff(one.times) / one.step])
+        (self.place[sensor],) = bank.add([prepare(bank.model, bank.detector, one.values, elapsed)])
+        self.bank[sensor], self.start[sensor], self.step[sensor] = number, order, one.step
+        self.last[sensor] = self.since[sensor] = one.times[-1]
+        self._fresh.append(sensor)
+        if self.refits is not None:
+            self.refits.begin(sensor, one.times, one.values)
+
+    def _number(self, key: Key) -> int:
+        """The bank of a key, made where there is none."""
+        for number, bank in enumerate(self.banks):
+            if bank.key == key:
+                return number
+        self.banks.append(Bank(key, self.model(key.seasons), self.detector(key.step)))
+        return len(self.banks) - 1
 
     def _score(self, rows: Rows, left: Ints, out: Scored) -> None:
         """Rows of active sensors, as many at once as all of those at hand have."""
@@ -148,151 +224,106 @@ class Live(Scorer):
         self.last[sensors] = before
 
     def _rows(self, sensors: Ints, values: Floats, elapsed: Floats, grid: Ints, out: Scored) -> None:
-        """A block of sensors × rows."""
-        past = Past.of(torch.from_numpy(values)[..., None], elapsed=torch.from_numpy(elapsed))
-        where = torch.from_numpy(self.place[sensors])
-        if "kernel" in self.model.traits:
-            _write(self._follow(past, where), grid, out)
-            return
-        for low in range(0, len(sensors), SHAPE):
-            part = slice(low, low + SHAPE)
-            padded = torch.cat([where[part], where[part][:1].expand(max(SHAPE - len(where[part]), 0))])
-            index = torch.cat([torch.arange(len(where))[part], torch.full((SHAPE - len(where[part]),), low)])
-            for t in range(values.shape[1]):
-                row = Row(past.values[index, t], past.inputs[index, t], past.elapsed[index, t])
-                seen = self._one(row, padded, len(where[part]))
-                _write(seen, grid[part, t : t + 1], out)
+        """A block of sensors × rows, bank by bank."""
+        banks = self.bank[sensors]
+        for number in np.unique(banks).tolist():
+            mine = slice(None) if (banks == number).all() else np.flatnonzero(banks == number)
+            bank = self.banks[number]
+            if bank.rows(self.place[sensors[mine]], values[mine], elapsed[mine], grid[mine], out):
+                self._all.add(number)
 
-    def _follow(self, past: Past, where: Tensor) -> Seen:
-        """Rows of a member with kernels."""
-        assert self.monitor is not None
-        whole = len(where) == len(self.monitor) and bool((where == torch.arange(len(where))).all())
-        before = self.monitor.machines if whole else take(self.monitor.machines, where)
-        some = Monitor(self.model, self.monitor.detector, before)
-        if past.values.shape[1] == 1:
-            some.observe(next(past.each()))
-            assert some.seen is not None
-            seen = some.seen
-        else:
-            seen = some.follow(past)
-        self._put(where, before, some.machines, len(where), whole)
-        return seen
+    def steps(self, count: int) -> Floats:
+        return np.where(self.bank >= 0, self.step, 0.0)
 
-    def _one(self, row: Row, padded: Tensor, count: int) -> Seen:
-        assert self.monitor is not None
-        before = take(self.monitor.machines, padded)
-        some = Monitor(self.model, self.monitor.detector, before)
-        some.observe(row)
-        assert some.seen is not None
-        self._put(padded[:count], before, some.machines, count, whole=False)
-        return some.seen
+    def begun(self, count: int) -> Ints:
+        return self.start
 
-    def _put(self, where: Tensor, before: object, after: object, count: int, whole: bool) -> None:
-        """The leaves that have moved, back to where they belong."""
-        assert self.monitor is not None
-        moved = [new is not old for old, new in zip(leaves(before), leaves(after), strict=True)]
-        if any(now and not then for now, then in zip(moved, self.moving, strict=True)):
-            self.moving = [now or then for now, then in zip(moved, self.moving, strict=True)]
-            self._news = True
-            self._fresh = np.flatnonzero(self.place >= 0).tolist()
-        if whole:
-            self.monitor.machines = after  # type: ignore[assignment]
-            return
-        for leaf, piece, new in zip(leaves(self.monitor.machines), leaves(after), moved, strict=True):
-            if new:
-                leaf[where] = piece[:count]
+    def changed(self) -> Ints:
+        if not self._all:
+            return np.zeros(0, dtype=np.int64)
+        every = np.flatnonzero(np.isin(self.bank, list(self._all)))
+        self._all = set()
+        self._fresh = np.union1d(self._fresh, every).astype(np.int64).tolist()
+        return every
 
     def header(self) -> bytes | None:
-        if not self._news or self.monitor is None:
+        if not any(bank.news for bank in self.banks):
             return None
-        self._news = False
-        head = artefact.header(self.monitor)
-        return struct.pack("<I", len(self.moving)) + bytes(self.moving) + head
+        for bank in self.banks:
+            bank.news = False
+        return b"".join(bank.header() for bank in sorted(self.banks, key=lambda bank: bank.key.number))
 
     def take_header(self, header: bytes) -> None:
-        (count,) = struct.unpack_from("<I", header)
-        self.moving = [bool(flag) for flag in header[4 : 4 + count]]
-        self.monitor = artefact.monitor_of(header[4 + count :], [], "the header of the store")
-        self.model = self.monitor.model
+        while header:
+            bank, length = Bank.of(header)
+            self.banks.append(bank)
+            header = header[length:]
 
     def records(self, who: Ints) -> list[bytes]:
-        active = self.place[who] >= 0
-        machines = iter(self._bytes(who[active], moving=True))
-        out = []
-        for sensor, on in zip(who.tolist(), active.tolist(), strict=True):
-            head = HEAD.pack(int(on), int(self.last[sensor]), float(self.step[sensor]))
-            out.append(head + (next(machines) if on else np.array(self.warming.get(sensor, []), dtype=PAIR).tobytes()))
-        return out
+        none = np.zeros(len(self.bank), dtype=np.int64)
+        goal = none.copy()
+        for sensor in set(who.tolist()) & self.warming.keys():
+            goal[sensor] = self.warming[sensor].goal
+        kept = (none, none) if self.refits is None else (self.refits.count, self.refits.base)
+        numbers = np.array([bank.key.number for bank in self.banks] + [0], dtype=np.int64)  # the last one for -1
+        columns = (numbers[self.bank], self.last, self.step, goal, self.since, self.start, *kept)
+        heads = [Head(*row) for row in zip(*(column[who].tolist() for column in columns), strict=True)]
+        rest = self._machines(who, moving=True)
+        for i in np.flatnonzero(self.bank[who] < 0).tolist():
+            warming = self.warming.get(int(who[i]))
+            rest[i] = b"" if warming is None else warming.packed()
+        return [head.packed() + own for head, own in zip(heads, rest, strict=True)]
 
     def fixed(self) -> list[tuple[int, bytes]]:
         fresh, self._fresh = self._fresh, []
-        return list(zip(fresh, self._bytes(np.array(fresh, dtype=np.int64), moving=False), strict=True))
+        return list(zip(fresh, self._machines(np.array(fresh, dtype=np.int64), moving=False), strict=True))
 
-    def _bytes(self, who: Ints, moving: bool) -> list[bytes]:
-        """The leaves that move, or those that do not, of some sensors."""
-        if self.monitor is None or len(who) == 0:
-            return []
-        chosen = [
-            leaf for leaf, moves in zip(leaves(self.monitor.machines), self.moving, strict=True) if moves == moving
-        ]
-        parts = [_raw(leaf[torch.from_numpy(self.place[who])]) for leaf in chosen]
-        whole = np.concatenate([np.zeros((len(who), 0), dtype=np.uint8), *parts], 1)
-        width, data = whole.shape[1], np.ascontiguousarray(whole).tobytes()
-        return [data[i * width : (i + 1) * width] for i in range(len(who))]
-
-    def restore(self, records: Sequence[bytes], fixed: dict[int, bytes]) -> None:
-        moved: list[bytes] = []
-        active: list[int] = []
-        for sensor, record in enumerate(records):
-            on, self.last[sensor], self.step[sensor] = HEAD.unpack_from(record)
-            rest = record[HEAD.size :]
-            if on:
-                active.append(sensor)
-                moved.append(rest)
-            elif rest:
-                self.warming[sensor] = [(int(t), float(v)) for t, v in np.frombuffer(rest, dtype=PAIR)]
-        if not active:
-            return
-        if self.monitor is None:
-            raise DamagedError("the store has states of sensors but no header to read them by")
-        still = [fixed.get(sensor, b"") for sensor in active]
-        self.monitor.machines = self.monitor.machines_of(self._interleaved(moved, still))
-        self.place[active] = np.arange(len(active))
-
-    def _interleaved(self, moved: list[bytes], still: list[bytes]) -> list[bytes]:
-        """Records of the monitor, leaf by leaf, from the two kinds of parts."""
-        assert self.monitor is not None
-        sizes = [leaf.element_size() * math.prod(leaf.shape[1:]) for leaf in leaves(self.monitor.machines)]
-        out = []
-        for one, other in zip(moved, still, strict=True):
-            at, parts = {True: 0, False: 0}, []
-            for size, moves in zip(sizes, self.moving, strict=True):
-                source = one if moves else other
-                parts.append(source[at[moves] : at[moves] + size])
-                at[moves] += size
-            if at != {True: len(one), False: len(other)}:
-                raise DamagedError("the state of a sensor does not fit its model")
-            out.append(b"".join(parts))
+    def _machines(self, who: Ints, moving: bool) -> list[bytes]:
+        """The leaves of these sensors that move, or those that do not; nothing of those that warm up."""
+        out = [b""] * len(who)
+        for number, bank in enumerate(self.banks):
+            mine = np.flatnonzero(self.bank[who] == number)
+            for i, data in zip(mine.tolist(), bank.bytes_of(self.place[who[mine]], moving), strict=True):
+                out[i] = data
         return out
 
+    def restore(self, records: Sequence[bytes], fixed: dict[int, bytes]) -> None:
+        known = {bank.key.number: i for i, bank in enumerate(self.banks)}
+        mine: list[list[int]] = [[] for _ in self.banks]
+        for sensor, record in enumerate(records):
+            number, self.last[sensor], self.step[sensor], goal, self.since[sensor], self.start[sensor], *kept = Head.of(
+                record
+            )
+            if self.refits is not None:
+                self.refits.count[sensor], self.refits.base[sensor] = kept
+            if number:
+                if number not in known:
+                    raise DamagedError("the store has states of sensors but no header to read them by")
+                self.bank[sensor] = known[number]
+                mine[known[number]].append(sensor)
+            elif goal:
+                self.warming[sensor] = Warming.of(goal, record[SIZE:])
+        for bank, sensors in zip(self.banks, mine, strict=True):
+            if sensors:
+                bank.restore([records[s][SIZE:] for s in sensors], [fixed.get(s, b"") for s in sensors])
+                self.place[sensors] = np.arange(len(sensors))
 
-def _raw(leaf: Tensor) -> np.ndarray:
-    """The bytes of a leaf, a row for each sensor."""
-    array = np.ascontiguousarray(leaf.detach().numpy())
-    return array.reshape(len(array), -1).view(np.uint8)
+    def recent(self) -> list[tuple[int, int, bytes]]:
+        return [] if self.refits is None else self.refits.written()
+
+    def take_recent(self, pages: Sequence[tuple[int, int, bytes]]) -> None:
+        if self.refits is not None:
+            self.refits.restore(pages)
+
+    def close(self) -> None:
+        if self.refits is not None:
+            self.refits.close()
 
 
-def _write(seen: Seen, grid: Ints, out: Scored) -> None:
-    """What was seen of a block of rows, to its places."""
-    rows = grid.shape
-    forecast, verdict = seen.forecast, seen.verdict
-    lower, upper = forecast.interval(COVERAGE)
-    count = rows[0]
-
-    def of(leaf: Tensor) -> np.ndarray:
-        return leaf[:count].reshape(rows).numpy()
-
-    out.score[grid], out.alarm[grid], out.kind[grid] = of(verdict.score), of(verdict.alarm), of(verdict.kind)
-    out.expected[grid] = of(seen.evidence.expected)
-    out.lower[grid], out.upper[grid] = of(lower), of(upper)
-    out.surprise[grid] = of(seen.evidence.joint)
+def _cut(who: Ints, left: Ints, refits: Refits) -> tuple[Ints, Ints]:
+    """Rows until something is due for their sensor, and the rest."""
+    order = left[np.argsort(who[left], kind="stable")]
+    starts = np.flatnonzero(np.diff(who[order], prepend=-1))
+    rank = np.arange(len(order)) - np.repeat(starts, np.diff(np.append(starts, len(order))))
+    now = rank < refits.room(who[order])
+    return np.sort(order[now]), np.sort(order[~now])

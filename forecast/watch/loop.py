@@ -19,9 +19,11 @@ from forecast.watch.arrival import Arrival, Rows
 from forecast.watch.book import Book
 from forecast.watch.events import Change, Incident, Mute, Point, Rule
 from forecast.watch.history import Scores, together
+from forecast.watch.moments import NONE
 from forecast.watch.parse import Parser
 from forecast.watch.readings import Aside, Chunk, Counts, Flags, Readings
 from forecast.watch.scorer import Scored, Scorer
+from forecast.watch.silence import Told
 from forecast.watch.sinks.sink import Feeder, Sink
 from forecast.watch.sources.source import Source
 from forecast.watch.store import Commit, Cursor, Reader, Store
@@ -51,6 +53,8 @@ class Telling:
     rule: Rule = field(default_factory=Rule)
     mutes: tuple[Mute, ...] = ()
     groups: Mapping[str, str] = field(default_factory=dict)  # glob of sensors → label; else the name up to its last /
+    per_day: float | None = None  # false alarms of a sensor that were asked for, noted in the store
+    per_row: float | None = None
 
 
 class Loop:
@@ -83,6 +87,8 @@ class Loop:
         position = self._recall()
         for line in filter(None, (store.said, *source.open(position))):
             _log.warning(line)
+        self.mutes = telling.mutes
+        self._take_mutes()
         self.feeders = [Feeder(sink, store.path) for sink in sinks]
         self._cursors = {feeder.sink.name: feeder.cursor for feeder in self.feeders}
 
@@ -96,10 +102,12 @@ class Loop:
             sensors = reader.sensors()
             if sensors:
                 self.book.restore([name for _, name, _ in sensors], [record for *_, record in sensors], reader.fixed())
+                self.scorer.take_recent(reader.recent())
             self._number = reader.last_alert()
             watch = json.loads(reader.fact("watch") or b"{}")
             self.counts.update(watch.get("counts", {}))
             self.incidents = {group: Incident(*rest) for group, rest in watch.get("incidents", {}).items()}
+            self.book.silence.stream = watch.get("stream", NONE)
             if "parser" in watch:
                 self.parser.recall(watch["parser"])
             return reader.position(self.source.name)
@@ -128,6 +136,7 @@ class Loop:
                 feeder.finish(5.0)
         self.commit()
         self.source.close()
+        self.scorer.close()
         self.store.close()
 
     def take(self, chunk: Chunk) -> None:
@@ -137,7 +146,7 @@ class Loop:
             self._put_aside(aside)
             self._readings(readings)
         if chunk.ended:
-            self._score(self.book.arrival.flush(self.counts["readings"]))
+            self._tell(self._score(self.book.arrival.flush(self.counts["readings"])))
         self._position, self._moved = chunk.position, True
 
     def _readings(self, readings: Readings) -> None:
@@ -157,7 +166,16 @@ class Loop:
         self._late(readings, sorted_.late, "late")
         self._late(readings, sorted_.repeated, "repeated")
         self._touched.append(rows.who)
-        self._score(sorted_.released)
+        self._tell(self._score(sorted_.released) + self._silence(rows))
+
+    def _silence(self, rows: Rows) -> list[Told]:
+        """Sensors that fall silent, or are heard again."""
+        count = len(self.book.names)
+        steps = self.scorer.steps(count) * self.telling.rule.silent
+        limit = np.where(steps > 0, steps + self.book.arrival.lateness, 0).astype(np.int64)
+        told = self.book.silence.notice(rows, limit, self.scorer.begun(count))
+        self._touched.append(np.array([one.who for one in told], dtype=np.int64))
+        return told
 
     def _believable(self, readings: Readings) -> Readings:
         """Without rows from the future or from before there were sensors."""
@@ -188,9 +206,9 @@ class Loop:
             self.counts[f"aside: {one.reason}"] += 1
         self._aside += aside
 
-    def _score(self, rows: Rows) -> None:
+    def _score(self, rows: Rows) -> list[Told]:
         if len(rows.who) == 0:
-            return
+            return []
         scored = self.scorer.observe(rows)
         self._pending += len(rows.who)
         self._touched.append(rows.who)
@@ -201,12 +219,12 @@ class Loop:
         self.counts["alarms"] += int(scored.alarm.sum())
         if self.options.history:
             self._scores.append(Scores.of(rows, scored))
-        self._group(rows, scored)
+        return self._group(rows, scored)
 
-    def _group(self, rows: Rows, scored: Scored) -> None:
-        """Alarms to events, for the sensors that have any; told in the order in which the rows came."""
+    def _group(self, rows: Rows, scored: Scored) -> list[Told]:
+        """Alarms to events, for the sensors that have any."""
         busy = self._busy(rows, scored)
-        told: list[tuple[int, int, int, Change]] = []
+        told: list[Told] = []
         for i in np.flatnonzero(busy).tolist():
             who = int(rows.who[i])
             point = _point(rows, scored, i, self.scorer.kinds)
@@ -215,9 +233,13 @@ class Loop:
                 self.book.memory.pop(who, None)
             else:
                 self.book.memory[who] = memory
-            told += [(int(rows.order[i]), point.time, who, change) for change in changes]
-        for _, _, who, change in sorted(told, key=lambda row: row[:3]):
-            self._alert(self.book.names[who], change)
+            told += [Told(int(rows.order[i]), point.time, who, change) for change in changes]
+        return told
+
+    def _tell(self, told: list[Told]) -> None:
+        """Alerts in the order in which the rows came."""
+        for one in sorted(told, key=lambda row: row[:3]):
+            self._alert(self.book.names[one.who], one.change)
 
     def _busy(self, rows: Rows, scored: Scored) -> Flags:
         """Rows of sensors that remember an alarm or have one now."""
@@ -237,7 +259,7 @@ class Loop:
         found = events.incident(self.incidents, group, event, own, options.gap) if group else Incident(own, event.end)
         if group:
             self.incidents[group] = found
-        muted = any(mute.holds(sensor, event.kind, event.start) for mute in self.telling.mutes)
+        muted = any(mute.holds(sensor, event.kind, event.start) for mute in self.mutes)
         about = alerts.About(own, sensor, group, found.id, self.scorer.name, muted)
         self._number += 1
         self._alerts.append((self._number, own, alerts.body(alerts.record(change, about))))
@@ -246,6 +268,7 @@ class Loop:
     def commit(self) -> None:
         """Everything since the last commit, in one transaction; then the source and the sinks are told."""
         self._due = time.monotonic() + self.options.seconds
+        self._take_mutes()
         cursors = {f.sink.name: f.cursor for f in self.feeders if f.cursor != self._cursors[f.sink.name]}
         if not self._moved and not cursors:
             return
@@ -261,18 +284,36 @@ class Loop:
             for feeder in self.feeders:
                 feeder.tell()
 
+    def _take_mutes(self) -> None:
+        """Mutes that were given by command, as soon as somebody has written beside us."""
+        if not self.store.touched():
+            return
+        reader = Reader(self.store.path)
+        found = self.telling.mutes + tuple(reader.mutes())
+        reader.close()
+        if found != self.mutes:
+            _log.warning("mutes by command: %d, in all %d", len(found) - len(self.telling.mutes), len(found))
+        self.mutes = found
+
     def _work(self, cursors: dict[str, Cursor]) -> Commit:
         work = Commit(
             cursors=cursors, alerts=self._alerts, aside=[(one.reason, one.sensor, one.row) for one in self._aside]
         )
         if not self._moved:
             return work
-        who = np.unique(np.concatenate(self._touched)) if self._touched else np.zeros(0, dtype=np.int64)
+        who = np.unique(np.concatenate([*self._touched, self.scorer.changed()]))
         names = self.book.names
         work.sensors = [(i, names[i], record) for i, record in zip(who.tolist(), self.book.records(who), strict=True)]
-        work.fixed = self.scorer.fixed()
+        work.fixed, work.recent = self.scorer.fixed(), self.scorer.recent()
         work.positions = {self.source.name: self._position}
-        watch = {"counts": self.counts.plain(), "incidents": self.incidents, "parser": self.parser.learnt()}
+        watch = {
+            "counts": self.counts.plain(),
+            "incidents": self.incidents,
+            "parser": self.parser.learnt(),
+            "stream": self.book.silence.stream,
+            "budget": [self.telling.per_day, self.telling.per_row],
+            "mutes": self.telling.mutes,
+        }
         work.facts = {"watch": json.dumps(watch).encode()}
         header = self.scorer.header()
         if header is not None:

@@ -13,18 +13,21 @@ from typing import Any
 
 import torch
 
-from forecast.errors import InputError
+from forecast.errors import InputError, unknown
 from forecast.experiment.config import Watch
 from forecast.experiment.detectors import build as build_detector
 from forecast.experiment.members import Facts
-from forecast.watch import plan
+from forecast.models.forecaster import Forecaster
+from forecast.watch import desk, plan
 from forecast.watch.build import build, values
 from forecast.watch.events import Mute, Rule
 from forecast.watch.live import Live
 from forecast.watch.loop import Loop, Options, Telling
 from forecast.watch.parse import Parser, Roles
+from forecast.watch.refit import Refit
 from forecast.watch.sinks.sink import Sink
 from forecast.watch.store import Store
+from forecast.watch.warmup import Plan
 from forecast.watch.zones import Zones
 
 DAY = 86_400e6  # microseconds
@@ -39,12 +42,29 @@ def run(config: Watch, out: Path) -> int:
     if config.plan is not None:
         print(plan.text(scorer(config), config.plan, config.commit, config.seed))
         return 0
+    if config.do is not None:
+        print(at_the_desk(config, out))
+        return 0
     loop = prepared(config)
     _answer(loop)
     _log.warning("watching %s; state in %s", loop.source.name, state(config))
     loop.run()
     print(summary(loop), file=sys.stderr)
     return 0
+
+
+def at_the_desk(config: Watch, out: Path) -> str:
+    """What `do` asks for."""
+    path, mutes = state(config) / "state.db", [Mute.of(each) for each in config.mute]
+    tasks = {
+        "status": lambda: desk.show(path, out),
+        "label": lambda: desk.label(path, config.alert, config.verdict),
+        "mute": lambda: desk.mute(path, mutes),
+        "unmute": lambda: desk.unmute(path, mutes),
+    }
+    if config.do not in tasks:
+        raise unknown("task", str(config.do), tasks)
+    return tasks[str(config.do)]()
 
 
 def prepared(config: Watch) -> Loop:
@@ -60,27 +80,37 @@ def prepared(config: Watch) -> Loop:
         Rule(**values("forecast.watch.events.Rule", config.events, "events.")),
         tuple(Mute.of(each) for each in config.mute),
         dict(config.groups),
+        *budget(config),
     )
     return Loop(source, Parser(Roles(**roles), zones), scorer(config), Store(state(config)), sinks, options, telling)
 
 
+def budget(config: Watch) -> tuple[float | None, float | None]:
+    """False alarms of a sensor-day, or of a row."""
+    if config.false_alarm_rate is not None:
+        return None, config.false_alarm_rate
+    return (USUAL_PER_DAY if config.false_alarms_per_day is None else config.false_alarms_per_day), None
+
+
 def scorer(config: Watch) -> Live:
     """The model, and the detector as soon as the step of the rows is known."""
-    season = config.season or 1
-    seasons = (season,) if season > 1 else ()
-    model = config.model.build(horizon=1, facts=Facts(season, seasons, 1, 0, 0))
+
+    def model(seasons: tuple[int, ...]) -> Forecaster:
+        return config.model.build(horizon=1, facts=Facts(seasons[0] if seasons else 1, seasons, 1, 0, 0))
 
     def detector(step: float) -> Any:
-        rate = config.false_alarm_rate
+        per_day, rate = budget(config)
         if rate is None:
-            rate = (USUAL_PER_DAY if config.false_alarms_per_day is None else config.false_alarms_per_day) * step / DAY
+            rate = (per_day or 0.0) * step / DAY
         if not 0 < rate < 0.5:
             raise InputError(
                 f"a rate of {rate:.3g} false alarms per row is not between 0 and 0.5; pass false_alarm_rate=0.0001"
             )
         return build_detector(config.detector, rate)
 
-    return Live(config.model.label, model, detector, config.warmup)
+    plan_ = Plan(config.warmup, config.longest_warmup, config.season)
+    refit = Refit(**values("forecast.watch.refit.Refit", config.refit, "refit."))
+    return Live(config.model.label, model, detector, plan_, refit)
 
 
 def state(config: Watch) -> Path:

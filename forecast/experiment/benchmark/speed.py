@@ -1,4 +1,4 @@
-"""`forecast benchmark=speed`: measurements of speed, one suite each: the Kalman engine, the sequence layers."""
+"""`forecast benchmark=speed`: measurements of speed, one suite each: the Kalman engine, the sequence layers, the watch."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,7 +7,10 @@ import torch
 
 from forecast.errors import unknown
 from forecast.experiment import config as configs
-from forecast.experiment.benchmark import Results, options, speed_kalman, speed_layers
+from forecast.experiment.benchmark import Results, options, speed_kalman, speed_layers, speed_watch
+
+SUITES = ("kalman", "layers", "watch")
+PEERS = {"kalman": ("statsmodels", "dynamax", "simdkalman"), "watch": ("river",)}
 
 
 @dataclass(frozen=True)
@@ -18,20 +21,28 @@ class Choice:
     count: int
     rows: int
     rounds: int
-    peers: tuple[str, ...]
+    peers: tuple[str, ...] | None
+    sensors: int
+    readings: int
+    pace: float
 
 
 def run(config: configs.Benchmark, out: Path) -> int:
     """Measure, say it, and write the table."""
     torch.set_num_threads(1)
     chosen = options(Choice, config)
+    if chosen.suite not in SUITES:
+        raise unknown("suite", chosen.suite, SUITES)
     if chosen.suite == "layers":
         speed_layers.run(out)
         return 0
-    if chosen.suite != "kalman":
-        raise unknown("suite", chosen.suite, ("kalman", "layers"))
-    made = Results(out, "kalman")
-    for case, subject, value, unit in speed_kalman.figures(out, chosen.count, chosen.rows, chosen.rounds, chosen.peers):
+    made = Results(out, chosen.suite)
+    peers = PEERS[chosen.suite] if chosen.peers is None else chosen.peers
+    if chosen.suite == "watch":
+        figures = speed_watch.figures(out, chosen.sensors, chosen.readings, chosen.pace, peers)
+    else:
+        figures = speed_kalman.figures(out, chosen.count, chosen.rows, chosen.rounds, peers)
+    for case, subject, value, unit in figures:
         made.add(case, subject, **{unit: value})
         print(f"{case:34} {subject:12} {value:12.4g} {unit}", flush=True)
     print(f"Table: {made.file}")

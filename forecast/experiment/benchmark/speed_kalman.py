@@ -107,10 +107,10 @@ def _likelihoods(
         rates["ours, with score"] = count * rows / 1e6 / min(score() for _ in range(rounds))
     file = out / "data.npz"
     np.savez(file, y=y.numpy(), variances=theta.exp().numpy(), season=season)
-    for peer in peers:
-        found = _peer(peer, "shared" if shared else "likelihood", file, rounds)
+    for name in peers:
+        found = peer(name, "shared" if shared else "likelihood", file, rounds)
         if found is not None:
-            rates[peer] = found["updates"] / 1e6 / found["cpu_s"]
+            rates[name] = found["updates"] / 1e6 / found["cpu_s"]
     yield from ((case, subject, rate, RATE) for subject, rate in rates.items())
 
 
@@ -133,7 +133,7 @@ def _fits(out: Path, count: int, rounds: int, peers: tuple[str, ...]) -> Iterato
     yield "fit of 200 rows, state 13", "ours", 1e3 * cpu / count, "cpu_ms_per_series"
     file = out / "data.npz"
     np.savez(file, y=y.numpy(), variances=parameters(model, count).exp().numpy(), season=12)
-    found = _peer("statsmodels", "fit", file, 1) if "statsmodels" in peers else None
+    found = peer("statsmodels", "fit", file, 1) if "statsmodels" in peers else None
     if found is not None:
         yield "fit of 200 rows, state 13", "statsmodels", 1e3 * found["cpu_s"] / found["fits"], "cpu_ms_per_series"
         ours = -ends[0].value * seen
@@ -155,7 +155,7 @@ def _live(season: int, sensors: int, rounds: int) -> Iterator[Figure]:
         yield case, f"ours, {subject}", 1e6 * spent / times, "cpu_us_per_row"
 
 
-def _peer(name: str, case: str, file: Path, rounds: int) -> dict[str, Any] | None:
+def peer(name: str, case: str, file: Path, rounds: int) -> dict[str, Any] | None:
     """What a peer's script says of itself; None and a line in the log where it is absent or has no such case."""
     script = SCRIPTS / f"{name}.py"
     if not (script.exists() and PYTHON.exists()):

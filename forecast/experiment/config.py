@@ -152,6 +152,7 @@ class Watch:
     false_alarms_per_day: float | None
     false_alarm_rate: float | None
     warmup: int
+    longest_warmup: int
     season: int | None
     rows: dict[str, Any]
     events: dict[str, Any]

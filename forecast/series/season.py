@@ -7,7 +7,8 @@ random walks, and near one for a season of length m; a cycle of varying length, 
 peak. Lags come from the calendar (an hour, a day, a week, a year in rows of this clock); where none of these shows,
 from peaks of the autocorrelation, and then they have to show more. r is the median over the series. A longer season
 counts beside a shorter one if it shows in what the shorter one leaves, and more than the multiples of the shorter one
-around it do: 168 beside 24, but not 48. At least three seasons must have been seen.
+around it do: 168 beside 24, but not 48. At least three seasons must have been seen. The centred mean of two rows leaves
+white noise with r(2) = 1/6, which a season of two rows has to show beside the rest.
 """
 
 import numpy as np
@@ -27,16 +28,21 @@ CALENDAR, MULTIPLE, ANY = (
 )  # correlation that a lag of the calendar, a multiple of a found lag and any other must show
 PEAKS = 8  # lags taken from the autocorrelation
 MOST = 2  # seasons that the calendar does not know
+OF_TWO = 1 / 6  # r(2) of white noise: autocovariances of −1, 2, −1 at the lags 2 and 0
 
 
-def seasons_of(panel: Panel) -> tuple[int, ...]:
-    """Season lengths in rows, the leading one first: the shortest of those that repeat nearly as well as the best."""
+def seasons_of(panel: Panel, one: bool = False) -> tuple[int, ...]:
+    """Season lengths in rows, the leading one first: the shortest of those that repeat nearly as well as the best.
+
+    With `one`, chance is judged by the autocorrelation of what is left (Bartlett 1946) instead of by the number of
+    seasons seen: fit for a single series of three weeks, at the price of a needless season now and then.
+    """
     if panel.clock.kind == "irregular":
         return ()
     sample, series = _sample(panel)
     if not sample:
         return ()
-    found = _among(sample, calendar_lags(panel.clock), CALENDAR, series)
+    found = _among(sample, calendar_lags(panel.clock), CALENDAR, series, one)
     if not found:
         found = dict([*_among(sample, _peaks(sample), ANY, series).items()][:MOST])
     if not found:
@@ -46,7 +52,9 @@ def seasons_of(panel: Panel) -> tuple[int, ...]:
     return (leading, *(lag for lag in found if lag != leading))
 
 
-def _among(sample: list[Values], lags: tuple[int, ...], least: float, series: int) -> dict[int, float]:
+def _among(
+    sample: list[Values], lags: tuple[int, ...], least: float, series: int, one: bool = False
+) -> dict[int, float]:
     """Those of the lags, in rising order, that repeat beyond chance and beside the shorter ones, and r of each."""
     found: dict[int, float] = {}
     left = sample
@@ -55,8 +63,11 @@ def _among(sample: list[Values], lags: tuple[int, ...], least: float, series: in
         chance = 1.2 / np.sqrt(
             cycles * min(series, 9)
         )  # channels of one series are no further evidence, nor ever more series
+        if one and found:
+            chance = min(chance, max(map(_chance, left, [lag] * len(left))))
         needed = min(least, MULTIPLE) if any(lag % shorter == 0 for shorter in found) else least
-        if _shown(left, lag, max(needed, chance)) and all(_beyond(left, lag, shorter) for shorter in found):
+        needed = max(needed, chance) + OF_TWO * (lag == 2)
+        if _shown(left, lag, needed) and all(_beyond(left, lag, shorter) for shorter in found):
             found[lag] = _repeat(sample, lag)
             left = [_without(y, lag) for y in left]
     return found
@@ -141,6 +152,16 @@ def _repeat(sample: list[Values], lag: int) -> float:
     found = np.array([_correlation(y, lag) for y in sample])
     there = found[np.isfinite(found)]
     return float(np.median(there)) if 2 * len(there) >= len(sample) else -1.0
+
+
+def _chance(y: Values, lag: int) -> float:
+    """Two standard deviations of r(lag) where nothing repeats: as many rows as the autocorrelation up to lag/4 leaves."""
+    if len(y) < CYCLES * lag:
+        return np.inf
+    z = _detrended(y, lag)
+    short = _autocorrelation(z, lag // 4)
+    free = max(len(z) - lag, 1) / (1 + 2 * float((short[1:] ** 2).sum()))
+    return float(2 / np.sqrt(max(free, 1.0)))
 
 
 def _shown(sample: list[Values], lag: int, least: float) -> bool:

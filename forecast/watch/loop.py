@@ -267,7 +267,7 @@ class Loop:
         )
         if not self._moved:
             return work
-        who = np.unique(np.concatenate(self._touched)) if self._touched else np.zeros(0, dtype=np.int64)
+        who = np.unique(np.concatenate([*self._touched, self.scorer.changed()]))
         names = self.book.names
         work.sensors = [(i, names[i], record) for i, record in zip(who.tolist(), self.book.records(who), strict=True)]
         work.fixed = self.scorer.fixed()

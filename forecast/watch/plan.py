@@ -27,7 +27,7 @@ def text(scorer: Live, sensors: int, commit: dict[str, object], seed: int) -> st
             f"  each commit    up to {sensors * (record + PER_ROW) / 1e6:,.1f} MB of log",
             f"  scores kept    {history / 1e6:,.1f} MB a day for each sensor of one row a second (commit.keep=DAYS limits them)",
             f"  scoring        {readings:,.0f} readings a second of one processor, parsing and committing not counted",
-            f"  warm-up        {scorer.rows} rows each, then {sensors * ready:,.0f} s to estimate all",
+            f"  warm-up        {scorer.plan.rows} rows each, then {sensors * ready:,.0f} s to estimate all",
         ]
     )
 
@@ -43,11 +43,11 @@ def measured(scorer: Live, few: int, seed: int) -> tuple[float, float, float, fl
         return Rows(np.tile(who, count), times, random.normal(size=few * count), np.arange(few * count))
 
     before = time.process_time()
-    scorer.observe(rows(1, scorer.rows))
+    scorer.observe(rows(1, scorer.plan.rows))
     ready = (time.process_time() - before) / few
-    scorer.observe(rows(scorer.rows + 1, ROUNDS))  # compiled now
+    scorer.observe(rows(scorer.plan.rows + 1, ROUNDS))  # compiled now
     before = time.process_time()
-    scorer.observe(rows(scorer.rows + ROUNDS + 1, ROUNDS))
+    scorer.observe(rows(scorer.plan.rows + ROUNDS + 1, ROUNDS))
     spent = time.process_time() - before
     record = sum(map(len, book.records(who))) / few
     fixed = sum(len(data) for _, data in scorer.fixed()) / few

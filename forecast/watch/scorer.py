@@ -52,6 +52,10 @@ class Scorer(ABC):
         """What does not move once it is there, of the sensors for which it is new since this was last asked."""
         return []
 
+    def changed(self) -> Ints:
+        """Sensors without rows whose records are not as they were written, since this was last asked."""
+        return np.zeros(0, dtype=np.int64)
+
     @abstractmethod
     def restore(self, records: Sequence[bytes], fixed: dict[int, bytes]) -> None:
         """The states of all sensors, as `records` and `fixed` gave them."""

@@ -17,6 +17,7 @@ from forecast.errors import InputError
 from forecast.experiment.config import Watch
 from forecast.experiment.detectors import build as build_detector
 from forecast.experiment.members import Facts
+from forecast.models.forecaster import Forecaster
 from forecast.watch import plan
 from forecast.watch.build import build, values
 from forecast.watch.events import Mute, Rule
@@ -25,6 +26,7 @@ from forecast.watch.loop import Loop, Options, Telling
 from forecast.watch.parse import Parser, Roles
 from forecast.watch.sinks.sink import Sink
 from forecast.watch.store import Store
+from forecast.watch.warmup import Plan
 from forecast.watch.zones import Zones
 
 DAY = 86_400e6  # microseconds
@@ -66,9 +68,9 @@ def prepared(config: Watch) -> Loop:
 
 def scorer(config: Watch) -> Live:
     """The model, and the detector as soon as the step of the rows is known."""
-    season = config.season or 1
-    seasons = (season,) if season > 1 else ()
-    model = config.model.build(horizon=1, facts=Facts(season, seasons, 1, 0, 0))
+
+    def model(seasons: tuple[int, ...]) -> Forecaster:
+        return config.model.build(horizon=1, facts=Facts(seasons[0] if seasons else 1, seasons, 1, 0, 0))
 
     def detector(step: float) -> Any:
         rate = config.false_alarm_rate
@@ -80,7 +82,7 @@ def scorer(config: Watch) -> Live:
             )
         return build_detector(config.detector, rate)
 
-    return Live(config.model.label, model, detector, config.warmup)
+    return Live(config.model.label, model, detector, Plan(config.warmup, config.longest_warmup, config.season))
 
 
 def state(config: Watch) -> Path:

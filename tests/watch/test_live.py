@@ -8,13 +8,19 @@ from forecast.models.kalman import Kalman
 from forecast.watch.arrival import Rows
 from forecast.watch.live import Live
 from forecast.watch.scorer import Scored
+from forecast.watch.warmup import Plan
 
 MINUTE = 60_000_000
 WARM = 60
 
 
 def live() -> Live:
-    return Live("kalman", Kalman(trend="damped"), lambda step: Standard(rate=1e-3), WARM)
+    return Live(
+        "kalman",
+        lambda seasons: Kalman(trend="damped", seasons=seasons),
+        lambda step: Standard(rate=1e-3),
+        Plan(WARM, season=1),
+    )
 
 
 def stream(sensors: int, rows: int) -> Rows:

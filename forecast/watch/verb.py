@@ -20,10 +20,11 @@ from forecast.experiment.members import Facts
 from forecast.models.forecaster import Forecaster
 from forecast.watch import plan
 from forecast.watch.build import build, values
+from forecast.watch.columns import Roles
 from forecast.watch.events import Mute, Rule
 from forecast.watch.live import Live
 from forecast.watch.loop import Loop, Options, Telling
-from forecast.watch.parse import Parser, Roles
+from forecast.watch.parse import Parser
 from forecast.watch.sinks.sink import Sink
 from forecast.watch.store import Store
 from forecast.watch.warmup import Plan
@@ -54,7 +55,7 @@ def prepared(config: Watch) -> Loop:
     source = build("source", config.source)
     listed: list[Any] = list(config.sinks)
     sinks: list[Sink] = [build("sink", each) for each in listed]
-    roles = values("forecast.watch.parse.Roles", {k: v for k, v in config.rows.items() if k in ROLES}, "rows.")
+    roles = values("forecast.watch.columns.Roles", {k: v for k, v in config.rows.items() if k in ROLES}, "rows.")
     zones = Zones(dict(config.rows.get("zones", {})))
     own = {key: value for key, value in config.rows.items() if key not in ("zones", *ROLES)}
     options = Options(**values("forecast.watch.loop.Options", own | dict(config.commit), "rows."))

@@ -28,6 +28,7 @@ from forecast.watch.scorer import Scored, Scorer, missing
 from forecast.watch.warmup import Plan, Warming
 
 HEAD = struct.Struct("<qqdq")  # bank + 1, last time, step, goal
+HEADS = np.dtype([("bank", "<i8"), ("last", "<i8"), ("step", "<f8"), ("goal", "<i8")])  # many of them
 PAIR = np.dtype([("time", "<i8"), ("value", "<f8")])
 _log = logging.getLogger("forecast")
 
@@ -196,18 +197,23 @@ class Live(Scorer):
             header = header[length:]
 
     def records(self, who: Ints) -> list[bytes]:
-        heads = [
-            HEAD.pack(bank + 1, last, step, self.warming[sensor].goal if sensor in self.warming else 0)
-            for sensor, bank, last, step in zip(
-                who.tolist(), self.bank[who].tolist(), self.last[who].tolist(), self.step[who].tolist(), strict=True
-            )
-        ]
+        heads = np.empty(len(who), dtype=HEADS)
+        heads["bank"], heads["last"], heads["step"], heads["goal"] = (
+            self.bank[who] + 1,
+            self.last[who],
+            self.step[who],
+            0,
+        )
+        if self.warming:
+            heads["goal"] = [self.warming[sensor].goal if sensor in self.warming else 0 for sensor in who.tolist()]
+        data = heads.tobytes()
         rest = self._machines(who, moving=True)
         for i in np.flatnonzero(self.bank[who] < 0).tolist():
             warming = self.warming.get(int(who[i]))
             rows = [] if warming is None else list(zip(warming.times, warming.values, strict=True))
             rest[i] = np.array(rows, dtype=PAIR).tobytes()
-        return [head + own for head, own in zip(heads, rest, strict=True)]
+        size = HEAD.size
+        return [data[at : at + size] + own for at, own in zip(range(0, len(data), size), rest, strict=True)]
 
     def fixed(self) -> list[tuple[int, bytes]]:
         fresh, self._fresh = self._fresh, []
@@ -217,6 +223,8 @@ class Live(Scorer):
         """The leaves of these sensors that move, or those that do not; nothing of those that warm up."""
         out = [b""] * len(who)
         for number, bank in enumerate(self.banks):
+            if (self.bank[who] == number).all():
+                return bank.bytes_of(self.place[who], moving)
             mine = np.flatnonzero(self.bank[who] == number)
             for i, data in zip(mine.tolist(), bank.bytes_of(self.place[who[mine]], moving), strict=True):
                 out[i] = data

@@ -146,13 +146,9 @@ class Loop:
         count = len(readings.code)
         if count == 0:
             return
-        used = np.unique(readings.code, return_index=True)
-        names = [readings.names[code] for code in readings.code[np.sort(used[1])]]
-        self.book.numbers(names)
-        by_code = np.array([self.book.number.get(name, -1) for name in readings.names], dtype=np.int64)
         order = np.arange(self.counts["readings"], self.counts["readings"] + count)
         self.counts["readings"] += count
-        rows = Rows(by_code[readings.code], readings.time, readings.value, order)
+        rows = Rows(self.book.who(readings.names, readings.code), readings.time, readings.value, order)
         sorted_ = self.book.arrival.sort(rows)
         self._late(readings, sorted_.late, "late")
         self._late(readings, sorted_.repeated, "repeated")
@@ -194,8 +190,7 @@ class Loop:
         scored = self.scorer.observe(rows)
         self._pending += len(rows.who)
         self._touched.append(rows.who)
-        np.add.at(self.book.rows, rows.who, 1)
-        np.add.at(self.book.alarms, rows.who, scored.alarm)
+        self.book.count(rows.who, scored.alarm)
         self.counts["scored"] += int(np.isfinite(scored.score).sum())
         self.counts["without score"] += int(np.isnan(scored.score).sum())
         self.counts["alarms"] += int(scored.alarm.sum())

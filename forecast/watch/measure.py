@@ -35,6 +35,7 @@ from forecast.watch.scorer import Scorer
 from forecast.watch.sources.file import File
 from forecast.watch.sources.source import Source
 from forecast.watch.store import Commit, Store
+from forecast.watch.warmup import Plan
 
 START, MINUTE = 1_700_000_000, 60  # seconds
 WARM, SCORED, FEW = 300, 3, 16  # rows of a warm-up, rows scored after it, sensors that are estimated
@@ -48,7 +49,8 @@ def scorer_of(subject: str) -> Scorer:
     if subject == "moving":
         return Moving()
     season = int(subject.split()[1]) - 1
-    return Live("kalman", Kalman("full", season if season > 1 else 1), lambda step: Standard(RATE), WARM)
+    model = Kalman("full", season if season > 1 else 1)
+    return Live("kalman", lambda seasons: model, lambda step: Standard(RATE), Plan(WARM, WARM, 1))
 
 
 def values(rows: int, sensors: int, first: int = 0) -> np.ndarray:

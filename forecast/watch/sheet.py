@@ -36,9 +36,11 @@ class Sheet:
     def pattern(self) -> "re.Pattern[bytes]":
         """What a line without a flaw looks like; what does not look so may still be one."""
         words = "|".join(map(re.escape, sorted(_spellings(), key=len, reverse=True)))
-        cell = f"[^{re.escape(self.columns.delimiter)}\"\\x00\\r\\n]"
+        cell = f'[^{re.escape(self.columns.delimiter)}"\\x00\\r\\n]'
         kinds = {name: rf"(?:[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?|{words})" for name in self.columns.values}
-        cells = [kinds.get(name, f"{cell}+" if name == self.columns.time else f"{cell}*") for name in self.columns.names]
+        cells = [
+            kinds.get(name, f"{cell}+" if name == self.columns.time else f"{cell}*") for name in self.columns.names
+        ]
         return re.compile((re.escape(self.columns.delimiter).join(cells) + r"\r?").encode())
 
     def read(self, text: bytes, lines: Ints, zones: Zones) -> tuple[Readings, Ints]:

@@ -237,11 +237,11 @@ def _details(plan: Plan, board: Leaderboard, metric: Metric) -> list[str]:
     cells = int((board.tallies[metric.word][board.best].weight > 0).sum())
     lines = [f"Averages are over the {cells:,} outcomes that every model forecast."]
     if board.lost:
-        lines.append(
-            f"{board.lost:,} outcomes are left out for all models, because one of them has no forecast there."
-        )
+        lines.append(f"{board.lost:,} outcomes are left out for all models, because one of them has no forecast there.")
     if board.undefined:
-        lines.append(f"{metric.title} is undefined at {board.undefined:,} outcomes, whatever is forecast; they count for no model.")
+        lines.append(
+            f"{metric.title} is undefined at {board.undefined:,} outcomes, whatever is forecast; they count for no model."
+        )
     if board.plan is not None:
         what = (
             f"{len(plan.panel)} series" if board.plan.axis == 0 else f"{board.plan.counts.shape[1]} blocks of cutoffs"

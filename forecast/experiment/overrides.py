@@ -20,7 +20,17 @@ from forecast.errors import InputError, unknown
 from forecast.experiment.data import names
 from forecast.experiment.members import CONF
 
-GROUPS = ("benchmark", "data", "detector", "experiment", "model", "sink", "source", "tracking", "trainer")  # the folders of conf/
+GROUPS = (
+    "benchmark",
+    "data",
+    "detector",
+    "experiment",
+    "model",
+    "sink",
+    "source",
+    "tracking",
+    "trainer",
+)  # the folders of conf/
 SHAPE = re.compile(r"\+{0,2}([A-Za-z_][\w-]*(?:\.[\w-]+)*)=(.*)", re.DOTALL)
 
 

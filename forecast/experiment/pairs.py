@@ -43,7 +43,11 @@ def table(plan: Plan, board: Leaderboard) -> pd.DataFrame:
             if i != j:
                 test = diebold_mariano(lanes[i], lanes[j], overlap)
                 sure = test.adjusted < LEVEL
-                counts = [np.isfinite(test.p).sum(), (sure & (test.statistic < 0)).sum(), (sure & (test.statistic > 0)).sum()]
+                counts = [
+                    np.isfinite(test.p).sum(),
+                    (sure & (test.statistic < 0)).sum(),
+                    (sure & (test.statistic > 0)).sum(),
+                ]
                 rows.append((model, other, float(wins[i, j]), *map(int, counts)))
     return pd.DataFrame(rows, columns=["model", "against", "win_rate", "tested", "better", "worse"])
 

@@ -26,7 +26,14 @@ SECTIONS = (
     reliability.residuals,
     ranking.costs,
 )
-FACTS = {"series": "series", "channels": "channels", "cutoffs": "cutoffs", "rows ahead": "horizon", "season length": "season", "clock": "clock"}
+FACTS = {
+    "series": "series",
+    "channels": "channels",
+    "cutoffs": "cutoffs",
+    "rows ahead": "horizon",
+    "season length": "season",
+    "clock": "clock",
+}
 
 
 def write(folder: Path) -> Path:

@@ -15,7 +15,18 @@ from forecast.metrics import METRICS
 
 REFERENCE = "seasonal_naive"
 MOST = 4  # models drawn together
-NAMES = ("leaderboard", "forecasts", "history", "scores", "by_lead", "calibration", "cost", "failures", "pairs", "ranks")
+NAMES = (
+    "leaderboard",
+    "forecasts",
+    "history",
+    "scores",
+    "by_lead",
+    "calibration",
+    "cost",
+    "failures",
+    "pairs",
+    "ranks",
+)
 PARQUET = ("forecasts", "history", "scores")
 WORDS = ("model", "metric", "versus_seasonal_naive", "versus_best", "unique_id", "cutoff", "reason", "against")
 

@@ -53,7 +53,6 @@ class Step:
             return cls("business day", 1, True)
         return cls("other", offset.n, True)
 
-
     def describe(self, alias: str) -> str:
         """`every hour`, `every quarter`; the alias where there are no words for it."""
         if self.family == "fixed":

@@ -13,7 +13,9 @@ import torch
 from torch import Tensor
 
 
-def selective_scan(x: Tensor, dt: Tensor, time: Tensor, a: Tensor, b: Tensor, c: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+def selective_scan(
+    x: Tensor, dt: Tensor, time: Tensor, a: Tensor, b: Tensor, c: Tensor, state: Tensor
+) -> tuple[Tensor, Tensor]:
     """(y, state after the last row)."""
     rows = x.shape[1]
     size = max(1, math.isqrt(rows))
@@ -29,7 +31,10 @@ def selective_scan(x: Tensor, dt: Tensor, time: Tensor, a: Tensor, b: Tensor, c:
         entering.append(state)
         state = fade * state + added
     start = torch.stack(entering, 1)
-    old = [(torch.exp(since[..., None] * a) * start * out[..., None, :]).sum(-1) for since, out in zip(total.unbind(2), columns[3], strict=True)]
+    old = [
+        (torch.exp(since[..., None] * a) * start * out[..., None, :]).sum(-1)
+        for since, out in zip(total.unbind(2), columns[3], strict=True)
+    ]
     y = torch.stack(parts, 2) + torch.stack(old, 2)
     return y.flatten(1, 2)[:, :rows], state
 

@@ -100,9 +100,7 @@ class Sarimax(FilteredForecaster):
             if min(found, key=lambda order: found[order][0]) == best:
                 return best
 
-    def _try(
-        self, order: Order, z: Vector, found: dict[Order, tuple[float, Vector]], iterations: int = SKETCH
-    ) -> None:
+    def _try(self, order: Order, z: Vector, found: dict[Order, tuple[float, Vector]], iterations: int = SKETCH) -> None:
         """AICc and coefficients of one order, going on from those known; infinite where it cannot be fitted."""
         start = found[order][1] if order in found and len(found[order][1]) else None
         try:

@@ -79,7 +79,8 @@ def text(change: Change, about: About) -> str:
     band = (
         f", expected {peak.expected:.5g} ({peak.lower:.5g} to {peak.upper:.5g})" if math.isfinite(peak.expected) else ""
     )
-    said = f"{about.sensor} {peak.value:.5g}{band} {since}; {event.kind or 'anomaly'}, {event.severity}"
+    reading = f" {peak.value:.5g}" if math.isfinite(peak.value) else ""
+    said = f"{about.sensor}{reading}{band} {since}; {event.kind or 'anomaly'}, {event.severity}"
     return said if len(said) <= 160 else said[:159] + "…"
 
 

@@ -1,6 +1,6 @@
 """What is kept for each sensor, as bytes: when it was last heard, what waits, its memory of alarms, its scorer's state.
 
-    newest · turn · rows · alarms (4 × i64) · lengths of the parts (4 × u32) · ring · waiting · memory · scorer
+    newest · turn · rows · alarms · mark · silent (6 × i64) · lengths of the parts (4 × u32) · ring · waiting · memory · scorer
 Numbers are little-endian. Everything that decides about a sensor's next row is in its own record.
 """
 
@@ -18,8 +18,10 @@ from forecast.watch.events import Memory
 from forecast.watch.readings import Flags, Ints
 from forecast.watch.records import DamagedError
 from forecast.watch.scorer import Scorer
+from forecast.watch.silence import Silence
 
-HEAD = struct.Struct("<4q4I")
+HEAD = struct.Struct("<6q4I")
+NUMBERS = 48  # bytes of the head before the lengths
 PAIR = np.dtype([("time", "<i8"), ("value", "<f8")])
 
 
@@ -35,6 +37,7 @@ class Book:
         self.memory: dict[int, Memory] = {}
         self._labels: list[str] = []  # of the last readings, and the number of each, -1 where it is not known yet
         self._numbers = np.zeros(0, dtype=np.int64)
+        self.silence = Silence()
 
     def numbers(self, names: Sequence[str]) -> Ints:
         """The numbers of sensors; new ones get the next."""
@@ -70,17 +73,18 @@ class Book:
         more = np.zeros(len(fresh), dtype=np.int64)
         self.rows, self.alarms = np.concatenate([self.rows, more]), np.concatenate([self.alarms, more])
         self.arrival.grow(len(self.names))
+        self.silence.grow(len(self.names))
 
     def records(self, who: Ints) -> list[bytes]:
         """The bytes of these sensors."""
         arrival, width = self.arrival, 8 * self.arrival.memory
         rest = self.scorer.records(who)
         front = np.empty((len(who), HEAD.size + width), dtype=np.uint8)
-        head = [arrival.newest[who], arrival.turn[who], self.rows[who], self.alarms[who]]
-        front[:, :32] = np.stack(head, 1).astype("<i8").view(np.uint8)
+        columns = (arrival.newest, arrival.turn, self.rows, self.alarms, self.silence.mark, self.silence.silent)
+        front[:, :NUMBERS] = np.stack([column[who] for column in columns], 1).astype("<i8").view(np.uint8)
         lengths = np.zeros((len(who), 4), dtype="<u4")
         lengths[:, 0], lengths[:, 3] = width, [len(own) for own in rest]
-        front[:, 32 : HEAD.size] = lengths.view(np.uint8)
+        front[:, NUMBERS : HEAD.size] = lengths.view(np.uint8)
         front[:, HEAD.size :] = arrival.taken[who].astype("<i8").view(np.uint8)
         data, step = front.tobytes(), HEAD.size + width
         out = [data[at : at + step] + own for at, own in zip(range(0, len(data), step), rest, strict=True)]
@@ -94,18 +98,19 @@ class Book:
         waiting = b"" if queue is None else np.array(queue, dtype=PAIR).tobytes()
         told = b"" if memory is None else json.dumps(events.plain(memory)).encode()
         ring = front[HEAD.size :]
-        head = HEAD.pack(*HEAD.unpack_from(front)[:4], len(ring), len(waiting), len(told), len(own))
+        head = HEAD.pack(*HEAD.unpack_from(front)[:6], len(ring), len(waiting), len(told), len(own))
         return b"".join((head, ring, waiting, told, own))
 
     def restore(self, names: Sequence[str], records: Sequence[bytes], fixed: dict[int, bytes]) -> None:
         """Take up where these records were made."""
         self._grow(names)
-        parts = [_apart(record, name) for name, record in zip(names, records, strict=True)]
+        parts = [apart(record, name) for name, record in zip(names, records, strict=True)]
         for i, part in enumerate(parts):
             if len(part.ring) == 8 * self.arrival.memory:
                 self.arrival.taken[i] = np.frombuffer(part.ring, dtype="<i8")
                 self.arrival.turn[i] = part.turn
             self.arrival.newest[i], self.rows[i], self.alarms[i] = part.newest, part.rows, part.alarms
+            self.silence.mark[i], self.silence.silent[i] = part.mark, bool(part.silent)
             if part.waiting:
                 self.arrival.waiting[i] = [(int(t), float(v)) for t, v in np.frombuffer(part.waiting, dtype=PAIR)]
             if part.memory:
@@ -121,16 +126,18 @@ class Part(NamedTuple):
     turn: int
     rows: int
     alarms: int
+    mark: int
+    silent: int
     ring: bytes
     waiting: bytes
     memory: bytes
     own: bytes
 
 
-def _apart(record: bytes, name: str) -> Part:
-    newest, turn, rows, alarms, *lengths = HEAD.unpack_from(record)
-    if HEAD.size + sum(lengths) != len(record):
+def apart(record: bytes, name: str) -> Part:
+    """The parts of a record."""
+    *numbers, a, b, c, d = HEAD.unpack_from(record)
+    if HEAD.size + a + b + c + d != len(record):
         raise DamagedError(f"the state of sensor {name!r} is damaged")
-    ends = np.cumsum([HEAD.size, *lengths]).tolist()
-    ring, waiting, memory, own = (record[a:b] for a, b in pairwise(ends))
-    return Part(newest, turn, rows, alarms, ring, waiting, memory, own)
+    ends = np.cumsum([HEAD.size, a, b, c, d]).tolist()
+    return Part(*numbers, *(record[low:high] for low, high in pairwise(ends)))

@@ -26,16 +26,21 @@ def words(group: str) -> tuple[str, ...]:
 
 def build(group: str, given: str | Mapping[str, Any]) -> Any:
     """The source or the sink of a word, or of a mapping with a `name` and parameters."""
-    own = {"name": given} if isinstance(given, str) else dict(given)
-    word = own.get("name")
+    asked = {"name": given} if isinstance(given, str) else dict(given)
+    word = asked.get("name")
     if word not in words(group):
         raise unknown(group, str(word), words(group))
     file = read_yaml(CONF / group / f"{word}.yaml")
     path = file["class"]
-    if own.get("class", path) != path:
+    if asked.get("class", path) != path:
         raise InputError(f"{group}.class: {word!r} is {path}; choose one of {', '.join(words(group))}")
-    settings = {key: value for key, value in (file | own).items() if key not in RESERVED}
-    return classes.find(path, CONTRACTS[group])(**values(path, settings, f"{group}."))
+    settings = {key: value for key, value in (file | asked).items() if key not in RESERVED}
+    own = values(path, settings, f"{group}.")
+    try:
+        found = classes.find(path, CONTRACTS[group])
+    except ModuleNotFoundError as error:
+        raise InputError(f"{group}={word} needs the package {error.name}; pip install 'forecast[stream]'") from error
+    return found(**own)
 
 
 def values(path: str, settings: Mapping[str, Any], where: str) -> dict[str, Any]:

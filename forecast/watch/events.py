@@ -31,6 +31,7 @@ class Rule:
     critical: float = 0.95  # peak score from which an event is critical
     major: float = 0.8
     minor: float = 0.65
+    silent: int = 20  # rows of a sensor that fail to come while others' do make an alert; 0: they do not
 
     def severity(self, score: float) -> str:
         """The tier of a peak score."""

@@ -4,13 +4,12 @@ A sensor warms up on its own rows (`forecast.watch.warmup`): seasons, parameters
 the next row on it is scored. Elapsed time is counted in the sensor's own usual step. Sensors of the same seasons and step share
 a bank (`forecast.watch.bank`).
 
-    record of a sensor:  bank + 1, 0 while it warms up · last time · step · rows to the next decision (i64 i64 f64 i64), then
-                         the rows of the warm-up, or the moving leaves of its machine
+    record of a sensor:  bank + 1, 0 while it warms up · last time · step · rows to the next decision · time and place in the
+                         stream of the row with which it became active (i64 i64 f64 3 × i64), then the rows of the warm-up, or
+                         the moving leaves of its machine
 What moves no more once it is estimated is kept apart, and written once.
 """
 
-import logging
-import struct
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -25,18 +24,14 @@ from forecast.watch.bank import Bank, Key
 from forecast.watch.readings import Floats, Ints
 from forecast.watch.records import DamagedError
 from forecast.watch.scorer import Scored, Scorer, missing
-from forecast.watch.warmup import Plan, Warming
-
-HEAD = struct.Struct("<qqdq")  # bank + 1, last time, step, goal
-HEADS = np.dtype([("bank", "<i8"), ("last", "<i8"), ("step", "<f8"), ("goal", "<i8")])  # many of them
-PAIR = np.dtype([("time", "<i8"), ("value", "<f8")])
-_log = logging.getLogger("forecast")
+from forecast.watch.warmup import HEADS, SIZE, Head, Plan, Warming
 
 
 class Ready(NamedTuple):
     """A sensor's warm-up, come to its end."""
 
     sensor: int
+    since: int
     values: Floats
     elapsed: Floats
     key: Key
@@ -62,6 +57,8 @@ class Live(Scorer):
         self.place = np.zeros(0, dtype=np.int64)  # in its bank
         self.last = np.zeros(0, dtype=np.int64)
         self.step = np.zeros(0, dtype=np.float64)  # microseconds
+        self.since = np.zeros(0, dtype=np.int64)  # time of the last row of the warm-up
+        self.start = np.zeros(0, dtype=np.int64)  # its place in the stream
         self.warming: dict[int, Warming] = {}
         self._fresh: list[int] = []  # sensors whose fixed part is not written yet
         self._all: set[int] = set()  # banks whose records have another shape than those that were written
@@ -70,7 +67,9 @@ class Live(Scorer):
         count = len(names)
         self.bank = np.concatenate([self.bank, np.full(count, -1)])
         self.place = np.concatenate([self.place, np.full(count, -1)])
-        self.last = np.concatenate([self.last, np.zeros(count, dtype=np.int64)])
+        none = np.zeros(count, dtype=np.int64)
+        self.last, self.since = np.concatenate([self.last, none]), np.concatenate([self.since, none])
+        self.start = np.concatenate([self.start, none])
         self.step = np.concatenate([self.step, np.ones(count)])
 
     def observe(self, rows: Rows) -> Scored:
@@ -94,8 +93,8 @@ class Live(Scorer):
             left.append(mine[taken:])
             if one is not None:
                 ready.append((int(mine[taken - 1]), one))
-        if ready:
-            self._activate([one for _, one in sorted(ready, key=lambda pair: pair[0])])
+        for at, one in sorted(ready, key=lambda pair: pair[0]):
+            self._activate(one, int(rows.order[at]))
         return np.sort(np.concatenate(left))
 
     def _take(self, sensor: int, times: Ints, values: Floats) -> tuple[int, Ready | None]:
@@ -130,16 +129,15 @@ class Live(Scorer):
         step = warmup.step_of(times)
         self.last[sensor], self.step[sensor] = times[-1], step
         elapsed = np.concatenate([[1.0], np.diff(times) / step])
-        return Ready(sensor, values, elapsed, Key(seasons, float(f"{step:.1e}")))
+        return Ready(sensor, int(times[-1]), values, elapsed, Key(seasons, float(f"{step:.1e}")))
 
-    def _activate(self, ready: list[Ready]) -> None:
-        """Estimate each on its own, and give it a place."""
-        for one in ready:
-            number = self._number(one.key)
-            bank = self.banks[number]
-            self.bank[one.sensor] = number
-            (self.place[one.sensor],) = bank.add([bank.prepare(one.values, one.elapsed)])
-        self._fresh += [one.sensor for one in ready]
+    def _activate(self, one: Ready, order: int) -> None:
+        """Estimate it, and give it a place."""
+        number, sensor = self._number(one.key), one.sensor
+        bank = self.banks[number]
+        (self.place[sensor],) = bank.add([bank.prepare(one.values, one.elapsed)])
+        self.bank[sensor], self.since[sensor], self.start[sensor] = number, one.since, order
+        self._fresh.append(sensor)
 
     def _number(self, key: Key) -> int:
         """The bank of a key, made where there is none."""
@@ -177,6 +175,12 @@ class Live(Scorer):
             if bank.rows(self.place[sensors[mine]], values[mine], elapsed[mine], grid[mine], out):
                 self._all.add(number)
 
+    def steps(self, count: int) -> Floats:
+        return np.where(self.bank >= 0, self.step, 0.0)
+
+    def begun(self, count: int) -> Ints:
+        return self.start
+
     def changed(self) -> Ints:
         every = np.flatnonzero(np.isin(self.bank, list(self._all)))
         self._all = set()
@@ -197,23 +201,18 @@ class Live(Scorer):
             header = header[length:]
 
     def records(self, who: Ints) -> list[bytes]:
-        heads = np.empty(len(who), dtype=HEADS)
-        heads["bank"], heads["last"], heads["step"], heads["goal"] = (
-            self.bank[who] + 1,
-            self.last[who],
-            self.step[who],
-            0,
-        )
+        heads = np.zeros(len(who), dtype=HEADS)
+        columns = (self.bank + 1, self.last, self.step, None, self.since, self.start)
+        for name, column in zip(Head._fields, columns, strict=True):
+            if column is not None:
+                heads[name] = column[who]
         if self.warming:
             heads["goal"] = [self.warming[sensor].goal if sensor in self.warming else 0 for sensor in who.tolist()]
-        data = heads.tobytes()
-        rest = self._machines(who, moving=True)
+        data, rest = heads.tobytes(), self._machines(who, moving=True)
         for i in np.flatnonzero(self.bank[who] < 0).tolist():
             warming = self.warming.get(int(who[i]))
-            rows = [] if warming is None else list(zip(warming.times, warming.values, strict=True))
-            rest[i] = np.array(rows, dtype=PAIR).tobytes()
-        size = HEAD.size
-        return [data[at : at + size] + own for at, own in zip(range(0, len(data), size), rest, strict=True)]
+            rest[i] = b"" if warming is None else warming.packed()
+        return [data[at : at + SIZE] + own for at, own in zip(range(0, len(data), SIZE), rest, strict=True)]
 
     def fixed(self) -> list[tuple[int, bytes]]:
         fresh, self._fresh = self._fresh, []
@@ -233,16 +232,15 @@ class Live(Scorer):
     def restore(self, records: Sequence[bytes], fixed: dict[int, bytes]) -> None:
         mine: list[list[int]] = [[] for _ in self.banks]
         for sensor, record in enumerate(records):
-            number, self.last[sensor], self.step[sensor], goal = HEAD.unpack_from(record)
+            number, self.last[sensor], self.step[sensor], goal, self.since[sensor], self.start[sensor] = Head.of(record)
             if number > len(self.banks):
                 raise DamagedError("the store has states of sensors but no header to read them by")
             self.bank[sensor] = number - 1
             if number:
                 mine[number - 1].append(sensor)
             elif goal:
-                rows = np.frombuffer(record[HEAD.size :], dtype=PAIR)
-                self.warming[sensor] = Warming(goal, rows["time"].tolist(), rows["value"].tolist())
+                self.warming[sensor] = Warming.of(goal, record[SIZE:])
         for bank, sensors in zip(self.banks, mine, strict=True):
             if sensors:
-                bank.restore([records[s][HEAD.size :] for s in sensors], [fixed.get(s, b"") for s in sensors])
+                bank.restore([records[s][SIZE:] for s in sensors], [fixed.get(s, b"") for s in sensors])
                 self.place[sensors] = np.arange(len(sensors))

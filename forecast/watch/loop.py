@@ -19,9 +19,11 @@ from forecast.watch.arrival import Arrival, Rows
 from forecast.watch.book import Book
 from forecast.watch.events import Change, Incident, Mute, Point, Rule
 from forecast.watch.history import Scores, together
+from forecast.watch.moments import NONE
 from forecast.watch.parse import Parser
 from forecast.watch.readings import Aside, Chunk, Counts, Flags, Readings
 from forecast.watch.scorer import Scored, Scorer
+from forecast.watch.silence import Told
 from forecast.watch.sinks.sink import Feeder, Sink
 from forecast.watch.sources.source import Source
 from forecast.watch.store import Commit, Cursor, Reader, Store
@@ -100,6 +102,7 @@ class Loop:
             watch = json.loads(reader.fact("watch") or b"{}")
             self.counts.update(watch.get("counts", {}))
             self.incidents = {group: Incident(*rest) for group, rest in watch.get("incidents", {}).items()}
+            self.book.silence.stream = watch.get("stream", NONE)
             if "parser" in watch:
                 self.parser.recall(watch["parser"])
             return reader.position(self.source.name)
@@ -137,7 +140,7 @@ class Loop:
             self._put_aside(aside)
             self._readings(readings)
         if chunk.ended:
-            self._score(self.book.arrival.flush(self.counts["readings"]))
+            self._tell(self._score(self.book.arrival.flush(self.counts["readings"])))
         self._position, self._moved = chunk.position, True
 
     def _readings(self, readings: Readings) -> None:
@@ -153,7 +156,16 @@ class Loop:
         self._late(readings, sorted_.late, "late")
         self._late(readings, sorted_.repeated, "repeated")
         self._touched.append(rows.who)
-        self._score(sorted_.released)
+        self._tell(self._score(sorted_.released) + self._silence(rows))
+
+    def _silence(self, rows: Rows) -> list[Told]:
+        """Sensors that fall silent, or are heard again."""
+        count = len(self.book.names)
+        steps = self.scorer.steps(count) * self.telling.rule.silent
+        limit = np.where(steps > 0, steps + self.book.arrival.lateness, 0).astype(np.int64)
+        told = self.book.silence.notice(rows, limit, self.scorer.begun(count))
+        self._touched.append(np.array([one.who for one in told], dtype=np.int64))
+        return told
 
     def _believable(self, readings: Readings) -> Readings:
         """Without rows from the future or from before there were sensors."""
@@ -184,9 +196,9 @@ class Loop:
             self.counts[f"aside: {one.reason}"] += 1
         self._aside += aside
 
-    def _score(self, rows: Rows) -> None:
+    def _score(self, rows: Rows) -> list[Told]:
         if len(rows.who) == 0:
-            return
+            return []
         scored = self.scorer.observe(rows)
         self._pending += len(rows.who)
         self._touched.append(rows.who)
@@ -196,12 +208,12 @@ class Loop:
         self.counts["alarms"] += int(scored.alarm.sum())
         if self.options.history:
             self._scores.append(Scores.of(rows, scored))
-        self._group(rows, scored)
+        return self._group(rows, scored)
 
-    def _group(self, rows: Rows, scored: Scored) -> None:
-        """Alarms to events, for the sensors that have any; told in the order in which the rows came."""
+    def _group(self, rows: Rows, scored: Scored) -> list[Told]:
+        """Alarms to events, for the sensors that have any."""
         busy = self._busy(rows, scored)
-        told: list[tuple[int, int, int, Change]] = []
+        told: list[Told] = []
         for i in np.flatnonzero(busy).tolist():
             who = int(rows.who[i])
             point = _point(rows, scored, i, self.scorer.kinds)
@@ -210,9 +222,13 @@ class Loop:
                 self.book.memory.pop(who, None)
             else:
                 self.book.memory[who] = memory
-            told += [(int(rows.order[i]), point.time, who, change) for change in changes]
-        for _, _, who, change in sorted(told, key=lambda row: row[:3]):
-            self._alert(self.book.names[who], change)
+            told += [Told(int(rows.order[i]), point.time, who, change) for change in changes]
+        return told
+
+    def _tell(self, told: list[Told]) -> None:
+        """Alerts in the order in which the rows came."""
+        for one in sorted(told, key=lambda row: row[:3]):
+            self._alert(self.book.names[one.who], one.change)
 
     def _busy(self, rows: Rows, scored: Scored) -> Flags:
         """Rows of sensors that remember an alarm or have one now."""
@@ -267,7 +283,12 @@ class Loop:
         work.sensors = [(i, names[i], record) for i, record in zip(who.tolist(), self.book.records(who), strict=True)]
         work.fixed = self.scorer.fixed()
         work.positions = {self.source.name: self._position}
-        watch = {"counts": self.counts.plain(), "incidents": self.incidents, "parser": self.parser.learnt()}
+        watch = {
+            "counts": self.counts.plain(),
+            "incidents": self.incidents,
+            "parser": self.parser.learnt(),
+            "stream": self.book.silence.stream,
+        }
         work.facts = {"watch": json.dumps(watch).encode()}
         header = self.scorer.header()
         if header is not None:

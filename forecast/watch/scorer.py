@@ -52,6 +52,14 @@ class Scorer(ABC):
         """What does not move once it is there, of the sensors for which it is new since this was last asked."""
         return []
 
+    def steps(self, count: int) -> Floats:
+        """The usual distance of two rows of each of the `count` sensors, microseconds; 0 while it is not known."""
+        return np.zeros(count)
+
+    def begun(self, count: int) -> Ints:
+        """The place in the stream of the row with which each sensor became active."""
+        return np.zeros(count, dtype=np.int64)
+
     def changed(self) -> Ints:
         """Sensors without rows whose records are not as they were written, since this was last asked."""
         return np.zeros(0, dtype=np.int64)

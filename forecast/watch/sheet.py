@@ -55,24 +55,20 @@ class Sheet:
         read = moments(table[columns.time].combine_chunks())
         sensor = self._sensor(table)
         good = (read.stamp != NONE) & (sensor >= 0) & ~np.isinf(values).any(1)
-        if good.all():
-            stamps, wall, odd = read.stamp, read.wall, lines[:0]
-        elif zones.patterns:
+        odd = lines[~good]
+        if len(odd) and zones.patterns:
             raise SlowError
-        else:
-            stamps, wall, odd = read.stamp[good], read.wall[good], lines[~good]
-            sensor, values, lines = sensor[good], values[good], lines[good]
+        kept = slice(None) if not len(odd) else good
         width = values.shape[1]
-        code = sensor if width == 1 else (sensor[:, None] * width + np.arange(width)).reshape(-1)
-        if width > 1:
-            stamps, wall, lines = (np.repeat(column, width) for column in (stamps, wall, lines))
+        code = (sensor[kept][:, None] * width + np.arange(width)).reshape(-1)
+        stamps, wall = read.stamp[kept].repeat(width), read.wall[kept].repeat(width)
         if zones.patterns:
             used, own = np.unique(code, return_inverse=True)
             utc = zones.plain([self.names[i] for i in used.tolist()], own, stamps, wall)
             if utc is None:
                 raise SlowError
             stamps = utc
-        return Readings(self.names, code, stamps, values.reshape(-1), lines), odd
+        return Readings(self.names, code, stamps, values[kept].reshape(-1), lines[kept].repeat(width)), odd
 
     def _sensor(self, table: pa.Table) -> Ints:
         """The number of each row's sensor; -1 where its name is empty or has spaces around it."""

@@ -175,6 +175,10 @@ class Reader:
         rows = self._base.execute("SELECT id, name, record FROM sensors ORDER BY id")
         return [(i, name, self._open(record, SENSOR, f"the state of sensor {name!r}")) for i, name, record in rows]
 
+    def size(self) -> int:
+        """How many sensors there are."""
+        return int(self._base.execute("SELECT count(*) FROM sensors").fetchone()[0])
+
     def fixed(self) -> dict[int, bytes]:
         """What does not move of every sensor that has it."""
         rows = self._base.execute("SELECT id, record FROM fixed")

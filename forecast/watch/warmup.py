@@ -5,7 +5,8 @@ after three days, and after three weeks where a day was found (what repeats dail
 takes no more rows than `longest`. Scored earlier, every first weekend would be an alarm.
 """
 
-from typing import NamedTuple
+import struct
+from typing import NamedTuple, Self
 
 import numpy as np
 import torch
@@ -20,12 +21,36 @@ SECOND = 1e6
 NEAR = 0.05  # of a day: a season that short rows took for 47 half hours is one
 
 
+PAIR = np.dtype([("time", "<i8"), ("value", "<f8")])
+HEAD = struct.Struct("<qqdqqq")
+SIZE = HEAD.size
+
+
 class Plan(NamedTuple):
     """How long a sensor warms up."""
 
     rows: int = 300  # at least
     longest: int = 3072  # rows at most, where a longer season may come into sight
     season: int | None = None  # rows; None: found, 1: none
+
+
+class Head(NamedTuple):
+    """The beginning of a sensor's record: how far it is."""
+
+    number: int  # of its bank + 1; 0 while it warms up
+    last: int  # time of its last row
+    step: float  # usual distance of two rows, microseconds
+    goal: int  # rows at which the next decision is due
+    since: int  # time of the last row of the warm-up
+    start: int  # place of that row in the stream
+
+    @classmethod
+    def of(cls, record: bytes) -> Self:
+        """Read from a record."""
+        return cls(*HEAD.unpack_from(record))
+
+
+HEADS = np.dtype([(name, "<f8" if name == "step" else "<i8") for name in Head._fields])  # heads as records hold them
 
 
 class Warming:
@@ -49,6 +74,16 @@ class Warming:
     def observed(self) -> int:
         """Rows that are not missing."""
         return sum(value == value for value in self.values)
+
+    def packed(self) -> bytes:
+        """The rows as bytes."""
+        return np.array(list(zip(self.times, self.values, strict=True)), dtype=PAIR).tobytes()
+
+    @classmethod
+    def of(cls, goal: int, data: bytes) -> Self:
+        """From the bytes of rows."""
+        rows = np.frombuffer(data, dtype=PAIR)
+        return cls(goal, rows["time"].tolist(), rows["value"].tolist())
 
     def go_on(self, goal: int, longest: int) -> None:
         """Take more rows, and let go of the oldest where they are too many."""

@@ -41,6 +41,7 @@ def mosquitto(folder: Path, port: int) -> AbstractContextManager[int]:
     settings = [
         f"listener {port} 127.0.0.1",
         "allow_anonymous true",
+        "user root",  # started by root it would become another, who may not write into the folder of a test
         "persistence true",
         f"persistence_location {folder}/",
         "max_queued_messages 0",

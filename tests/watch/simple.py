@@ -7,11 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from forecast.watch.arrival import Rows
-from forecast.watch.readings import Ints
+from forecast.watch.readings import Floats, Ints
 from forecast.watch.scorer import Scored, Scorer, missing, rounds
 
 STATE = struct.Struct("<3d")
 WEIGHT, NEEDS, LIMIT = 0.05, 20, 6.0
+STEP = 60_000_000  # microseconds from row to row
 
 
 class Ewma(Scorer):
@@ -44,6 +45,9 @@ class Ewma(Scorer):
             after = np.stack([mean + weight * step, (1 - weight) * (variance + weight * step * step), count + learn], 1)
             self.state[who] = after
         return out
+
+    def steps(self, count: int) -> Floats:
+        return np.full(count, float(STEP))
 
     def header(self) -> bytes | None:
         return json.dumps({"weight": WEIGHT}).encode()

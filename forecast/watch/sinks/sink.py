@@ -23,6 +23,9 @@ class Sink(ABC):
 
     name: str  # under which its cursor is kept
 
+    def open(self, store: Path) -> None:  # noqa: B027 - most sinks know enough from the alerts
+        """Before the first delivery: where the store lies, for those that show more than alerts."""
+
     @abstractmethod
     def deliver(self, bodies: list[bytes], at: int) -> int:
         """Take alerts, each one JSON object. `at` and the answer are what the sink itself has to find again, such as a length."""
@@ -43,6 +46,7 @@ class Feeder(threading.Thread):
         reader = Reader(path)
         self.cursor = reader.cursor(sink.name)  # read by the loop, replaced whole
         reader.close()
+        sink.open(path)
 
     def run(self) -> None:
         """Offer what is new until told to stop, and then what is left, once."""

@@ -1,0 +1,133 @@
+"""A page of counters for Prometheus: /metrics on loopback, for those who bring the token.
+
+What it counts is what the store has committed, so that a kill neither loses nor doubles a row of it. Alerts are counted as they are
+delivered to this sink, from its cursor on.
+
+    forecast_watch_readings_total{outcome}   every reading by what became of it
+    forecast_watch_alerts_total{severity,kind,state}, forecast_watch_open_events{severity}
+    forecast_watch_sensors
+"""
+
+import hmac
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+
+from forecast.errors import InputError
+from forecast.watch.secrets import secret
+from forecast.watch.sinks.sink import Sink
+from forecast.watch.store import Reader
+
+
+class Prometheus(Sink):
+    """A page that is asked."""
+
+    def __init__(
+        self,
+        port: int = 9464,
+        host: str = "127.0.0.1",
+        token_variable: str = "FORECAST_METRICS_TOKEN",  # name of the variable of the environment that holds the token
+    ) -> None:
+        self.host, self.port, self.name = host, port, "prometheus"
+        self.token = secret(token_variable) or ""
+        if not self.token:
+            raise InputError(f"sinks: the variable {token_variable} is empty; the page of prometheus needs a token")
+        self.registry = CollectorRegistry()
+        self.alerts = Counter(
+            "forecast_watch_alerts", "Alerts told.", ["severity", "kind", "state"], registry=self.registry
+        )
+        self.open_events: dict[str, str] = {}  # id → severity
+        self.store: Path | None = None
+        self._server: ThreadingHTTPServer | None = None
+
+    def open(self, store: Path) -> None:
+        self.store = store
+        self._open_before(store)
+        self.registry.register(self)
+        try:
+            self._server = ThreadingHTTPServer((self.host, self.port), self._handler())
+        except OSError as error:
+            raise InputError(
+                f"sinks: {self.host}:{self.port}: {error.strerror}; pass another port for prometheus"
+            ) from error
+        self._server.daemon_threads = True
+        self.port = self._server.server_address[1]
+        threading.Thread(target=self._server.serve_forever, args=(0.2,), daemon=True, name="metrics").start()
+
+    def deliver(self, bodies: list[bytes], at: int) -> int:
+        for body in bodies:
+            alert = json.loads(body)
+            self.alerts.labels(alert["severity"], alert["kind"], alert["state"]).inc()
+            self._follow(alert["id"], alert["state"], alert["severity"])
+        return at
+
+    def collect(self) -> Iterator[Metric]:
+        """What the store says at this moment."""
+        assert self.store is not None
+        reader = Reader(self.store)
+        try:
+            watch = json.loads(reader.fact("watch") or b"{}")
+            sensors = reader.size()
+        finally:
+            reader.close()
+        readings = CounterMetricFamily("forecast_watch_readings", "Readings by outcome.", labels=["outcome"])
+        for outcome, count in watch.get("counts", {}).items():
+            readings.add_metric([outcome], count)
+        yield readings
+        yield GaugeMetricFamily("forecast_watch_sensors", "Sensors known.", value=sensors)
+        events = GaugeMetricFamily("forecast_watch_open_events", "Events that are open.", labels=["severity"])
+        severities = list(self.open_events.values())
+        for severity in sorted(set(severities)):
+            events.add_metric([severity], severities.count(severity))
+        yield events
+
+    def close(self) -> None:
+        if self._server is not None:
+            self._server.shutdown()
+            self._server.server_close()
+
+    def _open_before(self, store: Path) -> None:
+        """Events that were open when the last process ended."""
+        reader = Reader(store)
+        try:
+            for _, body in reader.alerts():
+                alert = json.loads(body)
+                self._follow(alert["id"], alert["state"], alert["severity"])
+        finally:
+            reader.close()
+
+    def _follow(self, event: str, state: str, severity: str) -> None:
+        if state == "closed":
+            self.open_events.pop(event, None)
+        else:
+            self.open_events[event] = severity
+
+    def _handler(self) -> type[BaseHTTPRequestHandler]:
+        sink = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                given = self.headers.get("Authorization", "").encode()
+                if not hmac.compare_digest(given, f"Bearer {sink.token}".encode()):
+                    self._answer(401, b"the token is missing or wrong\n", "text/plain")
+                elif self.path.partition("?")[0] != "/metrics":
+                    self._answer(404, b"only /metrics is here\n", "text/plain")
+                else:
+                    self._answer(200, generate_latest(sink.registry), CONTENT_TYPE_LATEST)
+
+            def _answer(self, code: int, body: bytes, kind: str) -> None:
+                self.send_response(code)
+                self.send_header("Content-Type", kind)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, format: str, *args: object) -> None:
+                """Says nothing."""
+
+        return Handler

@@ -111,18 +111,33 @@ class Loop:
 
     def run(self) -> None:
         """Until the source ends or `stopping` is set; then everything is committed and told."""
-        for feeder in self.feeders:
-            feeder.start()
-        while not self.stopping:
-            chunk = self.source.poll(max(min(self._due - time.monotonic(), self.options.seconds), 0.0))
-            if chunk is not None:
-                self.take(chunk)
-            if self._pending >= self.options.readings or time.monotonic() >= self._due:
-                self.commit()
-            if chunk is not None and chunk.ended:
-                break
+        self.start()
+        while not self.stopping and not self.turn(self.options.seconds):
+            pass
         self.commit()
         self.close()
+
+    def start(self) -> None:
+        """Let the sinks have what they have not had."""
+        for feeder in self.feeders:
+            feeder.start()
+
+    def turn(self, seconds: float) -> bool:
+        """One chunk, waited for so long at most, and a commit if it is due; whether the source has come to its end."""
+        chunk = self.source.poll(max(min(self._due - time.monotonic(), seconds), 0.0))
+        if chunk is not None:
+            self.take(chunk)
+        if self._pending >= self.options.readings or time.monotonic() >= self._due:
+            self.commit()
+        return chunk is not None and chunk.ended
+
+    def abandon(self) -> None:
+        """Let go without another word: another process has taken over."""
+        for feeder in self.feeders:
+            if feeder.is_alive():
+                feeder.finish(0.0)
+        self.source.close()
+        self.store.abandon()
 
     def close(self) -> None:
         """Let the sinks have what is left, note how far they came, let go of everything."""

@@ -2,6 +2,7 @@
 
     prepare   a store of warmed-up sensors in FOLDER/state, and FOLDER/rows.csv: a long CSV, the sensors interleaved
     rate      rows.csv → parse → score → one SQLite transaction (WAL, FULL), as fast as it goes
+    soak      sensors that come and go at a given pace, for many minutes: memory and descriptors
     latency   the same rows at a given pace; of each reading the time from when it was due to when it was durable
 Every reading is scored. A few sensors are estimated, and the others take their states, since it is the rate that is
 measured and not the fit. What is prepared is prepared by another process than the one that is measured. The answer is one
@@ -15,7 +16,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -32,6 +33,7 @@ from forecast.watch.moving import Moving
 from forecast.watch.parse import Parser
 from forecast.watch.readings import Chunk
 from forecast.watch.scorer import Scorer
+from forecast.watch.soak import Churning, Looks
 from forecast.watch.sources.file import File
 from forecast.watch.sources.source import Source
 from forecast.watch.store import Commit, Store
@@ -53,14 +55,13 @@ def scorer_of(subject: str) -> Scorer:
     return Live("kalman", lambda seasons: model, lambda step: Standard(RATE), Plan(WARM, WARM, 1))
 
 
-def values(rows: int, sensors: int, first: int = 0) -> np.ndarray:
-    """Random walks with noise (rows sensors), calm; from row WARM + SCORED on sensor i goes on where i % FEW stood."""
+def values(rows: int, sensors: int, warm: int, later: bool = False) -> np.ndarray:
+    """Random walks with noise (rows sensors), calm: of FEW sensors while they warm up; later sensor i goes on where i % FEW stood."""
     random = np.random.default_rng(0)
-    warm = np.cumsum(random.normal(0, 0.05, (WARM + SCORED, FEW)), 0)
-    level = warm[:, :sensors]
-    if first:
-        level = warm[-1, np.arange(sensors) % FEW] + np.cumsum(random.normal(0, 0.05, (rows, sensors)), 0)
-    return level + random.normal(0, 0.5, (rows, sensors))
+    level = np.cumsum(random.normal(0, 0.05, (warm + SCORED, FEW)), 0)
+    if later:
+        level = level[-1, np.arange(sensors) % FEW] + np.cumsum(random.normal(0, 0.05, (rows, sensors)), 0)
+    return level[:, :sensors] + random.normal(0, 0.5, (rows, sensors))
 
 
 def names(sensors: int) -> list[str]:
@@ -70,14 +71,30 @@ def names(sensors: int) -> list[str]:
 
 def prepare(folder: Path, subject: str, sensors: int, rows: int) -> dict[str, float]:
     """A store of sensors at the end of their warm-up, and their next rows; bytes of the state of one."""
-    few, warm = min(FEW, sensors), WARM + SCORED
-    scorer = scorer_of(subject)
+    made = stock(folder, scorer_of(subject), sensors, WARM)
+    (folder / ROWS).write_bytes(HEADER + lines(rows, sensors, WARM))
+    return {"state_bytes_per_sensor": made.record + made.fixed}
+
+
+class Stock(NamedTuple):
+    """What one sensor takes: bytes of its record and of what stays, CPU-seconds to get it ready."""
+
+    record: int
+    fixed: int
+    ready_s: float
+
+
+def stock(folder: Path, scorer: Scorer, sensors: int, warm: int) -> Stock:
+    """A store of sensors at the end of their warm-up of so many rows."""
+    few = min(FEW, sensors)
     book = Book(Arrival(0, 16), scorer)
-    who = np.tile(book.numbers(names(few)), warm)
-    times = np.repeat((START + MINUTE * np.arange(warm)) * 1_000_000, few)
-    all_ = Rows(who, times, values(warm, few).reshape(-1), np.arange(warm * few))
-    for low, high in ((0, WARM * few), (WARM * few, warm * few)):
-        scorer.observe(book.arrival.sort(all_.take(np.arange(low, high))).released)
+    who = np.tile(book.numbers(names(few)), warm + SCORED)
+    times = np.repeat((START + MINUTE * np.arange(warm + SCORED)) * 1_000_000, few)
+    all_ = Rows(who, times, values(warm + SCORED, few, warm).reshape(-1), np.arange(len(who)))
+    spent = []
+    for low, high in ((0, warm * few), (warm * few, len(who))):
+        part = book.arrival.sort(all_.take(np.arange(low, high))).released
+        spent.append(timed(lambda part=part: scorer.observe(part))[1])  # type: ignore[misc]
     records, header, fixed = book.records(np.arange(few)), scorer.header(), dict(scorer.fixed())
     store = Store(folder / "state")
     work = Commit(sensors=[(i, name, records[i % few]) for i, name in enumerate(names(sensors))])
@@ -85,18 +102,17 @@ def prepare(folder: Path, subject: str, sensors: int, rows: int) -> dict[str, fl
     work.facts = {"scorer": header} if header is not None else {}
     store.commit(work)
     store.close()
-    (folder / ROWS).write_bytes(HEADER + lines(rows, sensors))
-    return {"state_bytes_per_sensor": len(records[0]) + len(fixed.get(0, b""))}
+    return Stock(len(records[0]), len(fixed.get(0, b"")), spent[0] / few)
 
 
-def lines(rows: int, sensors: int) -> bytes:
+def lines(rows: int, sensors: int, warm: int) -> bytes:
     """A long CSV without its header: every sensor once a minute, in an order that is mixed but stays."""
-    first, order = WARM + SCORED, np.random.default_rng(1).permutation(sensors)
+    first, order = warm + SCORED, np.random.default_rng(1).permutation(sensors)
     table = pa.table(
         {
             "time": np.repeat(START + MINUTE * np.arange(first, first + rows), sensors),
             "sensor": pa.DictionaryArray.from_arrays(np.tile(order, rows).astype(np.int32), names(sensors)).cast("str"),
-            "value": values(rows, sensors, first)[:, order].round(4).reshape(-1),
+            "value": values(rows, sensors, warm, later=True)[:, order].round(4).reshape(-1),
         }
     )
     out = pa.BufferOutputStream()
@@ -176,6 +192,17 @@ def latency(folder: Path, subject: str, pace: float) -> dict[str, float]:
     }
 
 
+def soak(folder: Path, subject: str, sensors: int, pace: float, minutes: float) -> dict[str, float]:
+    """Memory and descriptors over many minutes in which sensors come and go."""
+    level = values(1, sensors, WARM, later=True)[0]
+    source = Churning(names(sensors), START + MINUTE * (WARM + SCORED), level, pace, 60 * minutes)
+    watch = Loop(source, Parser(), scorer_of(subject), Store(folder / "state"), [], Options(keep=0.5), Telling())
+    looks = Looks()
+    looks.start()
+    watch.run()
+    return looks.stop() | {"readings": float(watch.counts["scored"])}
+
+
 def timed(work: Callable[[], object]) -> tuple[float, float]:
     """Seconds of the wall and of the processor, all threads."""
     wall, cpu = time.perf_counter(), time.process_time()
@@ -204,10 +231,15 @@ def peak_mb() -> float:
 
 
 def main(folder: str, asked: str) -> None:
-    """One step: {case: prepare | rate | latency, and its arguments}."""
+    """One step: {case: prepare | rate | latency | soak, and its arguments}."""
     torch.set_num_threads(1)
     given = json.loads(asked)
-    cases: dict[str, Callable[..., dict[str, float]]] = {"prepare": prepare, "rate": rate, "latency": latency}
+    cases: dict[str, Callable[..., dict[str, float]]] = {
+        "prepare": prepare,
+        "rate": rate,
+        "latency": latency,
+        "soak": soak,
+    }
     case = cases[given.pop("case")]
     if case is not prepare:
         first = Path(folder) / "first"  # loads and compiles

@@ -7,6 +7,7 @@ safe as `kill -9`.
 import logging
 import signal
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -42,7 +43,8 @@ def run(config: Watch, out: Path) -> int:
     """The verb."""
     torch.set_num_threads(1)
     if config.plan is not None:
-        print(plan.text(scorer(config), config.plan, config.commit, config.seed))
+        short = replace(config, longest_warmup=config.warmup)  # simulated rows have no season to wait for
+        print(plan.text(lambda: scorer(short), config.plan, config.buckets))
         return 0
     if config.buckets is not None:
         return _crew(config, config.buckets)

@@ -25,6 +25,7 @@ class Choice:
     sensors: int
     readings: int
     pace: float
+    soak: float | None  # minutes
 
 
 def run(config: configs.Benchmark, out: Path) -> int:
@@ -38,7 +39,9 @@ def run(config: configs.Benchmark, out: Path) -> int:
         return 0
     made = Results(out, chosen.suite)
     peers = PEERS[chosen.suite] if chosen.peers is None else chosen.peers
-    if chosen.suite == "watch":
+    if chosen.suite == "watch" and chosen.soak is not None:
+        figures = speed_watch.soak(out, chosen.sensors, chosen.pace, chosen.soak)
+    elif chosen.suite == "watch":
         figures = speed_watch.figures(out, chosen.sensors, chosen.readings, chosen.pace, peers)
     else:
         figures = speed_kalman.figures(out, chosen.count, chosen.rows, chosen.rounds, peers)

@@ -3,6 +3,7 @@ process of its own.
 
     rate       a long CSV of interleaved sensors, as fast as it goes, WAL and synchronous=FULL on the disk of the run folder
     latency    the same rows at a pace: from when a reading is due to when it is durable
+    soak       asked for by its minutes: memory and descriptors while sensors fall silent and come back
 Beside ours river does the same job, a scorer a sensor, and writes its scores to a file: nothing is durable there, and
 after a kill it begins anew. What one case does stands in `forecast.watch.measure`, river's part in tests/bench/peers.
 """
@@ -44,6 +45,15 @@ def figures(out: Path, sensors: int, readings: int, pace: float, peers: tuple[st
         found = _ask(room, case="latency", subject=subject, pace=pace)
         shutil.rmtree(room)
         yield from ((f"watch, {pace:,.0f} readings/s", subject, value, unit) for unit, value in found.items())
+
+
+def soak(out: Path, sensors: int, pace: float, minutes: float) -> Iterator[Figure]:
+    """Memory and descriptors over many minutes."""
+    room, subject = out / "soak", SUBJECTS[1]
+    _ask(room, case="prepare", subject=subject, sensors=sensors, rows=1)
+    found = _ask(room, case="soak", subject=subject, sensors=sensors, pace=pace, minutes=minutes)
+    shutil.rmtree(room)
+    yield from ((f"soak, {sensors:,} sensors", subject, value, unit) for unit, value in found.items())
 
 
 def _peers(room: Path, case: str, peers: tuple[str, ...], rows: int, sensors: int) -> Iterator[Figure]:

@@ -199,8 +199,12 @@ def soak(folder: Path, subject: str, sensors: int, pace: float, minutes: float) 
     watch = Loop(source, Parser(), scorer_of(subject), Store(folder / "state"), [], Options(keep=0.5), Telling())
     looks = Looks()
     looks.start()
-    watch.run()
-    return looks.stop() | {"readings": float(watch.counts["scored"])}
+    while not watch.turn(Options.seconds):
+        pass
+    found = looks.stop()  # before files are closed
+    watch.commit()
+    watch.close()
+    return found | {"readings": float(watch.counts["scored"])}
 
 
 def timed(work: Callable[[], object]) -> tuple[float, float]:

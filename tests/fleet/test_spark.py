@@ -73,7 +73,8 @@ def test_spark_and_we_count_buckets_alike(spark: Any) -> None:
 
 def start(folder: Path) -> "subprocess.Popen[bytes]":
     command = [sys.executable, "-m", "tests.fleet.runner", str(folder)]
-    return subprocess.Popen(command, cwd=ROOT, start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    with open(folder / "said", "wb") as said:  # no pipe: a full one would hold it up
+        return subprocess.Popen(command, cwd=ROOT, start_new_session=True, stdout=said, stderr=subprocess.STDOUT)
 
 
 def test_killed_and_started_again_nothing_is_lost_or_doubled(spark: Any, tmp_path: Path) -> None:
@@ -91,10 +92,8 @@ def test_killed_and_started_again_nothing_is_lost_or_doubled(spark: Any, tmp_pat
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)  # the driver, its Java and its workers
             kills += 1
-        process.communicate()
-    process = start(tmp_path)
-    said, _ = process.communicate(timeout=600)
-    assert process.returncode == 0, said.decode()[-3000:]
+        process.wait()
+    assert start(tmp_path).wait(timeout=600) == 0, (tmp_path / "said").read_text()[-3000:]
     found = spark.read.parquet(str(tmp_path / "scores")).toPandas()
     fine, want = ordered(found[found["aside"].isna()]), local(tmp_path / "local", lines)
     assert kills == 3

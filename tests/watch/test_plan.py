@@ -15,16 +15,17 @@ def make() -> Live:
     return scorer
 
 
+@pytest.mark.slow
 def test_disk_and_memory_of_many_are_told_from_few(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(plan, "MOST", 200)
-    monkeypatch.setattr(plan, "READINGS", 2000)
-    said = plan.text(make, 1500, None)
+    monkeypatch.setattr(plan, "MOST", 150)
+    monkeypatch.setattr(plan, "READINGS", 600)
+    said = plan.text(make, 600, None)
     number = {
         word: float(n.replace(",", "")) for word, n in re.findall(r"^  (\S.*?)  +(?:up to )?([\d,.]+)", said, re.M)
     }
-    made = measure.stock(tmp_path, make(), 1500, measure.WARM)
+    made = measure.stock(tmp_path, make(), 600, measure.WARM)
     disk = (tmp_path / "state" / "state.db").stat().st_size / 1e6
     assert number["state on disk"] == pytest.approx(disk, rel=0.1)
-    assert number["memory"] == pytest.approx(780 + 1500 * 3.2 * (made.record + made.fixed) / 1e6, abs=1)
+    assert number["memory"] == pytest.approx(780 + 600 * 3.2 * (made.record + made.fixed) / 1e6, abs=1)
     assert number["speed"] > 0
-    assert "one; buckets=N" in said and "forecast.fleet" in plan.text(make, 8, 4)
+    assert "one; buckets=N" in said and "forecast.fleet" in plan._processes(4)

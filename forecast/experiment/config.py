@@ -155,6 +155,7 @@ class Watch:
     false_alarm_rate: float | None
     warmup: int
     longest_warmup: int
+    refit: dict[str, Any]
     season: int | None
     rows: dict[str, Any]
     events: dict[str, Any]
@@ -162,6 +163,9 @@ class Watch:
     groups: dict[str, Any]
     commit: dict[str, Any]
     plan: int | None
+    do: str | None
+    alert: str | None
+    verdict: str | None
     seed: int
     out: str
 

@@ -1,8 +1,12 @@
 """forecast selftest: does this installation work? Versions, devices, and every member on a small series in both of its
-forms."""
+forms; and a spike in a file, which has to come out of `forecast watch` as an alert."""
 
 import importlib.metadata
+import json
 import platform
+import subprocess
+import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +22,7 @@ from forecast.types import Future, Past
 HORIZON = 8
 SEASON = 12
 ROWS = 120
+WATCHED, SPIKE, FIRST = 200, 170, 1_700_000_000  # rows of a watch, the row with the spike, the time of the first
 TOLERANCE = 1e-4  # of the series' spread, between the two forms of a float32 model
 
 
@@ -31,6 +36,12 @@ def run(config: Selftest, out: Path) -> int:
         seconds = time.perf_counter() - start
         print(f"{'failed' if problem else 'ok':6}  {word:20} {seconds:6.2f} s  {problem or ''}".rstrip())
         failures += [f"{word}: {problem}"] if problem else []
+    start = time.perf_counter()
+    problem = watched()
+    print(
+        f"{'failed' if problem else 'ok':6}  {'watch':20} {time.perf_counter() - start:6.2f} s  {problem or ''}".rstrip()
+    )
+    failures += [f"watch: {problem}"] if problem else []
     for line in failures:
         print(f"FAILED  {line}")
     (out / "selftest.txt").write_text("\n".join(failures or ["all is well"]) + "\n", encoding="utf-8")
@@ -82,3 +93,25 @@ def check(one: Member) -> str | None:
         return "its forecast is missing"
     difference = float((parallel - recurrent).abs().max())
     return f"its two forms differ by {difference:.2g}" if difference > TOLERANCE * 3 else None
+
+
+def watched() -> str | None:
+    """What is wrong with a watch, if anything is: rows with a spike in a file, a process of its own, an alert in another file."""
+    rows = torch.arange(WATCHED)
+    values = 20 + torch.randn(2, WATCHED, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    values[1, SPIKE] += 40
+    lines = [f"{FIRST + 60 * int(t)},{'calm' if s == 0 else 'spiky'},{values[s, t]:.3f}" for t in rows for s in (0, 1)]
+    with tempfile.TemporaryDirectory() as folder:
+        path, alerts = Path(folder) / "rows.csv", Path(folder) / "alerts.jsonl"
+        path.write_text("\n".join(["time,sensor,value", *lines, ""]), encoding="utf-8")
+        words = [f"source.path={path}", "source.follow=false", f"sinks=[{{name: jsonl, path: {alerts}}}]"]
+        words += [f"state={folder}/state", f"out={folder}/out", "warmup=120", "season=1"]
+        command = [sys.executable, "-m", "forecast", "watch", "source=file", *words]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+        if done.returncode:
+            return f"exit code {done.returncode}: {done.stderr.strip().splitlines()[-1:]}"
+        told = [json.loads(line) for line in alerts.read_text().splitlines()] if alerts.exists() else []
+    peak = time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime(FIRST + 60 * SPIKE))
+    if not any((alert["sensor"], alert["peak_at"], alert["direction"]) == ("spiky", peak, "up") for alert in told):
+        return f"the spike at {peak} came out as no alert; {len(told)} others did"
+    return None

@@ -4,6 +4,7 @@ Every sensor has a place. Members with kernels are followed many rows at once; o
 company changes no bit. Leaves that move with the rows are told from those that are estimated once and then stay.
 """
 
+import hashlib
 import json
 import math
 import struct
@@ -34,6 +35,11 @@ class Key(NamedTuple):
     seasons: tuple[int, ...]
     step: float  # microseconds from row to row, to two digits: the budget of a day is shared by so many rows
 
+    @property
+    def number(self) -> int:
+        """By which records name the bank, whichever was made first; never 0."""
+        return int.from_bytes(hashlib.sha256(repr((self.seasons, self.step)).encode()).digest()[:7], "big") + 1
+
 
 class Bank:
     """The machines of some sensors."""
@@ -45,11 +51,10 @@ class Bank:
         self.free: list[int] = []  # places whose sensor has left
         self.news = True  # whether the header is not written yet
 
-    @torch.no_grad()
-    def prepare(self, values: Floats, elapsed: Floats) -> Machines:
-        """A sensor estimated and calibrated on its rows (T), alone: together, short warm-ups would share a tail."""
-        past = Past.of(torch.from_numpy(values)[None, :, None], elapsed=torch.from_numpy(elapsed)[None])
-        return Monitor.ready(self.model, self.detector, past).machines
+    def replace(self, place: int, machines: Machines) -> None:
+        """Another machine for a sensor."""
+        assert self.monitor is not None
+        self.monitor.machines = put(self.monitor.machines, torch.tensor([place]), machines)
 
     def add(self, made: list[Machines]) -> list[int]:
         """More sensors; answers their places."""
@@ -174,6 +179,24 @@ class Bank:
         bank = cls(Key(tuple(facts["seasons"]), facts["step"]), monitor.model, monitor.detector)
         bank.monitor, bank.moving, bank.news = monitor, facts["moving"], False
         return bank, start + second
+
+
+@torch.no_grad()
+def prepare(model: Forecaster, detector: Detector, values: Floats, elapsed: Floats) -> Machines:
+    """A sensor estimated and calibrated on its rows (T), alone: together, short warm-ups would share a tail."""
+    return Monitor.ready(model, detector, _past(values, elapsed)).machines
+
+
+@torch.no_grad()
+def followed(model: Forecaster, detector: Detector, machines: Machines, values: Floats, elapsed: Floats) -> Machines:
+    """The machine of one sensor after these rows."""
+    monitor = Monitor(model, detector, machines)
+    monitor.follow(_past(values, elapsed))
+    return monitor.machines
+
+
+def _past(values: Floats, elapsed: Floats) -> Past:
+    return Past.of(torch.from_numpy(values)[None, :, None], elapsed=torch.from_numpy(elapsed)[None])
 
 
 def _raw(leaf: Tensor) -> np.ndarray:

@@ -5,11 +5,12 @@ the next row on it is scored. Elapsed time is counted in the sensor's own usual 
 a bank (`forecast.watch.bank`).
 
     record of a sensor:  bank + 1, 0 while it warms up · last time · step · rows to the next decision · time and place in the
-                         stream of the row with which it became active (i64 i64 f64 3 × i64), then the rows of the warm-up, or
-                         the moving leaves of its machine
+                         stream of the row with which it became active · rows for refits (`forecast.watch.warmup.Head`), then
+                         the rows of the warm-up, or the moving leaves of its machine
 What moves no more once it is estimated is kept apart, and written once.
 """
 
+import logging
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -17,23 +18,28 @@ import numpy as np
 
 from forecast.detect.detector import Detector
 from forecast.detect.evidence import KINDS
+from forecast.detect.monitor import Machines
 from forecast.models.forecaster import Forecaster
 from forecast.watch import warmup
 from forecast.watch.arrival import Rows
-from forecast.watch.bank import Bank, Key
+from forecast.watch.bank import Bank, Key, followed, prepare
 from forecast.watch.readings import Floats, Ints
 from forecast.watch.records import DamagedError
+from forecast.watch.refit import LAG, Refit, Refits
 from forecast.watch.scorer import Scored, Scorer, missing
 from forecast.watch.warmup import HEADS, SIZE, Head, Plan, Warming
+
+NEVER = Refit()
+_log = logging.getLogger("forecast")
 
 
 class Ready(NamedTuple):
     """A sensor's warm-up, come to its end."""
 
     sensor: int
-    since: int
+    times: Ints
     values: Floats
-    elapsed: Floats
+    step: float
     key: Key
 
 
@@ -48,10 +54,12 @@ class Live(Scorer):
         model: Callable[[tuple[int, ...]], Forecaster],  # for rows of these seasons
         detector: Callable[[float], Detector],  # for rows so many microseconds apart
         plan: Plan,
+        refit: Refit = NEVER,
     ) -> None:
         self.name, self.model, self.detector = name, model, detector
         self.needs = model(()).needs
         self.plan = plan._replace(rows=max(plan.rows, self.needs + 2))
+        self.refits = Refits(refit, self._estimated) if refit.every else None
         self.banks: list[Bank] = []
         self.bank = np.zeros(0, dtype=np.int64)  # of each sensor, -1 while it warms up
         self.place = np.zeros(0, dtype=np.int64)  # in its bank
@@ -70,6 +78,8 @@ class Live(Scorer):
         none = np.zeros(count, dtype=np.int64)
         self.last, self.since = np.concatenate([self.last, none]), np.concatenate([self.since, none])
         self.start = np.concatenate([self.start, none])
+        if self.refits is not None:
+            self.refits.grow(names)
         self.step = np.concatenate([self.step, np.ones(count)])
 
     def observe(self, rows: Rows) -> Scored:
@@ -77,9 +87,54 @@ class Live(Scorer):
         left = np.arange(len(rows.who))
         if (self.bank[rows.who] < 0).any():
             left = self._warm_up(rows)
-        if len(left):
-            self._score(rows, left, out)
+        while len(left):
+            now, left = (left, left[:0]) if self.refits is None else _cut(rows.who, left, self.refits)
+            self._score(rows, now, out)
+            if self.refits is not None:
+                self._keep(rows, now, out, self.refits)
         return out
+
+    def _keep(self, rows: Rows, now: Ints, out: Scored, refits: Refits) -> None:
+        """Scored rows kept for refits. What is due is begun or taken."""
+        order = now[np.argsort(rows.who[now], kind="stable")]
+        starts = np.flatnonzero(np.diff(rows.who[order], prepend=-1))
+        for mine in np.split(order, starts[1:]):
+            sensor = int(rows.who[mine[0]])
+            refits.take(sensor, rows.time[mine], rows.value[mine], out.alarm[mine])
+            if refits.due(sensor):
+                self._swap(sensor, refits)
+
+    def _swap(self, sensor: int, refits: Refits) -> None:
+        """The new machine of a sensor in the place of the old one."""
+        found = refits.result(sensor)
+        if found is None:
+            _log.warning("refit of sensor %d: too few of its last rows can be used, it goes on as it is", sensor)
+            return
+        key, step, machines = found
+        number = self._number(key)
+        bank = self.banks[number]
+        rows = refits.last(sensor, LAG + 1)
+        elapsed = np.diff(rows["time"]) / step
+        machines = followed(bank.model, bank.detector, machines, rows["value"][1:].copy(), elapsed)
+        if number == self.bank[sensor]:
+            bank.replace(int(self.place[sensor]), machines)
+        else:
+            self.banks[self.bank[sensor]].free.append(int(self.place[sensor]))
+            (self.place[sensor],) = bank.add([machines])
+            self.bank[sensor] = number
+        self.step[sensor] = step
+        self._fresh.append(sensor)
+        _log.info("refit of sensor %d after %d rows; seasons %s", sensor, refits.count[sensor], key.seasons or "none")
+
+    def _estimated(self, times: Ints, values: Floats) -> tuple[Key, float, Machines] | None:
+        """A sensor from its last rows, with nobody else's state at hand: this runs in a thread."""
+        observed = int(np.isfinite(values).sum())
+        if observed < max(self.needs, self.plan.rows // 2) or (np.diff(times) <= 0).any():
+            return None  # out of order where refit.rows was another one when they were kept
+        seasons, step = warmup.found(times, values, self.plan), warmup.step_of(times)
+        key = Key(seasons, float(f"{step:.1e}"))
+        elapsed = np.concatenate([[1.0], np.diff(times) / step])
+        return key, step, prepare(self.model(seasons).eval(), self.detector(key.step), values, elapsed)
 
     def _warm_up(self, rows: Rows) -> Ints:
         """Rows of sensors that warm up, taken until they are ready; the places of all others."""
@@ -127,17 +182,19 @@ class Live(Scorer):
 
     def _ready(self, sensor: int, times: Ints, values: Floats, seasons: tuple[int, ...]) -> Ready:
         step = warmup.step_of(times)
-        self.last[sensor], self.step[sensor] = times[-1], step
-        elapsed = np.concatenate([[1.0], np.diff(times) / step])
-        return Ready(sensor, int(times[-1]), values, elapsed, Key(seasons, float(f"{step:.1e}")))
+        return Ready(sensor, times, values, step, Key(seasons, float(f"{step:.1e}")))
 
     def _activate(self, one: Ready, order: int) -> None:
         """Estimate it, and give it a place."""
         number, sensor = self._number(one.key), one.sensor
         bank = self.banks[number]
-        (self.place[sensor],) = bank.add([bank.prepare(one.values, one.elapsed)])
-        self.bank[sensor], self.since[sensor], self.start[sensor] = number, one.since, order
+        elapsed = np.concatenate([[1.0], np.diff(one.times) / one.step])
+        (self.place[sensor],) = bank.add([prepare(bank.model, bank.detector, one.values, elapsed)])
+        self.bank[sensor], self.start[sensor], self.step[sensor] = number, order, one.step
+        self.last[sensor] = self.since[sensor] = one.times[-1]
         self._fresh.append(sensor)
+        if self.refits is not None:
+            self.refits.begin(sensor, one.times, one.values)
 
     def _number(self, key: Key) -> int:
         """The bank of a key, made where there is none."""
@@ -192,7 +249,7 @@ class Live(Scorer):
             return None
         for bank in self.banks:
             bank.news = False
-        return b"".join(bank.header() for bank in self.banks)
+        return b"".join(bank.header() for bank in sorted(self.banks, key=lambda bank: bank.key.number))
 
     def take_header(self, header: bytes) -> None:
         while header:
@@ -201,13 +258,16 @@ class Live(Scorer):
             header = header[length:]
 
     def records(self, who: Ints) -> list[bytes]:
-        heads = np.zeros(len(who), dtype=HEADS)
-        columns = (self.bank + 1, self.last, self.step, None, self.since, self.start)
+        none = np.zeros(len(self.bank), dtype=np.int64)
+        goal = none.copy()
+        for sensor in set(who.tolist()) & self.warming.keys():
+            goal[sensor] = self.warming[sensor].goal
+        kept = (none, none) if self.refits is None else (self.refits.count, self.refits.base)
+        numbers = np.array([bank.key.number for bank in self.banks] + [0], dtype=np.int64)  # the last one for -1
+        columns = (numbers[self.bank], self.last, self.step, goal, self.since, self.start, *kept)
+        heads = np.empty(len(who), dtype=HEADS)
         for name, column in zip(Head._fields, columns, strict=True):
-            if column is not None:
-                heads[name] = column[who]
-        if self.warming:
-            heads["goal"] = [self.warming[sensor].goal if sensor in self.warming else 0 for sensor in who.tolist()]
+            heads[name] = column[who]
         data, rest = heads.tobytes(), self._machines(who, moving=True)
         for i in np.flatnonzero(self.bank[who] < 0).tolist():
             warming = self.warming.get(int(who[i]))
@@ -230,17 +290,42 @@ class Live(Scorer):
         return out
 
     def restore(self, records: Sequence[bytes], fixed: dict[int, bytes]) -> None:
+        known = {bank.key.number: i for i, bank in enumerate(self.banks)}
         mine: list[list[int]] = [[] for _ in self.banks]
         for sensor, record in enumerate(records):
-            number, self.last[sensor], self.step[sensor], goal, self.since[sensor], self.start[sensor] = Head.of(record)
-            if number > len(self.banks):
-                raise DamagedError("the store has states of sensors but no header to read them by")
-            self.bank[sensor] = number - 1
+            number, self.last[sensor], self.step[sensor], goal, self.since[sensor], self.start[sensor], *kept = Head.of(
+                record
+            )
+            if self.refits is not None:
+                self.refits.count[sensor], self.refits.base[sensor] = kept
             if number:
-                mine[number - 1].append(sensor)
+                if number not in known:
+                    raise DamagedError("the store has states of sensors but no header to read them by")
+                self.bank[sensor] = known[number]
+                mine[known[number]].append(sensor)
             elif goal:
                 self.warming[sensor] = Warming.of(goal, record[SIZE:])
         for bank, sensors in zip(self.banks, mine, strict=True):
             if sensors:
                 bank.restore([records[s][SIZE:] for s in sensors], [fixed.get(s, b"") for s in sensors])
                 self.place[sensors] = np.arange(len(sensors))
+
+    def recent(self) -> list[tuple[int, int, bytes]]:
+        return [] if self.refits is None else self.refits.written()
+
+    def take_recent(self, pages: Sequence[tuple[int, int, bytes]]) -> None:
+        if self.refits is not None:
+            self.refits.restore(pages)
+
+    def close(self) -> None:
+        if self.refits is not None:
+            self.refits.close()
+
+
+def _cut(who: Ints, left: Ints, refits: Refits) -> tuple[Ints, Ints]:
+    """Rows until something is due for their sensor, and the rest."""
+    order = left[np.argsort(who[left], kind="stable")]
+    starts = np.flatnonzero(np.diff(who[order], prepend=-1))
+    rank = np.arange(len(order)) - np.repeat(starts, np.diff(np.append(starts, len(order))))
+    now = rank < refits.room(who[order])
+    return np.sort(order[now]), np.sort(order[~now])

@@ -53,6 +53,8 @@ class Telling:
     rule: Rule = field(default_factory=Rule)
     mutes: tuple[Mute, ...] = ()
     groups: Mapping[str, str] = field(default_factory=dict)  # glob of sensors → label; else the name up to its last /
+    per_day: float | None = None  # false alarms of a sensor that were asked for, noted in the store
+    per_row: float | None = None
 
 
 class Loop:
@@ -85,6 +87,8 @@ class Loop:
         position = self._recall()
         for line in filter(None, (store.said, *source.open(position))):
             _log.warning(line)
+        self.mutes = telling.mutes
+        self._take_mutes()
         self.feeders = [Feeder(sink, store.path) for sink in sinks]
         self._cursors = {feeder.sink.name: feeder.cursor for feeder in self.feeders}
 
@@ -98,6 +102,7 @@ class Loop:
             sensors = reader.sensors()
             if sensors:
                 self.book.restore([name for _, name, _ in sensors], [record for *_, record in sensors], reader.fixed())
+                self.scorer.take_recent(reader.recent())
             self._number = reader.last_alert()
             watch = json.loads(reader.fact("watch") or b"{}")
             self.counts.update(watch.get("counts", {}))
@@ -146,6 +151,7 @@ class Loop:
                 feeder.finish(5.0)
         self.commit()
         self.source.close()
+        self.scorer.close()
         self.store.close()
 
     def take(self, chunk: Chunk) -> None:
@@ -263,7 +269,7 @@ class Loop:
         found = events.incident(self.incidents, group, event, own, options.gap) if group else Incident(own, event.end)
         if group:
             self.incidents[group] = found
-        muted = any(mute.holds(sensor, event.kind, event.start) for mute in self.telling.mutes)
+        muted = any(mute.holds(sensor, event.kind, event.start) for mute in self.mutes)
         about = alerts.About(own, sensor, group, found.id, self.scorer.name, muted)
         self._number += 1
         self._alerts.append((self._number, own, alerts.body(alerts.record(change, about))))
@@ -272,6 +278,7 @@ class Loop:
     def commit(self) -> None:
         """Everything since the last commit, in one transaction; then the source and the sinks are told."""
         self._due = time.monotonic() + self.options.seconds
+        self._take_mutes()
         cursors = {f.sink.name: f.cursor for f in self.feeders if f.cursor != self._cursors[f.sink.name]}
         if not self._moved and not cursors:
             return
@@ -287,6 +294,17 @@ class Loop:
             for feeder in self.feeders:
                 feeder.tell()
 
+    def _take_mutes(self) -> None:
+        """Mutes that were given by command, as soon as somebody has written beside us."""
+        if not self.store.touched():
+            return
+        reader = Reader(self.store.path)
+        found = self.telling.mutes + tuple(reader.mutes())
+        reader.close()
+        if found != self.mutes:
+            _log.warning("mutes by command: %d, in all %d", len(found) - len(self.telling.mutes), len(found))
+        self.mutes = found
+
     def _work(self, cursors: dict[str, Cursor]) -> Commit:
         work = Commit(
             cursors=cursors, alerts=self._alerts, aside=[(one.reason, one.sensor, one.row) for one in self._aside]
@@ -296,13 +314,15 @@ class Loop:
         who = np.unique(np.concatenate([*self._touched, self.scorer.changed()]))
         names = self.book.names
         work.sensors = [(i, names[i], record) for i, record in zip(who.tolist(), self.book.records(who), strict=True)]
-        work.fixed = self.scorer.fixed()
+        work.fixed, work.recent = self.scorer.fixed(), self.scorer.recent()
         work.positions = {self.source.name: self._position}
         watch = {
             "counts": self.counts.plain(),
             "incidents": self.incidents,
             "parser": self.parser.learnt(),
             "stream": self.book.silence.stream,
+            "budget": [self.telling.per_day, self.telling.per_row],
+            "mutes": self.telling.mutes,
         }
         work.facts = {"watch": json.dumps(watch).encode()}
         header = self.scorer.header()

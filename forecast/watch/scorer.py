@@ -64,6 +64,16 @@ class Scorer(ABC):
         """Sensors without rows whose records are not as they were written, since this was last asked."""
         return np.zeros(0, dtype=np.int64)
 
+    def recent(self) -> list[tuple[int, int, bytes]]:
+        """Pages of the last rows of sensors that were touched since this was last asked: sensor, page, rows."""
+        return []
+
+    def take_recent(self, pages: Sequence[tuple[int, int, bytes]]) -> None:  # noqa: B027 - most keep none
+        """All pages, as `recent` gave them; after `restore`."""
+
+    def close(self) -> None:  # noqa: B027 - most hold nothing
+        """Let go of threads."""
+
     @abstractmethod
     def restore(self, records: Sequence[bytes], fixed: dict[int, bytes]) -> None:
         """The states of all sensors, as `records` and `fixed` gave them."""

@@ -2,10 +2,13 @@
 
     sensors    id · name · record (its state, as bytes)         written when touched
     fixed      id · record: what was estimated for it            written when estimated
+    recent     id · page · rows, for refits                     pages that were touched
     positions  where each source stands                         in the same transaction
     alerts     n · id · body                                     the same; it is the outbox and the history at once
     cursors    sink · n delivered · bytes written                a sink's outbox is the alerts after its cursor
     scores     n · first and last time · columns of a block      one block a commit
+    labels     alert · real, false or expected · when          given by a person, beside the writer; so are
+    mutes      sensor · kind · start · end
     aside      rows put aside, with their reason, the newest of them
     facts      single records: the scorer's header, counters, the owner's epoch
 A commit is all or nothing. The owner holds a file lock and an epoch; a stale owner's commit fails. Readers (the sinks, the
@@ -23,11 +26,12 @@ from typing import IO, Any, NamedTuple
 
 from forecast.errors import ForecastError, InputError
 from forecast.watch import files
+from forecast.watch.events import Mute
 from forecast.watch.records import DamagedError, seal, unseal
 
-FORMAT = 1
-VERSIONS = (1,)  # formats that this program reads
-SENSOR, FACT, BLOCK, ALERT, POSITION, FIXED = 1, 2, 3, 4, 5, 6
+FORMAT = 2
+VERSIONS = (2,)  # formats that this program reads
+SENSOR, FACT, BLOCK, ALERT, POSITION, FIXED, RECENT = 1, 2, 3, 4, 5, 6, 7
 KEPT_ASIDE = 10_000  # rows put aside that are kept for a look
 
 SCHEMA = """
@@ -35,12 +39,14 @@ CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, record BLOB NOT NULL) W
 CREATE TABLE IF NOT EXISTS owner (one INTEGER PRIMARY KEY CHECK (one = 1), epoch INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS sensors (id INTEGER PRIMARY KEY, name TEXT NOT NULL, record BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS fixed (id INTEGER PRIMARY KEY, record BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS recent (id INTEGER NOT NULL, page INTEGER NOT NULL, record BLOB NOT NULL, PRIMARY KEY (id, page)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS positions (source TEXT PRIMARY KEY, record BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS alerts (n INTEGER PRIMARY KEY, id TEXT NOT NULL, record BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS cursors (sink TEXT PRIMARY KEY, n INTEGER NOT NULL, bytes INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS scores (n INTEGER PRIMARY KEY, first INTEGER NOT NULL, last INTEGER NOT NULL, record BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS aside (n INTEGER PRIMARY KEY, reason TEXT NOT NULL, sensor TEXT, row TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS labels (alert TEXT PRIMARY KEY, label TEXT NOT NULL, at INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS mutes (n INTEGER PRIMARY KEY, sensor TEXT NOT NULL, kind TEXT NOT NULL, start INTEGER, end INTEGER);
 """
 
 
@@ -62,6 +68,7 @@ class Commit:
     positions: dict[str, Any] = field(default_factory=dict)
     sensors: list[tuple[int, str, bytes]] = field(default_factory=list)
     fixed: list[tuple[int, bytes]] = field(default_factory=list)
+    recent: list[tuple[int, int, bytes]] = field(default_factory=list)
     facts: dict[str, bytes] = field(default_factory=dict)
     alerts: list[tuple[int, str, bytes]] = field(default_factory=list)
     cursors: dict[str, Cursor] = field(default_factory=dict)
@@ -90,6 +97,7 @@ class Store:
             self._base.executescript(SCHEMA)
             self._base.execute("INSERT OR IGNORE INTO owner VALUES (1, 0)")
             self._base.execute("UPDATE owner SET epoch = epoch + 1")
+            self._version = -1
             (self.epoch,) = self._base.execute("SELECT epoch FROM owner").fetchone()
         except BaseException as error:
             self._unlock()
@@ -131,6 +139,10 @@ class Store:
             "INSERT OR REPLACE INTO fixed VALUES (?, ?)", [(i, seal(data, FIXED, FORMAT)) for i, data in work.fixed]
         )
         base.executemany(
+            "INSERT OR REPLACE INTO recent VALUES (?, ?, ?)",
+            [(i, page, seal(data, RECENT, FORMAT)) for i, page, data in work.recent],
+        )
+        base.executemany(
             "INSERT OR REPLACE INTO positions VALUES (?, ?)",
             [(source, seal(json.dumps(at).encode(), POSITION, FORMAT)) for source, at in work.positions.items()],
         )
@@ -153,12 +165,25 @@ class Store:
             base.executemany("INSERT INTO aside VALUES (NULL, ?, ?, ?)", work.aside)
             base.execute("DELETE FROM aside WHERE n <= (SELECT max(n) FROM aside) - ?", (KEPT_ASIDE,))
 
+    def touched(self) -> bool:
+        """Whether somebody else has written since this was last asked: labels and mutes come that way."""
+        (version,) = self._base.execute("PRAGMA data_version").fetchone()
+        before, self._version = self._version, version
+        return bool(before != version)
+
     def close(self) -> None:
         """Fold the log into the file and note the whole file's digest."""
-        self._base.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        self._base.close()
-        files.note(self.path)
-        self._unlock()
+        try:
+            self._base.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            self._base.close()
+            files.note(self.path)
+        except (OSError, sqlite3.Error) as error:
+            raise StoreError(
+                f"{self.path}: {reason(error)}; everything is committed, free space and start again"
+            ) from error
+        finally:
+            self._base.close()
+            self._unlock()
 
     def abandon(self) -> None:
         """Let go of the file as it is: it is another's."""
@@ -184,14 +209,15 @@ class Reader:
         rows = self._base.execute("SELECT id, name, record FROM sensors ORDER BY id")
         return [(i, name, self._open(record, SENSOR, f"the state of sensor {name!r}")) for i, name, record in rows]
 
-    def size(self) -> int:
-        """How many sensors there are."""
-        return int(self._base.execute("SELECT count(*) FROM sensors").fetchone()[0])
-
     def fixed(self) -> dict[int, bytes]:
         """What does not move of every sensor that has it."""
         rows = self._base.execute("SELECT id, record FROM fixed")
         return {i: self._open(record, FIXED, f"the parameters of sensor {i}") for i, record in rows}
+
+    def recent(self) -> list[tuple[int, int, bytes]]:
+        """The last rows of sensors, page by page."""
+        rows = self._base.execute("SELECT id, page, record FROM recent ORDER BY id, page")
+        return [(i, page, self._open(record, RECENT, f"the rows of sensor {i}")) for i, page, record in rows]
 
     def position(self, source: str) -> Any:
         """Where a source stood at the last commit; None before the first."""
@@ -217,6 +243,16 @@ class Reader:
         """How far a sink has come."""
         row = self._base.execute("SELECT n, bytes FROM cursors WHERE sink = ?", (sink,)).fetchone()
         return Cursor(0, 0) if row is None else Cursor(*row)
+
+    def labels(self) -> dict[str, str]:
+        """What people have said of alerts, by their ids."""
+        return dict(self._base.execute("SELECT alert, label FROM labels ORDER BY alert"))
+
+    def mutes(self) -> list[Mute]:
+        """Mutes that were given by command."""
+        if not self._base.execute("SELECT 1 FROM sqlite_master WHERE name = 'mutes'").fetchone():
+            return []  # a store of an older version that nobody has written since
+        return [Mute(*row) for row in self._base.execute("SELECT sensor, kind, start, end FROM mutes ORDER BY n")]
 
     def blocks(self, first: int | None = None, last: int | None = None) -> list[bytes]:
         """Blocks of scores that touch a span of time, in the order they were made."""
@@ -258,6 +294,7 @@ def check(path: Path) -> None:
         kinds = {
             "sensors": SENSOR,
             "fixed": FIXED,
+            "recent": RECENT,
             "positions": POSITION,
             "facts": FACT,
             "alerts": ALERT,

@@ -14,12 +14,12 @@ from typing import Any
 
 import torch
 
-from forecast.errors import InputError
+from forecast.errors import InputError, unknown
 from forecast.experiment.config import Watch
 from forecast.experiment.detectors import build as build_detector
 from forecast.experiment.members import Facts
 from forecast.models.forecaster import Forecaster
-from forecast.watch import plan
+from forecast.watch import desk, plan
 from forecast.watch.build import build, of_bucket, values
 from forecast.watch.columns import Roles
 from forecast.watch.crew import Crew, Share, folder_of
@@ -28,6 +28,7 @@ from forecast.watch.leases import Leases
 from forecast.watch.live import Live
 from forecast.watch.loop import Loop, Options, Telling
 from forecast.watch.parse import Parser
+from forecast.watch.refit import Refit
 from forecast.watch.sinks.sink import Sink
 from forecast.watch.store import Store
 from forecast.watch.warmup import Plan
@@ -45,6 +46,9 @@ def run(config: Watch, out: Path) -> int:
     if config.plan is not None:
         short = replace(config, longest_warmup=config.warmup)  # simulated rows have no season to wait for
         print(plan.text(lambda: scorer(short), config.plan, config.buckets))
+        return 0
+    if config.do is not None:
+        print(at_the_desk(config, out))
         return 0
     if config.buckets is not None:
         return _crew(config, config.buckets)
@@ -67,6 +71,20 @@ def _crew(config: Watch, buckets: int) -> int:
     return 0
 
 
+def at_the_desk(config: Watch, out: Path) -> str:
+    """What `do` asks for."""
+    path, mutes = state(config) / "state.db", [Mute.of(each) for each in config.mute]
+    tasks = {
+        "status": lambda: desk.show(path, out),
+        "label": lambda: desk.label(path, config.alert, config.verdict),
+        "mute": lambda: desk.mute(path, mutes),
+        "unmute": lambda: desk.unmute(path, mutes),
+    }
+    if config.do not in tasks:
+        raise unknown("task", str(config.do), tasks)
+    return tasks[str(config.do)]()
+
+
 def prepared(config: Watch, bucket: int | None = None) -> Loop:
     """The loop of a configuration, or of one bucket of it, where its last commit stands."""
     source = build("source", config.source)
@@ -80,6 +98,7 @@ def prepared(config: Watch, bucket: int | None = None) -> Loop:
         Rule(**values("forecast.watch.events.Rule", config.events, "events.")),
         tuple(Mute.of(each) for each in config.mute),
         dict(config.groups),
+        *budget(config),
     )
     parser, store = Parser(Roles(**roles), zones), state(config)
     if bucket is None or config.buckets is None:
@@ -89,6 +108,13 @@ def prepared(config: Watch, bucket: int | None = None) -> Loop:
     return Loop(source, parser, scorer(config), Store(folder_of(store, bucket), alone=False), sinks, options, telling)
 
 
+def budget(config: Watch) -> tuple[float | None, float | None]:
+    """False alarms of a sensor-day, or of a row."""
+    if config.false_alarm_rate is not None:
+        return None, config.false_alarm_rate
+    return (USUAL_PER_DAY if config.false_alarms_per_day is None else config.false_alarms_per_day), None
+
+
 def scorer(config: Watch) -> Live:
     """The model, and the detector as soon as the step of the rows is known."""
 
@@ -96,16 +122,18 @@ def scorer(config: Watch) -> Live:
         return config.model.build(horizon=1, facts=Facts(seasons[0] if seasons else 1, seasons, 1, 0, 0))
 
     def detector(step: float) -> Any:
-        rate = config.false_alarm_rate
+        per_day, rate = budget(config)
         if rate is None:
-            rate = (USUAL_PER_DAY if config.false_alarms_per_day is None else config.false_alarms_per_day) * step / DAY
+            rate = (per_day or 0.0) * step / DAY
         if not 0 < rate < 0.5:
             raise InputError(
                 f"a rate of {rate:.3g} false alarms per row is not between 0 and 0.5; pass false_alarm_rate=0.0001"
             )
         return build_detector(config.detector, rate)
 
-    return Live(config.model.label, model, detector, Plan(config.warmup, config.longest_warmup, config.season))
+    plan_ = Plan(config.warmup, config.longest_warmup, config.season)
+    refit = Refit(**values("forecast.watch.refit.Refit", config.refit, "refit."))
+    return Live(config.model.label, model, detector, plan_, refit)
 
 
 def state(config: Watch) -> Path:

@@ -22,7 +22,7 @@ NEAR = 0.05  # of a day: a season that short rows took for 47 half hours is one
 
 
 PAIR = np.dtype([("time", "<i8"), ("value", "<f8")])
-HEAD = struct.Struct("<qqdqqq")
+HEAD = struct.Struct("<qqdqqqqq")
 SIZE = HEAD.size
 
 
@@ -37,12 +37,14 @@ class Plan(NamedTuple):
 class Head(NamedTuple):
     """The beginning of a sensor's record: how far it is."""
 
-    number: int  # of its bank + 1; 0 while it warms up
+    number: int  # of its bank; 0 while it warms up
     last: int  # time of its last row
     step: float  # usual distance of two rows, microseconds
     goal: int  # rows at which the next decision is due
     since: int  # time of the last row of the warm-up
     start: int  # place of that row in the stream
+    kept: int = 0  # rows that were kept for refits, the warm-up's among them
+    base: int = 0  # those of the warm-up
 
     @classmethod
     def of(cls, record: bytes) -> Self:

@@ -366,6 +366,7 @@ def test_selftest_answers_for_every_member(monkeypatch: pytest.MonkeyPatch) -> N
 
     chosen = ("naive", "seasonal_naive")
     monkeypatch.setattr(selftest, "members", lambda: chosen)
+    monkeypatch.setattr(selftest, "watched", lambda: None)  # tests/watch/test_verb.py has it
     said = forecast("selftest")
     assert said.code == 0, said.out
     assert all(re.search(rf"^ok +{word} ", said.out, re.MULTILINE) for word in chosen)

@@ -191,7 +191,7 @@ def test_the_page_of_prometheus_counts_for_those_with_the_token(store: Store, mo
         build("sink", "prometheus")
     monkeypatch.setenv("FORECAST_METRICS_TOKEN", "open sesame")
     watch = json.dumps({"counts": {"scored": 40, "aside: late": 2}}).encode()
-    store.commit(Commit(sensors=[(0, "a", b"x"), (1, "b", b"y")], facts={"watch": watch}))
+    store.commit(Commit(facts={"watch": watch}))
     tell(store, 1, 4)
     sink = build("sink", {"name": "prometheus", "port": 0})
     feeder = fed(sink, store)
@@ -215,7 +215,7 @@ def test_the_page_of_prometheus_counts_for_those_with_the_token(store: Store, mo
     }
     assert found["forecast_watch_readings_total", "scored"] == 40
     assert found["forecast_watch_readings_total", "aside: late"] == 2
-    assert found[("forecast_watch_sensors",)] == 2
+    assert found["forecast_watch_sensors", "ACTIVE"] == 0
     assert found["forecast_watch_alerts_total", "minor", "open", "spike"] == 3
     assert found["forecast_watch_open_events", "minor"] == 2
     feeder.finish(5)

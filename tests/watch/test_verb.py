@@ -44,3 +44,12 @@ def test_what_is_refused_says_what_to_do(tmp_path: Path) -> None:
     done = forecast(tmp_path, "source.path=nothing.csv", "source.follow=false")
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert "no such file; pass source.path=FILE" in done.stderr
+
+
+@pytest.mark.slow
+def test_the_selftest_sees_a_spike_come_out_and_says_where_none_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    from forecast.experiment import selftest
+
+    assert selftest.watched() is None
+    monkeypatch.setattr(selftest, "SPIKE", 50)  # inside the warm-up, where nothing is scored
+    assert "came out as no alert" in (selftest.watched() or "")

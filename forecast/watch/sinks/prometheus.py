@@ -5,7 +5,8 @@ delivered to this sink, from its cursor on.
 
     forecast_watch_readings_total{outcome}   every reading by what became of it
     forecast_watch_alerts_total{severity,kind,state}, forecast_watch_open_events{severity}
-    forecast_watch_sensors
+    forecast_watch_sensors{state}
+    forecast_watch_false_alarms_per_sensor_day{bound}   asked for; least and most that were seen (`forecast.watch.status`)
 """
 
 import hmac
@@ -19,6 +20,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, g
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from forecast.errors import InputError
+from forecast.watch import status
 from forecast.watch.secrets import secret
 from forecast.watch.sinks.sink import Sink
 from forecast.watch.store import Reader
@@ -72,14 +74,23 @@ class Prometheus(Sink):
         reader = Reader(self.store)
         try:
             watch = json.loads(reader.fact("watch") or b"{}")
-            sensors = reader.size()
+            sensors = status.sensors_of(reader)
+            found = status.gauge(sensors, status.last_alerts(reader), reader.labels())
         finally:
             reader.close()
         readings = CounterMetricFamily("forecast_watch_readings", "Readings by outcome.", labels=["outcome"])
         for outcome, count in watch.get("counts", {}).items():
             readings.add_metric([outcome], count)
         yield readings
-        yield GaugeMetricFamily("forecast_watch_sensors", "Sensors known.", value=sensors)
+        states = GaugeMetricFamily("forecast_watch_sensors", "Sensors by state.", labels=["state"])
+        for state in status.STATES:
+            states.add_metric([state], sum(sensor.state == state for sensor in sensors))
+        yield states
+        name = "forecast_watch_false_alarms_per_sensor_day"
+        budget = GaugeMetricFamily(name, "Asked for, and seen: a range while labels are missing.", labels=["bound"])
+        for bound, value in (("asked", found.asked), ("least", found.least), ("most", found.most)):
+            budget.add_metric([bound], value)
+        yield budget
         events = GaugeMetricFamily("forecast_watch_open_events", "Events that are open.", labels=["severity"])
         severities = list(self.open_events.values())
         for severity in sorted(set(severities)):

@@ -54,6 +54,8 @@ class Kafka(Source):
             partitions = self.consumer.list_topics(self.topic, timeout=GRACE).topics[self.topic].partitions
         except kafka.KafkaException as error:
             raise ForecastError(f"kafka://{self.servers}: {error.args[0].str()}; is the broker up?") from error
+        if not partitions:
+            raise ForecastError(f"kafka://{self.servers}: no topic {self.topic!r}; make it, or pass source.topic=NAME")
         self._next = {int(p): offset for p, offset in (position or {}).get("next", {}).items()}
         at = [
             kafka.TopicPartition(self.topic, p, self._next.get(p, kafka.OFFSET_BEGINNING))

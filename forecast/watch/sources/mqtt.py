@@ -49,8 +49,9 @@ class Mqtt(Source):
         if tls or authority:
             self.client.tls_set(None if authority is None else str(authority))
         self.client.reconnect_delay_set(1, 60)
-        self._came: queue.Queue[tuple[str, bytes, int, int]] = queue.Queue()
-        self._open: list[tuple[int, int, int]] = []  # number, mid, qos of what is not acknowledged
+        self._came: queue.Queue[tuple[str, bytes, int, int, int]] = queue.Queue()
+        self._open: list[tuple[int, int, int, int]] = []  # number, mid, qos, connection of what is not acknowledged
+        self._connection = 0  # numbers of messages mean something within one connection only
         self._count = 0
         self._refused: str | None = None
         self.retained = 0
@@ -78,11 +79,12 @@ class Mqtt(Source):
         try:
             found = self._came.get(timeout=max(seconds, 1e-3))
             while True:
-                topic, payload, mid, qos = found
-                self._count += 1
-                self._open.append((self._count, mid, qos))
-                lines.append(_line(payload))
-                topics.append(topic)
+                topic, payload, mid, qos, connection = found
+                if connection == self._connection:  # else it is sent again over this one
+                    self._count += 1
+                    self._open.append((self._count, mid, qos, connection))
+                    lines.append(_line(payload))
+                    topics.append(topic)
                 if len(lines) >= MOST:
                     break
                 found = self._came.get_nowait()
@@ -96,8 +98,9 @@ class Mqtt(Source):
         """Tell the broker that these are safe."""
         done = [entry for entry in self._open if entry[0] <= position["messages"]]
         self._open = self._open[len(done) :]
-        for _, mid, qos in done:
-            self.client.ack(mid, qos)
+        for _, mid, qos, connection in done:
+            if connection == self._connection:
+                self.client.ack(mid, qos)
 
     def close(self) -> None:
         """Leave; the session stays."""
@@ -108,7 +111,7 @@ class Mqtt(Source):
         if reason.is_failure:
             self._refused = str(reason)
             return
-        self._open = []  # of an old connection: the broker sends them again
+        self._connection += 1  # what was open in an old one is sent again
         client.subscribe(self.topic, qos=1)
 
     def _message(self, client: paho.Client, _: Any, message: paho.MQTTMessage) -> None:
@@ -116,7 +119,7 @@ class Mqtt(Source):
             self.retained += 1
             client.ack(message.mid, message.qos)
             return
-        self._came.put((message.topic, bytes(message.payload), message.mid, message.qos))
+        self._came.put((message.topic, bytes(message.payload), message.mid, message.qos, self._connection))
 
 
 def _line(payload: bytes) -> bytes:

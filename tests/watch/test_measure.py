@@ -10,12 +10,6 @@ from forecast.watch.store import Reader
 from tests.watch.outcome import of
 
 
-@pytest.fixture(autouse=True)
-def few(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Fewer fits."""
-    monkeypatch.setattr(measure, "FEW", 4)
-
-
 @pytest.mark.parametrize("subject", ["moving", "kalman 2"])
 def test_every_reading_is_scored_and_durable(tmp_path: Path, subject: str) -> None:
     made = measure.prepare(tmp_path, subject, 40, 6)

@@ -148,6 +148,8 @@ class Watch:
     model: Member
     detector: dict[str, Any]
     state: str | None
+    buckets: int | None  # of sensors, shared by several processes; None: one process
+    lease: float  # seconds
     sinks: tuple[Any, ...]  # words of conf/sink/, or {name: WORD, parameter: value}
     false_alarms_per_day: float | None
     false_alarm_rate: float | None

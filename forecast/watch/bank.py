@@ -24,6 +24,7 @@ from forecast.watch.records import DamagedError
 from forecast.watch.scorer import Scored
 
 SHAPE = 64  # sensors in a batch of a member without kernels
+BLOCK = 2048  # sensors of a member with kernels: where a row is not learned its block alone is gone through anew
 COVERAGE = 0.95  # of the interval that is kept and told
 SIZES = struct.Struct("<II")
 
@@ -75,7 +76,9 @@ class Bank:
         past = Past.of(torch.from_numpy(values)[..., None], elapsed=torch.from_numpy(elapsed))
         places, before = torch.from_numpy(where), list(self.moving)
         if "kernel" in self.model.traits:
-            _write(self._follow(past, places), grid, out)
+            for low in range(0, len(places), BLOCK):
+                part = slice(low, low + BLOCK)
+                _write(self._follow(take(past, part), places[part]), grid[part], out)
             return before != self.moving
         for low in range(0, len(places), SHAPE):
             part = slice(low, low + SHAPE)

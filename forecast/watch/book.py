@@ -15,12 +15,13 @@ import numpy as np
 from forecast.watch import events
 from forecast.watch.arrival import Arrival
 from forecast.watch.events import Memory
-from forecast.watch.readings import Ints
+from forecast.watch.readings import Flags, Ints
 from forecast.watch.records import DamagedError
 from forecast.watch.scorer import Scorer
 from forecast.watch.silence import Silence
 
 HEAD = struct.Struct("<6q4I")
+NUMBERS = 48  # bytes of the head before the lengths
 PAIR = np.dtype([("time", "<i8"), ("value", "<f8")])
 
 
@@ -34,6 +35,8 @@ class Book:
         self.rows = np.zeros(0, dtype=np.int64)
         self.alarms = np.zeros(0, dtype=np.int64)
         self.memory: dict[int, Memory] = {}
+        self._labels: list[str] = []  # of the last readings, and the number of each, -1 where it is not known yet
+        self._numbers = np.zeros(0, dtype=np.int64)
         self.silence = Silence()
 
     def numbers(self, names: Sequence[str]) -> Ints:
@@ -43,6 +46,25 @@ class Book:
             self._grow(fresh)
             self.scorer.grow(fresh)
         return np.array([self.number[name] for name in names], dtype=np.int64)
+
+    def who(self, labels: list[str], code: Ints) -> Ints:
+        """The sensors of readings labels[code]; new ones get the next numbers in the order in which they come."""
+        if labels is not self._labels:
+            self._labels, self._numbers = labels, np.zeros(0, dtype=np.int64)
+        more = [self.number.get(label, -1) for label in labels[len(self._numbers) :]]
+        self._numbers = np.concatenate([self._numbers, np.array(more, dtype=np.int64)])
+        who = self._numbers[code]
+        if (who < 0).any():
+            fresh, first = np.unique(code[who < 0], return_index=True)
+            fresh = fresh[np.argsort(first)]
+            self._numbers[fresh] = self.numbers([labels[i] for i in fresh.tolist()])
+            who = self._numbers[code]
+        return who
+
+    def count(self, who: Ints, alarm: Flags) -> None:
+        """Scored rows of these sensors, and which were alarms."""
+        self.rows += np.bincount(who, minlength=len(self.rows))
+        self.alarms += np.bincount(who[alarm], minlength=len(self.alarms))
 
     def _grow(self, fresh: Sequence[str]) -> None:
         for name in fresh:
@@ -56,17 +78,28 @@ class Book:
     def records(self, who: Ints) -> list[bytes]:
         """The bytes of these sensors."""
         arrival, width = self.arrival, 8 * self.arrival.memory
-        ring = np.ascontiguousarray(arrival.taken[who], dtype="<i8").tobytes()
+        rest = self.scorer.records(who)
+        front = np.empty((len(who), HEAD.size + width), dtype=np.uint8)
         columns = (arrival.newest, arrival.turn, self.rows, self.alarms, self.silence.mark, self.silence.silent)
-        heads = np.stack([column[who] for column in columns], 1).tolist()
-        out = []
-        for i, (sensor, head, own) in enumerate(zip(who.tolist(), heads, self.scorer.records(who), strict=True)):
-            queue, memory = arrival.waiting.get(sensor), self.memory.get(sensor)
-            waiting = b"" if queue is None else np.array(queue, dtype=PAIR).tobytes()
-            told = b"" if memory is None else json.dumps(events.plain(memory)).encode()
-            packed = HEAD.pack(*head, width, len(waiting), len(told), len(own))
-            out.append(b"".join((packed, ring[i * width : (i + 1) * width], waiting, told, own)))
+        front[:, :NUMBERS] = np.stack([column[who] for column in columns], 1).astype("<i8").view(np.uint8)
+        lengths = np.zeros((len(who), 4), dtype="<u4")
+        lengths[:, 0], lengths[:, 3] = width, [len(own) for own in rest]
+        front[:, NUMBERS : HEAD.size] = lengths.view(np.uint8)
+        front[:, HEAD.size :] = arrival.taken[who].astype("<i8").view(np.uint8)
+        data, step = front.tobytes(), HEAD.size + width
+        out = [data[at : at + step] + own for at, own in zip(range(0, len(data), step), rest, strict=True)]
+        for i in np.flatnonzero(np.isin(who, [*arrival.waiting, *self.memory])).tolist():
+            out[i] = self._longer(int(who[i]), out[i][:step], rest[i])
         return out
+
+    def _longer(self, sensor: int, front: bytes, own: bytes) -> bytes:
+        """The record of a sensor with rows that wait or alarms that it remembers."""
+        queue, memory = self.arrival.waiting.get(sensor), self.memory.get(sensor)
+        waiting = b"" if queue is None else np.array(queue, dtype=PAIR).tobytes()
+        told = b"" if memory is None else json.dumps(events.plain(memory)).encode()
+        ring = front[HEAD.size :]
+        head = HEAD.pack(*HEAD.unpack_from(front)[:6], len(ring), len(waiting), len(told), len(own))
+        return b"".join((head, ring, waiting, told, own))
 
     def restore(self, names: Sequence[str], records: Sequence[bytes], fixed: dict[int, bytes]) -> None:
         """Take up where these records were made."""

@@ -6,6 +6,7 @@ Secrets are read from the environment alone: an option that ends in `_variable` 
 
 from collections.abc import Mapping
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from forecast import classes
@@ -41,6 +42,16 @@ def build(group: str, given: str | Mapping[str, Any]) -> Any:
     except ModuleNotFoundError as error:
         raise InputError(f"{group}={word} needs the package {error.name}; pip install 'forecast[stream]'") from error
     return found(**own)
+
+
+def of_bucket(given: str | Mapping[str, Any], bucket: int) -> Mapping[str, Any]:
+    """A sink for one bucket of sensors: what it writes to a path goes to one of its own, alerts-b03.jsonl."""
+    own = {"name": given} if isinstance(given, str) else dict(given)
+    word = str(own.get("name"))
+    path = own.get("path") or (read_yaml(CONF / "sink" / f"{word}.yaml").get("path") if word in words("sink") else None)
+    if path is None:
+        return own
+    return own | {"path": str(Path(path).with_stem(f"{Path(path).stem}-b{bucket:02d}"))}
 
 
 def values(path: str, settings: Mapping[str, Any], where: str) -> dict[str, Any]:

@@ -27,7 +27,7 @@ from forecast.watch.readings import Floats, Ints
 from forecast.watch.records import DamagedError
 from forecast.watch.refit import LAG, Refit, Refits
 from forecast.watch.scorer import Scored, Scorer, missing
-from forecast.watch.warmup import SIZE, Head, Plan, Warming
+from forecast.watch.warmup import HEADS, SIZE, Head, Plan, Warming
 
 NEVER = Refit()
 _log = logging.getLogger("forecast")
@@ -267,12 +267,14 @@ class Live(Scorer):
         kept = (none, none) if self.refits is None else (self.refits.count, self.refits.base)
         numbers = np.array([bank.key.number for bank in self.banks] + [0], dtype=np.int64)  # the last one for -1
         columns = (numbers[self.bank], self.last, self.step, goal, self.since, self.start, *kept)
-        heads = [Head(*row) for row in zip(*(column[who].tolist() for column in columns), strict=True)]
-        rest = self._machines(who, moving=True)
+        heads = np.empty(len(who), dtype=HEADS)
+        for name, column in zip(Head._fields, columns, strict=True):
+            heads[name] = column[who]
+        data, rest = heads.tobytes(), self._machines(who, moving=True)
         for i in np.flatnonzero(self.bank[who] < 0).tolist():
             warming = self.warming.get(int(who[i]))
             rest[i] = b"" if warming is None else warming.packed()
-        return [head.packed() + own for head, own in zip(heads, rest, strict=True)]
+        return [data[at : at + SIZE] + own for at, own in zip(range(0, len(data), SIZE), rest, strict=True)]
 
     def fixed(self) -> list[tuple[int, bytes]]:
         fresh, self._fresh = self._fresh, []
@@ -282,6 +284,8 @@ class Live(Scorer):
         """The leaves of these sensors that move, or those that do not; nothing of those that warm up."""
         out = [b""] * len(who)
         for number, bank in enumerate(self.banks):
+            if (self.bank[who] == number).all():
+                return bank.bytes_of(self.place[who], moving)
             mine = np.flatnonzero(self.bank[who] == number)
             for i, data in zip(mine.tolist(), bank.bytes_of(self.place[who[mine]], moving), strict=True):
                 out[i] = data

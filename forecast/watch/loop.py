@@ -116,18 +116,33 @@ class Loop:
 
     def run(self) -> None:
         """Until the source ends or `stopping` is set; then everything is committed and told."""
-        for feeder in self.feeders:
-            feeder.start()
-        while not self.stopping:
-            chunk = self.source.poll(max(min(self._due - time.monotonic(), self.options.seconds), 0.0))
-            if chunk is not None:
-                self.take(chunk)
-            if self._pending >= self.options.readings or time.monotonic() >= self._due:
-                self.commit()
-            if chunk is not None and chunk.ended:
-                break
+        self.start()
+        while not self.stopping and not self.turn(self.options.seconds):
+            pass
         self.commit()
         self.close()
+
+    def start(self) -> None:
+        """Let the sinks have what they have not had."""
+        for feeder in self.feeders:
+            feeder.start()
+
+    def turn(self, seconds: float) -> bool:
+        """One chunk, waited for so long at most, and a commit if it is due; whether the source has come to its end."""
+        chunk = self.source.poll(max(min(self._due - time.monotonic(), seconds), 0.0))
+        if chunk is not None:
+            self.take(chunk)
+        if self._pending >= self.options.readings or time.monotonic() >= self._due:
+            self.commit()
+        return chunk is not None and chunk.ended
+
+    def abandon(self) -> None:
+        """Let go without another word: another process has taken over."""
+        for feeder in self.feeders:
+            if feeder.is_alive():
+                feeder.finish(0.0)
+        self.source.close()
+        self.store.abandon()
 
     def close(self) -> None:
         """Let the sinks have what is left, note how far they came, let go of everything."""
@@ -155,13 +170,9 @@ class Loop:
         count = len(readings.code)
         if count == 0:
             return
-        used = np.unique(readings.code, return_index=True)
-        names = [readings.names[code] for code in readings.code[np.sort(used[1])]]
-        self.book.numbers(names)
-        by_code = np.array([self.book.number.get(name, -1) for name in readings.names], dtype=np.int64)
         order = np.arange(self.counts["readings"], self.counts["readings"] + count)
         self.counts["readings"] += count
-        rows = Rows(by_code[readings.code], readings.time, readings.value, order)
+        rows = Rows(self.book.who(readings.names, readings.code), readings.time, readings.value, order)
         sorted_ = self.book.arrival.sort(rows)
         self._late(readings, sorted_.late, "late")
         self._late(readings, sorted_.repeated, "repeated")
@@ -212,8 +223,7 @@ class Loop:
         scored = self.scorer.observe(rows)
         self._pending += len(rows.who)
         self._touched.append(rows.who)
-        np.add.at(self.book.rows, rows.who, 1)
-        np.add.at(self.book.alarms, rows.who, scored.alarm)
+        self.book.count(rows.who, scored.alarm)
         self.counts["scored"] += int(np.isfinite(scored.score).sum())
         self.counts["without score"] += int(np.isnan(scored.score).sum())
         self.counts["alarms"] += int(scored.alarm.sum())

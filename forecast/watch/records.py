@@ -7,6 +7,7 @@ One flipped bit, or one byte less, is refused. Whole files carry a SHA-256 besid
 import struct
 import zlib
 from collections.abc import Iterable
+from functools import lru_cache
 
 from forecast.errors import ForecastError
 
@@ -22,8 +23,15 @@ class DamagedError(ForecastError):
 
 def seal(payload: bytes, kind: int, version: int) -> bytes:
     """The payload as a record."""
-    head = HEAD.pack(MAGIC, version, kind, len(payload))
-    return head + SUM.pack(zlib.crc32(payload, zlib.crc32(head))) + payload
+    head, digest = _head(kind, version, len(payload))
+    return head + SUM.pack(zlib.crc32(payload, digest)) + payload
+
+
+@lru_cache(maxsize=1024)
+def _head(kind: int, version: int, length: int) -> tuple[bytes, int]:
+    """A head and its own checksum."""
+    head = HEAD.pack(MAGIC, version, kind, length)
+    return head, zlib.crc32(head)
 
 
 def unseal(record: bytes, kind: int, versions: Iterable[int], what: str) -> tuple[int, bytes]:

@@ -84,11 +84,11 @@ def _nothing(_: str) -> None:
 class Store:
     """The one writer of a state folder."""
 
-    def __init__(self, folder: Path, hook: Callable[[str], None] = _nothing) -> None:
+    def __init__(self, folder: Path, hook: Callable[[str], None] = _nothing, alone: bool = True) -> None:
         self.path, self.hook = folder / "state.db", hook
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            self._lock = _locked(folder / "owner.lock")
+            self._lock = _locked(folder / "owner.lock") if alone else None  # None: leases say whose it is
         except OSError as error:
             raise StoreError(f"{folder}: {reason(error)}; the state folder has to be writable, state=FOLDER") from error
         try:
@@ -100,7 +100,7 @@ class Store:
             self._version = -1
             (self.epoch,) = self._base.execute("SELECT epoch FROM owner").fetchone()
         except BaseException as error:
-            self._lock.close()
+            self._unlock()
             if isinstance(error, (OSError, sqlite3.Error)):
                 raise StoreError(f"{folder}: {reason(error)}; free space or make it writable, state=FOLDER") from error
             raise
@@ -183,6 +183,15 @@ class Store:
             ) from error
         finally:
             self._base.close()
+            self._unlock()
+
+    def abandon(self) -> None:
+        """Let go of the file as it is: it is another's."""
+        self._base.close()
+        self._unlock()
+
+    def _unlock(self) -> None:
+        if self._lock is not None:
             self._lock.close()
 
 

@@ -7,6 +7,7 @@ safe as `kill -9`.
 import logging
 import signal
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -19,11 +20,14 @@ from forecast.experiment.detectors import build as build_detector
 from forecast.experiment.members import Facts
 from forecast.models.forecaster import Forecaster
 from forecast.watch import desk, plan
-from forecast.watch.build import build, values
+from forecast.watch.build import build, of_bucket, values
+from forecast.watch.columns import Roles
+from forecast.watch.crew import Crew, Share, folder_of
 from forecast.watch.events import Mute, Rule
+from forecast.watch.leases import Leases
 from forecast.watch.live import Live
 from forecast.watch.loop import Loop, Options, Telling
-from forecast.watch.parse import Parser, Roles
+from forecast.watch.parse import Parser
 from forecast.watch.refit import Refit
 from forecast.watch.sinks.sink import Sink
 from forecast.watch.store import Store
@@ -40,16 +44,30 @@ def run(config: Watch, out: Path) -> int:
     """The verb."""
     torch.set_num_threads(1)
     if config.plan is not None:
-        print(plan.text(scorer(config), config.plan, config.commit, config.seed))
+        short = replace(config, longest_warmup=config.warmup)  # simulated rows have no season to wait for
+        print(plan.text(lambda: scorer(short), config.plan, config.buckets))
         return 0
     if config.do is not None:
         print(at_the_desk(config, out))
         return 0
+    if config.buckets is not None:
+        return _crew(config, config.buckets)
     loop = prepared(config)
     _answer(loop)
     _log.warning("watching %s; state in %s", loop.source.name, state(config))
     loop.run()
     print(summary(loop), file=sys.stderr)
+    return 0
+
+
+def _crew(config: Watch, buckets: int) -> int:
+    """One of several processes that share the work."""
+    if buckets < 1:
+        raise InputError(f"buckets={buckets} must be at least 1")
+    crew = Crew(Leases(state(config) / "leases.db", buckets, config.lease), lambda bucket: prepared(config, bucket))
+    _answer(crew)
+    _log.warning("watching %d buckets of sensors with others; state in %s", buckets, state(config))
+    crew.run()
     return 0
 
 
@@ -67,12 +85,12 @@ def at_the_desk(config: Watch, out: Path) -> str:
     return tasks[str(config.do)]()
 
 
-def prepared(config: Watch) -> Loop:
-    """The loop of a configuration, where its last commit stands."""
+def prepared(config: Watch, bucket: int | None = None) -> Loop:
+    """The loop of a configuration, or of one bucket of it, where its last commit stands."""
     source = build("source", config.source)
     listed: list[Any] = list(config.sinks)
-    sinks: list[Sink] = [build("sink", each) for each in listed]
-    roles = values("forecast.watch.parse.Roles", {k: v for k, v in config.rows.items() if k in ROLES}, "rows.")
+    sinks: list[Sink] = [build("sink", each if bucket is None else of_bucket(each, bucket)) for each in listed]
+    roles = values("forecast.watch.columns.Roles", {k: v for k, v in config.rows.items() if k in ROLES}, "rows.")
     zones = Zones(dict(config.rows.get("zones", {})))
     own = {key: value for key, value in config.rows.items() if key not in ("zones", *ROLES)}
     options = Options(**values("forecast.watch.loop.Options", own | dict(config.commit), "rows."))
@@ -82,7 +100,12 @@ def prepared(config: Watch) -> Loop:
         dict(config.groups),
         *budget(config),
     )
-    return Loop(source, Parser(Roles(**roles), zones), scorer(config), Store(state(config)), sinks, options, telling)
+    parser, store = Parser(Roles(**roles), zones), state(config)
+    if bucket is None or config.buckets is None:
+        return Loop(source, parser, scorer(config), Store(store), sinks, options, telling)
+    if not source.part(bucket, config.buckets):
+        parser = Share(Roles(**roles), zones, bucket=bucket, buckets=config.buckets)
+    return Loop(source, parser, scorer(config), Store(folder_of(store, bucket), alone=False), sinks, options, telling)
 
 
 def budget(config: Watch) -> tuple[float | None, float | None]:
@@ -125,7 +148,7 @@ def summary(loop: Loop) -> str:
     return f"{len(loop.book.names):,} sensors; {told or 'no readings'}"
 
 
-def _answer(loop: Loop) -> None:
+def _answer(loop: Loop | Crew) -> None:
     """Stop in order at the first signal, at once at the second."""
 
     def stop(number: int, frame: FrameType | None) -> None:

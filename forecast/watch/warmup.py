@@ -46,14 +46,13 @@ class Head(NamedTuple):
     kept: int = 0  # rows that were kept for refits, the warm-up's among them
     base: int = 0  # those of the warm-up
 
-    def packed(self) -> bytes:
-        """As the record holds it."""
-        return HEAD.pack(*self)
-
     @classmethod
     def of(cls, record: bytes) -> Self:
         """Read from a record."""
         return cls(*HEAD.unpack_from(record))
+
+
+HEADS = np.dtype([(name, "<f8" if name == "step" else "<i8") for name in Head._fields])  # heads as records hold them
 
 
 class Warming:

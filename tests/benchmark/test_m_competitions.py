@@ -41,7 +41,9 @@ def test_m4_weekly(real_data: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 def test_m4_hourly_with_the_baselines_under_a_time_cap(real_data: Path) -> None:
-    made = board("data=m4_hourly", "models=[naive2,seasonal_naive,ets,theta,ridge]", "time_cap=20", "failed=seasonal_naive")
+    made = board(
+        "data=m4_hourly", "models=[naive2,seasonal_naive,ets,theta,ridge]", "time_cap=20", "failed=seasonal_naive"
+    )
     assert [f"{made[metric, 'naive2']:.3f}" for metric in ("smape", "mase")] == ["18.383", "2.395"]
     assert all(made["smape", model] < made["smape", "naive2"] for model in ("ets", "theta", "ridge"))
     summary = pd.read_json("outputs/compare/latest/summary.json", typ="series")
@@ -55,7 +57,9 @@ def test_the_m4_table_pools_frequencies_by_their_series(real_data: Path) -> None
     assert f"{made['m4_weekly', 'naive2', 'smape']:.3f}" == "9.161"
     sizes = [made[case, "naive", "series"] for case in ("m4_weekly", "m4_yearly_sample")]
     parts = [made[case, "naive", "mase"] for case in ("m4_weekly", "m4_yearly_sample")]
-    assert made["all", "naive", "mase"] == pytest.approx(sum(n * m for n, m in zip(sizes, parts, strict=True)) / sum(sizes))
+    assert made["all", "naive", "mase"] == pytest.approx(
+        sum(n * m for n, m in zip(sizes, parts, strict=True)) / sum(sizes)
+    )
     assert made["all", "naive2", "owa"] == 1 and made["all", "naive", "failed"] == 0
 
 

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from forecast.errors import InputError
 from forecast.watch.arrival import Arrival, Rows
-from forecast.watch.parse import Parser, Roles
+from forecast.watch.columns import Roles
+from forecast.watch.parse import Parser
 from forecast.watch.readings import Chunk, Understood
 from forecast.watch.sources.file import File
 from forecast.watch.zones import Zones

@@ -1,4 +1,4 @@
-"""`forecast benchmark=speed`: measurements of speed, one suite each: the Kalman engine, the sequence layers, detection."""
+"""`forecast benchmark=speed`: measurements of speed, one suite each: the Kalman engine, the sequence layers, detection, the watch."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,7 +7,10 @@ import torch
 
 from forecast.errors import unknown
 from forecast.experiment import config as configs
-from forecast.experiment.benchmark import Results, options, speed_detect, speed_kalman, speed_layers
+from forecast.experiment.benchmark import Results, options, speed_detect, speed_kalman, speed_layers, speed_watch
+
+SUITES = ("kalman", "layers", "detect", "watch")
+PEERS = {"kalman": ("statsmodels", "dynamax", "simdkalman"), "detect": ("river",), "watch": ("river_watch",)}
 
 
 @dataclass(frozen=True)
@@ -18,24 +21,33 @@ class Choice:
     count: int
     rows: int
     rounds: int
-    peers: tuple[str, ...]
+    peers: tuple[str, ...] | None
+    sensors: int
+    readings: int
+    pace: float
+    soak: float | None  # minutes
 
 
 def run(config: configs.Benchmark, out: Path) -> int:
     """Measure, say it, and write the table."""
     torch.set_num_threads(1)
     chosen = options(Choice, config)
+    if chosen.suite not in SUITES:
+        raise unknown("suite", chosen.suite, SUITES)
     if chosen.suite == "layers":
         speed_layers.run(out)
         return 0
-    if chosen.suite == "kalman":
-        found = speed_kalman.figures(out, chosen.count, chosen.rows, chosen.rounds, chosen.peers)
-    elif chosen.suite == "detect":
-        found = speed_detect.figures(out, chosen.rounds, chosen.peers)
-    else:
-        raise unknown("suite", chosen.suite, ("kalman", "layers", "detect"))
     made = Results(out, chosen.suite)
-    for case, subject, value, unit in found:
+    peers = PEERS[chosen.suite] if chosen.peers is None else chosen.peers
+    if chosen.suite == "watch" and chosen.soak is not None:
+        figures = speed_watch.soak(out, chosen.sensors, chosen.pace, chosen.soak)
+    elif chosen.suite == "watch":
+        figures = speed_watch.figures(out, chosen.sensors, chosen.readings, chosen.pace, peers)
+    elif chosen.suite == "detect":
+        figures = speed_detect.figures(out, chosen.rounds, peers)
+    else:
+        figures = speed_kalman.figures(out, chosen.count, chosen.rows, chosen.rounds, peers)
+    for case, subject, value, unit in figures:
         made.add(case, subject, **{unit: value})
         print(f"{case:34} {subject:24} {value:12.4g} {unit}", flush=True)
     print(f"Table: {made.file}")

@@ -107,10 +107,10 @@ def _likelihoods(
         rates["ours, with score"] = count * rows / 1e6 / min(score() for _ in range(rounds))
     file = out / "data.npz"
     np.savez(file, y=y.numpy(), variances=theta.exp().numpy(), season=season)
-    for peer in peers:
-        found = ask(peer, "shared" if shared else "likelihood", file, rounds)
+    for name in peers:
+        found = ask(name, "shared" if shared else "likelihood", file, rounds)
         if found is not None:
-            rates[peer] = found["updates"] / 1e6 / found["cpu_s"]
+            rates[name] = found["updates"] / 1e6 / found["cpu_s"]
     yield from ((case, subject, rate, RATE) for subject, rate in rates.items())
 
 

@@ -41,6 +41,12 @@ class Kafka(Source):
             settings |= {"sasl.mechanism": "PLAIN", "sasl.username": user, "sasl.password": secret(password_variable)}
         self.consumer = kafka.Consumer(settings, logger=None)
         self._next: dict[int, int] = {}
+        self._part = (0, 1)
+
+    def part(self, bucket: int, buckets: int) -> bool:
+        """Every `buckets`-th partition."""
+        self._part = (bucket, buckets)
+        return True
 
     def open(self, position: Any) -> list[str]:
         """Stand at the kept offsets; a partition without one is read from its beginning."""
@@ -51,7 +57,11 @@ class Kafka(Source):
         if not partitions:
             raise ForecastError(f"kafka://{self.servers}: no topic {self.topic!r}; make it, or pass source.topic=NAME")
         self._next = {int(p): offset for p, offset in (position or {}).get("next", {}).items()}
-        at = [kafka.TopicPartition(self.topic, p, self._next.get(p, kafka.OFFSET_BEGINNING)) for p in partitions]
+        at = [
+            kafka.TopicPartition(self.topic, p, self._next.get(p, kafka.OFFSET_BEGINNING))
+            for p in partitions
+            if p % self._part[1] == self._part[0]
+        ]
         self.consumer.assign(at)
         return []
 

@@ -17,7 +17,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 from forecast.errors import ForecastError
-from forecast.watch.parse import NUMBER
+from forecast.watch.cells import NUMBER
 from forecast.watch.readings import Chunk
 from forecast.watch.secrets import secret
 from forecast.watch.sources.source import Source

@@ -18,7 +18,8 @@ import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
 from forecast.errors import InputError
-from forecast.watch.parse import Parser, Roles
+from forecast.watch.columns import Roles
+from forecast.watch.parse import Parser
 from forecast.watch.readings import Chunk, Floats
 from forecast.watch.sources.source import Source
 

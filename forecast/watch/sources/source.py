@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from typing import Any
 
+from forecast.errors import InputError
 from forecast.watch.readings import Chunk
 
 
@@ -18,6 +19,10 @@ class Source(ABC):
     @abstractmethod
     def poll(self, seconds: float) -> Chunk | None:
         """The next lines; None if there are none within so many seconds."""
+
+    def part(self, bucket: int, buckets: int) -> bool:
+        """Hand out one bucket alone, before `open`: True; False where all lines come, and the reader picks its own."""
+        raise InputError(f"{self.name}: one process per subscription; buckets=N is for source=file and source=kafka")
 
     def acknowledge(self, position: Any) -> None:  # noqa: B027 - most sources have nobody to tell
         """All lines before `position` are committed."""

@@ -68,8 +68,18 @@ def holds_text(kind: Any) -> bool:
 
 
 def quoted(word: Word, kind: Any, sweeping: bool) -> Word:
-    """The value in quotes if it is text that Hydra's grammar would take apart."""
+    """The value in quotes if it is text that Hydra's grammar would take apart.
+
+    Of a key inside a group (source.topic=plant/#) the type is not known: it is text where it can be nothing else.
+    """
     value = word.value
+    if (
+        kind is None
+        and "." in word.key
+        and value[:1] not in ("[", "{", "'", '"')
+        and isinstance(_try(word.override), str)
+    ):
+        kind = str
     if not holds_text(kind) or value == "null" or (len(value) > 1 and value[0] == value[-1] and value[0] in "'\""):
         return word
     if sweeping and not isinstance(_try(word.override), str):

@@ -239,9 +239,11 @@ class Live(Scorer):
         return self.start
 
     def changed(self) -> Ints:
+        if not self._all:
+            return np.zeros(0, dtype=np.int64)
         every = np.flatnonzero(np.isin(self.bank, list(self._all)))
         self._all = set()
-        self._fresh = [sensor for sensor in self._fresh if sensor not in set(every.tolist())] + every.tolist()
+        self._fresh = np.union1d(self._fresh, every).astype(np.int64).tolist()
         return every
 
     def header(self) -> bytes | None:

@@ -1,7 +1,7 @@
 """How things stand in a state folder: the state of every sensor, and false alarms against what was asked for.
 
-    NEW  known, no row taken yet · WARMING  until `eta` · ACTIVE  scored · SILENT  others go on, it does not · DEGRADED  more than ten times
-    the alarms asked for, at least 20: its model does not fit any more · MUTED  its alerts are kept and not sent
+    NEW  known, no row taken yet · WARMING  until `eta` · ACTIVE  scored · SILENT  others go on, it does not · DEGRADED  more than thirty
+    times the alarms asked for, at least 50: its model does not fit any more · MUTED  its alerts are kept and not sent
 The first of SILENT, MUTED, DEGRADED that holds is shown. Time is event time: `now` is the newest time of the stream. The budget
 is asked for per sensor and day. Events that were labelled real or expected are no false alarms; those without a label may
 be, so that the observed rate is a range. Kinds that are apart from the budget (missing, frozen, silent …) are counted apart.
@@ -25,7 +25,7 @@ from forecast.watch.warmup import SIZE, Head, Warming, step_of
 DAY = 86_400e6  # microseconds
 STATES = ("NEW", "WARMING", "ACTIVE", "DEGRADED", "SILENT", "MUTED")
 APART = frozenset({"missing", "frozen", "out of range", "silent"})  # kinds that the budget does not cover
-DEGRADED, ENOUGH = 10.0, 20  # times the alarms asked for; alarms
+DEGRADED, ENOUGH = 30.0, 50  # times the alarms asked for; alarms
 STRICTER = (1.0, 0.3, 0.1, 0.03, 0.01)  # rates of a preview, as a share of the one in use
 
 

@@ -162,6 +162,8 @@ def test_text_is_taken_as_it_stands() -> None:
     ):
         assert one("validate", f"data.path={text}").data.path == text
     assert one("validate", "data.path='quoted'").data.path == "quoted"
+    assert one("watch", "source=mqtt", "source.topic=plant/#").source["topic"] == "plant/#"
+    assert one("watch", "source=mqtt", "source.topic=plant/+/temp", "source.port=18830").source["port"] == 18830
     assert one("validate", "data.path=${out}/x.csv").data.path == "outputs/x.csv"
     assert one("validate", "data.timezone=null").data.options["timezone"] is None
 

@@ -3,6 +3,7 @@
 import logging
 import zlib
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,10 +11,15 @@ import pytest
 from forecast.detect.standard import Standard
 from forecast.errors import InputError
 from forecast.models.kalman import Kalman
+from forecast.watch import history
 from forecast.watch.arrival import Rows
+from forecast.watch.build import build
 from forecast.watch.live import Live
+from forecast.watch.loop import Loop, Options, Telling
+from forecast.watch.parse import Parser
 from forecast.watch.refit import LAG, PAGE, ROW, Refit, Refits
 from forecast.watch.scorer import Scored
+from forecast.watch.store import Reader, Store
 from forecast.watch.warmup import Plan
 
 MINUTE = 60_000_000
@@ -145,3 +151,24 @@ def test_the_last_rows_are_kept_in_pages_and_no_more_of_them(caplog: pytest.LogC
 def test_what_makes_no_sense_is_refused() -> None:
     with pytest.raises(InputError, match="refit: every=10"):
         Refit(10, 500)
+
+
+def contents(folder: Path) -> object:
+    """All that decides what comes next, and all that was decided."""
+    reader = Reader(folder / "state" / "state.db")
+    blocks = history.together([history.read(block) for block in reader.blocks()])
+    found = reader.sensors(), reader.fixed(), reader.recent(), reader.fact("scorer"), [c.tobytes() for c in blocks]
+    reader.close()
+    return found
+
+
+def test_a_watch_that_was_stopped_ends_with_the_same_store(rows: Rows, tmp_path: Path) -> None:
+    table = zip(rows.who.tolist(), rows.time.tolist(), rows.value.tolist(), strict=True)
+    lines = ["time,sensor,value\n"] + [f"{10**9 + t // 10**6},{NAMES[w]},{v}\n" for w, t, v in table]
+    for name, stops in {"whole": [len(lines)], "parts": [600, 700, 1000, len(lines)]}.items():  # 207 and 271 of a
+        (tmp_path / name).mkdir()
+        for stop in stops:
+            (tmp_path / name / "rows.csv").write_text("".join(lines[:stop]))
+            source = build("source", {"name": "file", "path": str(tmp_path / name / "rows.csv"), "follow": False})
+            Loop(source, Parser(), live(), Store(tmp_path / name / "state"), [], Options(), Telling()).run()
+    assert contents(tmp_path / "whole") == contents(tmp_path / "parts")

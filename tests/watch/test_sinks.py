@@ -92,6 +92,21 @@ def test_a_webhook_that_is_away_gets_everything_when_it_is_back(
     assert "secret" not in caplog.text
 
 
+@pytest.mark.slow
+def test_a_webhook_that_is_away_for_a_minute_is_asked_now_and_then(store: Store) -> None:
+    port, got = free_port(), []  # type: ignore[var-annotated]
+    tell(store, 1, 200)
+    feeder = fed(build("sink", {"name": "webhook", "url": f"http://127.0.0.1:{port}/x"}), store)
+    before = time.process_time()
+    time.sleep(60)
+    assert time.process_time() - before < 3
+    assert (feeder.cursor.n, feeder.failures > 3, feeder.failures < 15) == (0, True, True)
+    with servers.running(servers.web(port, got)):
+        assert eventually(lambda: feeder.cursor.n == 199, 120)
+    feeder.finish(5)
+    assert [request.body for request in got] == [body(n) for n in range(1, 200)]
+
+
 def test_mail_is_received_and_offered_again_where_it_was_refused(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(contract, "LATEST", 0.2)
     port, got = free_port(), []  # type: ignore[var-annotated]

@@ -1,8 +1,8 @@
 """Series at rest on Spark: fit and predict, detect, backtest, over hash buckets of series (`applyInPandas`).
 
-A bucket is one task and has to fit into the memory of one worker; the series of a bucket are worked on together, and none
-changes another's numbers, so that they are those of one machine. Functions travel to Spark's own workers the way Spark
-sends them; `forecast` has to be installed there.
+A bucket is one task and has to fit into the memory of one worker. The series of a bucket are worked on together, and none
+changes another's numbers by more than the rounding of an estimate, so that they are those of one machine to 1e-5.
+Functions travel to Spark's own workers the way Spark sends them; `forecast` has to be installed there.
 """
 
 from collections.abc import Callable, Mapping, Sequence

@@ -46,7 +46,8 @@ def series(count: int, length: int) -> pd.DataFrame:
 
 def equal(one: pd.DataFrame, other: pd.DataFrame, by: list[str]) -> None:
     first, second = (t.astype({"unique_id": object}).sort_values(by, ignore_index=True) for t in (one, other))
-    pd.testing.assert_frame_equal(first, second, check_exact=True, check_dtype=False)
+    # Estimates are made bucket by bucket, and the rounding of a batch depends on its company; alarms and words are the same.
+    pd.testing.assert_frame_equal(first, second, check_dtype=False, rtol=1e-5, atol=1e-5)
 
 
 def test_two_thousand_series_are_scored_as_on_one_machine(spark: Any) -> None:

@@ -98,7 +98,9 @@ def _check(panel: Panel, keys: Sequence[str]) -> None:
         elif word not in FINEST or (place and word not in WAVES):
             raise unknown("calendar input", key, [*FINEST, "hour:HARMONICS", "holidays:COUNTRY"])
         elif place and not (place.isdecimal() and 1 <= int(place) <= MOST_HARMONICS):
-            raise InputError(f"calendar input {key!r}: harmonics are a number from 1 to {MOST_HARMONICS}, as in {word}:4")
+            raise InputError(
+                f"calendar input {key!r}: harmonics are a number from 1 to {MOST_HARMONICS}, as in {word}:4"
+            )
         elif rows_per_day <= FINEST[word] * 1.01:
             raise InputError(
                 f"calendar input {key!r} is the same in every row of this clock ({panel.clock.describe()}); leave it out"

@@ -78,7 +78,10 @@ def test_what_if_follows_the_plan_and_a_missing_plan_is_one_line() -> None:
 
 def test_calendar_inputs_come_by_one_key() -> None:
     words = ("data.path=shop.csv", "data.target=[sold]", "data.ignore=[promotion]", "horizon=7", "tracking=none")
-    assert forecast("train", *words, "data.calendar=[weekend]", "data.season=[1]", "model=ridge", "model.context=8").code == 0
+    assert (
+        forecast("train", *words, "data.calendar=[weekend]", "data.season=[1]", "model=ridge", "model.context=8").code
+        == 0
+    )
     said = forecast("predict", "run=latest")
     assert said.code == 0, said.err
     table = ahead()

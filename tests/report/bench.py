@@ -61,7 +61,9 @@ def folder(
         [(m, s, "0", "too short") for m in failed for s in series], columns=["model", "unique_id", "cutoff", "reason"]
     )
     others = [(a, b) for a in models for b in models if a != b]
-    tables["pairs"] = pd.DataFrame(others, columns=["model", "against"]).assign(win_rate=0.5, tested=2, better=1, worse=0)
+    tables["pairs"] = pd.DataFrame(others, columns=["model", "against"]).assign(
+        win_rate=0.5, tested=2, better=1, worse=0
+    )
     tables["ranks"] = pd.DataFrame({"model": models, "rank": [float(place) for place in range(1, len(models) + 1)]})
     for name, table in tables.items():
         table.to_csv(where / f"{name}.csv", index=False)

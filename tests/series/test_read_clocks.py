@@ -83,7 +83,9 @@ def test_times_are_those_of_pandas(step: str) -> None:
 def test_the_smallest_gap_is_not_the_clock() -> None:
     times = [*pd.date_range("2026-01-01", periods=40, freq="h"), pd.Timestamp("2026-01-01 12:17")]
     frame = pd.DataFrame({"ds": times, "y": 1.0})
-    with pytest.raises(InputError, match=r"the frame: row 41: 1 row off the clock \(h\), the first at 2026-01-01 12:17"):
+    with pytest.raises(
+        InputError, match=r"the frame: row 41: 1 row off the clock \(h\), the first at 2026-01-01 12:17"
+    ):
         read_frame(frame)
     assert len(read_frame(frame, off_clock="drop").values) == 40
     rounded = read_frame(frame, off_clock="round", repeated="mean")
@@ -152,7 +154,13 @@ def test_ten_thousand_series_take_no_loop(tmp_path: Path) -> None:
     series, rows = 10_000, 30
     random = np.random.default_rng(0)
     times = np.tile(pd.date_range("2026-01-01", periods=rows, freq="D").astype(str), series)
-    frame = pd.DataFrame({"unique_id": np.repeat([f"s{k}" for k in range(series)], rows), "ds": times, "y": random.normal(size=series * rows)})
+    frame = pd.DataFrame(
+        {
+            "unique_id": np.repeat([f"s{k}" for k in range(series)], rows),
+            "ds": times,
+            "y": random.normal(size=series * rows),
+        }
+    )
     kept = frame[random.random(len(frame)) > 0.1]
     path = tmp_path / "t.csv"
     kept.to_csv(path, index=False)
@@ -178,4 +186,7 @@ def test_clocks_are_told_in_words() -> None:
     said = {step: Clock("time", pd.Timestamp(start), step).describe() for step, start in STEPS.items()}
     assert said["MS"] == "every month" and said["QS-JAN"] == said["QS-FEB"] == "every quarter"
     assert Clock("time", pd.Timestamp("2026-01-01"), "15min").describe() == "every 15 minutes"
-    assert Clock("time", pd.Timestamp("2026-01-01"), "h", timezone="Europe/Berlin").describe() == "every hour (Europe/Berlin)"
+    assert (
+        Clock("time", pd.Timestamp("2026-01-01"), "h", timezone="Europe/Berlin").describe()
+        == "every hour (Europe/Berlin)"
+    )

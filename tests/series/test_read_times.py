@@ -40,7 +40,9 @@ FORMATS = [
 
 
 @pytest.mark.parametrize("form", FORMATS)
-def test_every_shape_gives_back_the_time_it_was_written_from(form: str, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_every_shape_gives_back_the_time_it_was_written_from(
+    form: str, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     path = tmp_path_factory.mktemp("shape") / "t.csv"
 
     @given(MOMENTS)
@@ -133,7 +135,9 @@ def test_local_times_cross_both_clock_changes(zone: str, step: str, series: int,
     truth = truth if step == "h" else pd.date_range("2026-10-20", "2026-11-05", freq=step, tz="UTC")
     wall = truth.tz_convert(zone).tz_localize(None)
     path = tmp_path / "t.csv"
-    pd.DataFrame({"ds": np.repeat(wall, series), "unique_id": [f"s{k}" for k in range(series)] * len(wall), "y": 1.0}).to_csv(path, index=False)
+    pd.DataFrame(
+        {"ds": np.repeat(wall, series), "unique_id": [f"s{k}" for k in range(series)] * len(wall), "y": 1.0}
+    ).to_csv(path, index=False)
     panel = read_csv(path, timezone=zone)
     assert panel.clock.step == step and not panel.values.isnan().any()
     assert all((panel.times(s) == truth).all() for s in range(series))

@@ -42,7 +42,9 @@ class ReadOptions:
     inputs: tuple[str, ...] = ()  # columns known in advance, future rows too
     static: tuple[str, ...] = ()  # columns that are constant in a series
     static_path: str | None = None  # table with one row per series to take the static columns from
-    calendar: tuple[str, ...] = ()  # inputs of the calendar: minute, hour (hour:4 with harmonics), weekday, weekend, month, yearday, holidays:DE
+    calendar: tuple[
+        str, ...
+    ] = ()  # inputs of the calendar: minute, hour (hour:4 with harmonics), weekday, weekend, month, yearday, holidays:DE
     ignore: tuple[str, ...] = ()  # columns to leave out
     labels: str | None = None  # a 0/1 column, or a file with unique_id,start,end[,kind][,channels]
     categories: Literal["one_hot", "codes"] | None = None  # how text among inputs and static columns becomes numbers

@@ -30,6 +30,7 @@ from forecast.ssm.structural import TRENDS, Season, Structural
 from forecast.types import Parameters, Past, Row, take
 
 LONGEST_RING = 24
+LEAST_PRIOR = 900.0  # variance of a harmonic at the start, in squared typical changes
 
 _log = logging.getLogger("forecast")
 
@@ -237,10 +238,14 @@ def _flat(state: State) -> Belief:
 
 
 def _season(length: int, harmonics: int) -> Season:
-    """The form of a season: as many harmonics as asked for, otherwise a ring, or six harmonics where it is long."""
+    """The form of a season: as many harmonics as asked for, otherwise a ring, or six harmonics where it is long.
+
+    Harmonics start with a variance that covers any amplitude that the changes from row to row leave room for. Diffuse ones would be
+    told apart by the first rows of the season alone, where they look like a level and a slope: all digits would be lost.
+    """
     if harmonics == 0 and length <= LONGEST_RING:
         return Season(length)
-    return Season(length, min(harmonics or 6, (length - 1) // 2))
+    return Season(length, min(harmonics or 6, (length - 1) // 2), max(LEAST_PRIOR, length**2 / 4))
 
 
 def _of_channels(leaf: Tensor, channels: int) -> Tensor:

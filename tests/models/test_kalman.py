@@ -160,3 +160,17 @@ def test_widen_is_more_doubt_about_the_level(model: Kalman, past: Past, fitted) 
     wider = model.widen(state, torch.full((8,), 9.0, dtype=torch.float64))
     before, after = (model.predict(s, Future.of(past, 2)).variance[0] for s in (state, wider))
     assert (after > before).all()
+
+
+def test_a_day_and_a_week_of_half_hours_are_told_apart() -> None:
+    """Six harmonics of 336 rows look like a level and a slope to the first rows: diffuse ones leave no digit, or no forecast."""
+    generator, time = torch.Generator().manual_seed(0), torch.arange(1200, dtype=torch.float64)
+    day, week = torch.sin(2 * math.pi * time / 48), torch.cos(2 * math.pi * time / 336)
+    values = 100 + 10 * day + 5 * week + torch.randn(1200, generator=generator, dtype=torch.float64)
+    past, model = Past.of(values[None, :1152, None]), Kalman(seasons=(48, 336))
+    with torch.no_grad():
+        parameters = model.estimate(past)
+        forecast = model.predict(model.warm_up(model.initial_state(parameters, past.static), past), Future.of(past, 48))
+    low, high = forecast.interval(0.9)
+    assert bool(low.isfinite().all() & high.isfinite().all())
+    assert float((forecast.median[0, :, 0] - values[1152:]).abs().mean()) < 1.6  # the noise alone: 0.8

@@ -15,6 +15,7 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 BLUE, VERMILION, GREEN, PURPLE, GREY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#7f7f7f"
 INK = "#767676"  # stands for the page's text colour
@@ -56,7 +57,8 @@ NOTHING = dict.fromkeys(("Date", "Creator", "Format", "Type"))  # no metadata: i
 def canvas(width: float = 9.0, height: float = 4.2) -> Iterator[tuple[Figure, Axes]]:
     """A figure in our style with its axes."""
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(width, height), layout="constrained")
+        room = ConstrainedLayoutEngine(h_pad=0.1)  # inches: the browser's fonts reach lower than ours
+        figure = Figure(figsize=(width, height), layout=room)
         yield figure, figure.add_subplot()
 
 

@@ -57,6 +57,7 @@ def test_a_killed_training_ends_with_the_same_weights(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_ten_kills_at_random_moments(tmp_path: Path) -> None:
     words = (*TRAIN, "trainer.max_steps=260")
     finished(start(tmp_path / "whole", *words))

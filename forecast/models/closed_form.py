@@ -213,16 +213,13 @@ def _solve(train: Sums, held: Sums, last: Tensor, extra: Tensor, model: DeepFore
         found.append((float(_error(weight, none, held, metric)), weight, ridge, prior, penalty))
     _, weight, ridge, prior, penalty = min(found, key=lambda each: each[0])
     shared = weight.expand(channels, -1, -1)
-    missing, tried = train.cross - train.features @ shared, [(shared, OFF * ridge / penalty, shared)]
+    missing = train.cross - train.features @ shared
+    tried = [(shared, OFF * ridge / penalty, shared) if channels > 1 else (shared, ridge, prior)]
     for own in OWN if channels > 1 else ():
         change = _ridge(train.features, missing, own * ridge / penalty, torch.zeros_like(last))
         made = shared + torch.where((train.weight > 0)[:, None, None], change, 0.0)
         tried.append((made, own * ridge / penalty, shared))
-    weight, ridge, prior = (
-        min(tried, key=lambda each: float(_error(each[0], none, held, metric)))
-        if channels > 1
-        else (shared, ridge, prior)
-    )
+    weight, ridge, prior = min(tried, key=lambda each: float(_error(each[0], none, held, metric)))
     candidates = [(weight, none), *_with_inputs(train, ridge, prior)]
     return min(candidates, key=lambda each: float(_error(each[0], each[1], held, metric)))
 

@@ -60,7 +60,7 @@ def test_weights_are_those_of_weighted_least_squares(monkeypatch: pytest.MonkeyP
     mean = (root * x).T @ (root * x)
     ridge = np.sqrt(0.1 * np.trace(mean) / len(mean)) * np.eye(len(mean))
     found = model.head.weight[0].numpy()
-    for prior in (np.zeros_like(found), _last(model)):
+    for prior in (np.zeros_like(found), last_value(model)):
         by_hand = np.linalg.lstsq(
             np.vstack([root * x, ridge]), np.vstack([root * (z @ phi / 12), ridge @ prior]), rcond=None
         )[0]
@@ -69,7 +69,8 @@ def test_weights_are_those_of_weighted_least_squares(monkeypatch: pytest.MonkeyP
     raise AssertionError("neither prior gives the weights found")
 
 
-def _last(model: LTIForecaster) -> "np.ndarray[tuple[int, ...], np.dtype[np.float64]]":
+def last_value(model: LTIForecaster) -> "np.ndarray[tuple[int, ...], np.dtype[np.float64]]":
+    """Weights (F J) that repeat the last value."""
     weight = np.zeros(tuple(model.head.weight.shape[1:]))
     weight[-1] = model.head.basis.constant().numpy() * float(model.encoder.bank.spread[-1])
     return weight

@@ -10,6 +10,7 @@ from forecast.layers.scale import whole_spread
 from forecast.models import closed_form
 from forecast.models.lti import LTIForecaster
 from forecast.types import Future, Past
+from tests.models.test_closed_form import last_value
 
 ROWS, HORIZON = 600, 12
 
@@ -100,19 +101,13 @@ def test_the_weights_are_those_of_joint_least_squares(monkeypatch: pytest.Monkey
     mean = np.trace(gram[: count * size, : count * size]) / (count * size)
     own = np.trace(gram[count * size :, count * size :]) / inputs
     penalty = np.append(np.full(count * size, 0.1 * mean), np.full(inputs, 0.01 * own))
-    for prior in (np.zeros((count, size)), _last(model)):
+    for prior in (np.zeros((count, size)), last_value(model)):
         start = np.append(prior.ravel(), np.zeros(inputs))
         by_hand = np.linalg.solve(gram + np.diag(penalty), x.T @ z + penalty * start)
         if np.abs(by_hand[: count * size].reshape(count, size) - head.weight[0].numpy()).max() <= 1e-3:
             assert by_hand[count * size :] == pytest.approx(head.effect[0].numpy(), abs=1e-3)
             return
     raise AssertionError("neither prior gives the weights found")
-
-
-def _last(model: LTIForecaster) -> "np.ndarray[tuple[int, ...], np.dtype[np.float64]]":
-    weight = np.zeros(tuple(model.head.weight.shape[1:]))
-    weight[-1] = model.head.basis.constant().numpy() * float(model.encoder.bank.spread[-1])
-    return weight
 
 
 def test_products_weighed_without_laying_them_out() -> None:

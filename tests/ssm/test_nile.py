@@ -62,6 +62,15 @@ def test_a_large_first_variance_gives_another_number_for_each_variance(
     assert loglik == pytest.approx(expected, abs=6e-8 if variance == 1e7 else 6e-5)
 
 
+def test_a_first_state_before_the_first_row(engine: str) -> None:
+    """R's dlm: C₀ = 1e7 at row 0; its 549.6917895 is -LL without n/2 log 2π. MARSS: x₀ estimated, 1111.79 at row 0."""
+    loglik = float(kalman.loglik(PROGRAM, VARIANCES, known(1e7 + 1469.1), nile(), engine=engine))
+    assert -loglik - 50 * math.log(2 * math.pi) == pytest.approx(549.6917895, abs=6e-8)
+    start = fresh(torch.full((1, 1), 1111.79, dtype=D), ZERO + 1381.15, 0 * ONE)
+    variances = torch.tensor([[15135.8, 1381.15]], dtype=D)
+    assert float(kalman.loglik(PROGRAM, variances, start, nile(), engine=engine)) == pytest.approx(-637.7569, abs=5e-5)
+
+
 def test_filtered_and_forecast(engine: str) -> None:
     belief = kalman.advance(PROGRAM, VARIANCES, DIFFUSE, nile(), engine=engine).belief
     assert float(belief.mean) == pytest.approx(798.3702926, abs=5e-8)

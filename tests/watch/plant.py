@@ -1,5 +1,6 @@
 """The stream that the tests are made of: S sensors, each a random walk with a season, and injected events."""
 
+import csv
 from pathlib import Path
 
 import numpy as np
@@ -23,3 +24,10 @@ def write(path: Path, sensors: int, rows: int, events: int, seed: int = 7) -> in
                 cell = "" if np.isnan(values[t, s]) else f"{values[t, s]:.4f}"
                 file.write(f"{START + 60 * t},s{s:02d},{cell}\n")
     return events
+
+
+def readings(folder: Path, sensors: int, rows: int, events: int) -> list[dict[str, str]]:
+    """The same as a list of rows, in a file of this folder too."""
+    write(folder / "plant.csv", sensors, rows, events)
+    with open(folder / "plant.csv", encoding="utf-8") as file:
+        return list(csv.DictReader(file))

@@ -1,6 +1,5 @@
 """MQTT, Redis and Kafka: killed at any moment, nothing is lost and nothing counts twice."""
 
-import csv
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,16 +17,16 @@ KILLS = 5
 
 @pytest.fixture(scope="module")
 def rows(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, str]]:
-    path = tmp_path_factory.mktemp("plant") / "plant.csv"
-    plant.write(path, 20, ROWS // 20, 10)
-    with open(path, encoding="utf-8") as file:
-        return list(csv.DictReader(file))
+    return plant.readings(tmp_path_factory.mktemp("plant"), 20, ROWS // 20, 10)
 
 
 @pytest.fixture(scope="module")
 def whole(rows: list[dict[str, str]], tmp_path_factory: pytest.TempPathFactory) -> outcome.Outcome:
-    """What comes of the same rows as JSON lines in a file, without a kill."""
-    folder = tmp_path_factory.mktemp("whole")
+    return undisturbed(rows, tmp_path_factory.mktemp("whole"))
+
+
+def undisturbed(rows: list[dict[str, str]], folder: Path) -> outcome.Outcome:
+    """What comes of rows as JSON lines in a file, without a kill."""
     (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     source = {"name": "file", "path": str(folder / "rows.jsonl"), "follow": False}
     assert run(folder, source)[0] == 0

@@ -1,6 +1,5 @@
 """A broker that is away for a while and comes back: the watch waits without spinning, catches up, and has lost nothing."""
 
-import csv
 import json
 import subprocess
 import time
@@ -15,9 +14,9 @@ import pytest
 from forecast.watch.store import Reader
 from tests.watch import outcome, plant
 from tests.watch.brokers import free_port, mosquitto, redis_server
-from tests.watch.process import run, start
+from tests.watch.process import start
 from tests.watch.proxy import Proxy
-from tests.watch.test_brokers import join, same
+from tests.watch.test_brokers import join, same, undisturbed
 
 ROWS = 2000
 SPIN = 0.25  # processor seconds a second: a loop that spins takes all it gets
@@ -26,18 +25,12 @@ away = pytest.mark.parametrize("seconds", [2.0, pytest.param(60.0, marks=[pytest
 
 @pytest.fixture(scope="module")
 def rows(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, str]]:
-    path = tmp_path_factory.mktemp("plant") / "plant.csv"
-    plant.write(path, 10, ROWS // 10, 0)
-    with open(path, encoding="utf-8") as file:
-        return list(csv.DictReader(file))
+    return plant.readings(tmp_path_factory.mktemp("plant"), 10, ROWS // 10, 0)
 
 
 @pytest.fixture(scope="module")
 def whole(rows: list[dict[str, str]], tmp_path_factory: pytest.TempPathFactory) -> outcome.Outcome:
-    folder = tmp_path_factory.mktemp("whole")
-    (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    assert run(folder, {"name": "file", "path": str(folder / "rows.jsonl"), "follow": False})[0] == 0
-    return outcome.of(folder)
+    return undisturbed(rows, tmp_path_factory.mktemp("whole"))
 
 
 @contextmanager

@@ -6,7 +6,6 @@ its files count. Kafka would be `spark.readStream.format("kafka")` in place of t
 class path; that was not run.
 """
 
-import itertools
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -87,7 +86,7 @@ def processor() -> Any:
             self._records = handle.getMapState("records", "sensor string", "record binary")
 
         def handleInputRows(self, key: Any, rows: Iterator[pd.DataFrame], timers: Any) -> Iterator[pd.DataFrame]:  # noqa: N802
-            parts = list(itertools.chain(rows))
+            parts = list(rows)
             if parts:
                 yield plain(step(pd.concat(parts, ignore_index=True), self, self.watching))
 

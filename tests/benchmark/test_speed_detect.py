@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from forecast.experiment.benchmark import speed_detect, speed_kalman
+from forecast.experiment.benchmark import peers, speed_detect
 
 
 @pytest.mark.slow
@@ -15,7 +15,7 @@ def test_every_case_has_a_figure(
 ) -> None:
     for name, small in {"SENSORS": 9, "MADE": 3, "CALM": 120, "ROWS": 14}.items():
         monkeypatch.setattr(speed_detect, name, small)
-    monkeypatch.setattr(speed_kalman, "PYTHON", tmp_path / "absent")
+    monkeypatch.setattr(peers, "PYTHON", tmp_path / "absent")
     caplog.set_level(logging.INFO, "forecast")
     made = list(speed_detect.figures(tmp_path, 1, ("river",)))
     assert all(math.isfinite(value) and value > 0 for _, _, value, _ in made)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from forecast.experiment.benchmark import speed_kalman
+from forecast.experiment.benchmark import peers, speed_kalman
 from forecast.ssm import kalman
 
 
@@ -16,7 +16,7 @@ def test_every_case_has_a_figure(
 ) -> None:
     monkeypatch.setattr(speed_kalman, "LONG", 300)
     monkeypatch.setattr(speed_kalman, "SENSORS", 9)
-    monkeypatch.setattr(speed_kalman, "PYTHON", tmp_path / "absent")
+    monkeypatch.setattr(peers, "PYTHON", tmp_path / "absent")
     caplog.set_level(logging.INFO, "forecast")
     made = list(speed_kalman.figures(tmp_path, 8, 60, 1, ("statsmodels",)))
     assert all(math.isfinite(value) and value > 0 for _, _, value, _ in made)

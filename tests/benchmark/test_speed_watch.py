@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from forecast.errors import ForecastError
-from forecast.experiment.benchmark import speed_kalman, speed_watch
+from forecast.experiment.benchmark import peers, speed_watch
 from forecast.watch import measure
 
 
@@ -25,7 +25,7 @@ def test_every_case_has_a_figure(
     monkeypatch.setattr(speed_watch, "SUBJECTS", ("moving", "moving"))
     monkeypatch.setattr(speed_watch, "PACED", 0.2)
     monkeypatch.setattr(speed_watch, "_ask", at_once)
-    monkeypatch.setattr(speed_kalman, "PYTHON", tmp_path / "absent")
+    monkeypatch.setattr(peers, "PYTHON", tmp_path / "absent")
     caplog.set_level(logging.INFO, "forecast")
     made = list(speed_watch.figures(tmp_path, 20, 100, 1000.0, ("river_watch",)))
     assert all(math.isfinite(value) and value > 0 for *_, value, _ in made)

@@ -1,7 +1,8 @@
-"""Automatic models of statsforecast on the series of a competition, in a process of their own (`make peers`).
+"""The libraries that we are measured against, each case in a process of its own on one thread (`make peers`).
 
-A peer is one thread, gets the same training rows and times itself. It is scored by its point forecast and its 90 % and
-95 % intervals; where it fails, the seasonal naive forecast stands in, as in the competition.
+`ask` is for the speed suites: a peer gets a file of data and times itself. `figures` is for the competitions: an automatic model of
+statsforecast gets the same training rows and is scored by its point forecast and its 90 % and 95 % intervals; where it fails,
+the seasonal naive forecast stands in, as in the competition.
 """
 
 import json
@@ -9,6 +10,7 @@ import logging
 import os
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,13 +22,26 @@ from forecast.metrics import naive_errors
 from forecast.series.panel import Panel
 
 ROOT = Path(__file__).parents[3]
-SCRIPT, PYTHON = ROOT / "tests/bench/peers/statsforecast.py", ROOT / ".venv-peers/bin/python"
+SCRIPTS, PYTHON = ROOT / "tests/bench/peers", ROOT / ".venv-peers/bin/python"
 logger = logging.getLogger("forecast")
+
+
+def ask(name: str, case: str, file: Path, rounds: int) -> dict[str, Any] | None:
+    """What a peer's script says of itself; None and a line in the log where it is absent or has no such case."""
+    if not _there(name):
+        logger.info("%s: absent, make peers installs it; skipped", name)
+        return None
+    done = _alone(name, case, file, rounds, timeout=600)
+    if done.returncode:
+        logger.info("%s, %s: skipped, %s", name, case, _last_line(done))
+        return None
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
 
 
 def figures(word: str, panel: Panel, ends: NDArray[np.int64], horizon: int, folder: Path) -> dict[str, float] | None:
     """Figures of one model, named as in `competitions`; None and a line in the log where there are no peers."""
-    if not (SCRIPT.exists() and PYTHON.exists()):
+    if not _there("statsforecast"):
         logger.info("statsforecast: absent, make peers installs it; %s skipped", word)
         return None
     folder.mkdir(parents=True, exist_ok=True)
@@ -35,11 +50,9 @@ def figures(word: str, panel: Panel, ends: NDArray[np.int64], horizon: int, fold
     actual = torch.stack([y[int(end) : int(end) + horizon] for y, end in zip(rows, ends, strict=True)])
     first = np.cumsum([0, *map(len, past)])
     np.savez(folder / "series.npz", values=torch.cat(past), first=first, season=panel.season, horizon=horizon)
-    threads = {key: "1" for key in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")}
-    command = [str(PYTHON), "-P", str(SCRIPT), word, str(folder / "series.npz"), str(folder / f"{word}.npy")]
-    done = subprocess.run(command, capture_output=True, text=True, env=os.environ | threads, check=False)
+    done = _alone("statsforecast", word, folder / "series.npz", folder / f"{word}.npy")
     if done.returncode:
-        raise InputError(f"statsforecast {word}: {(done.stderr.strip().splitlines() or ['no message'])[-1]}")
+        raise InputError(f"statsforecast {word}: {_last_line(done)}")
     spent = json.loads(done.stdout.splitlines()[-1])
     made = torch.from_numpy(np.load(folder / f"{word}.npy"))
     naive = torch.stack([_repeated(y, panel.season, horizon) for y in past])
@@ -48,6 +61,22 @@ def figures(word: str, panel: Panel, ends: NDArray[np.int64], horizon: int, fold
     return scores(made, actual, scale) | {
         "series": len(panel), "points": actual.numel(), "failed": spent["failed"], "cpu_s": spent["cpu_s"],
     }  # fmt: skip
+
+
+def _there(name: str) -> bool:
+    return PYTHON.exists() and (SCRIPTS / f"{name}.py").exists()
+
+
+def _alone(name: str, *words: object, timeout: float | None = None) -> "subprocess.CompletedProcess[str]":
+    """A peer's script, run to its end on one thread."""
+    threads = {key: "1" for key in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")}
+    alone = os.environ | threads | {"XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"}
+    command = [str(PYTHON), "-P", str(SCRIPTS / f"{name}.py"), *map(str, words)]
+    return subprocess.run(command, capture_output=True, text=True, env=alone, timeout=timeout, check=False)
+
+
+def _last_line(done: "subprocess.CompletedProcess[str]") -> str:
+    return (done.stderr.strip().splitlines() or ["no message"])[-1]
 
 
 def scores(made: Tensor, actual: Tensor, scale: Tensor) -> dict[str, float]:

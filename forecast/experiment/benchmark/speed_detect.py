@@ -13,7 +13,8 @@ import numpy as np
 import torch
 
 from forecast.detect.monitor import Machines, Monitor
-from forecast.experiment.benchmark.speed_kalman import SENSORS, Figure, ask, series
+from forecast.experiment.benchmark.peers import ask
+from forecast.experiment.benchmark.speed_kalman import SENSORS, Figure, series
 from forecast.experiment.detectors import build
 from forecast.models.kalman import Kalman
 from forecast.models.stepper import Stepper

@@ -5,19 +5,15 @@ parameters of each series its own unless said. A peer runs as a process of its o
 the same file of data, on one thread, and times itself: scripts in tests/bench/peers, called with a case and a file.
 """
 
-import json
-import logging
-import os
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from forecast.experiment.benchmark.peers import ask
 from forecast.models.kalman import Kalman
 from forecast.models.stepper import Stepper
 from forecast.ssm import kalman
@@ -25,12 +21,9 @@ from forecast.ssm.fit import minimise
 from forecast.ssm.structural import Season, Structural
 from forecast.types import Past, take
 
-ROOT = Path(__file__).parents[3]
-SCRIPTS, PYTHON = ROOT / "tests/bench/peers", ROOT / ".venv-peers/bin/python"
 LONG, SENSORS = 100_000, 10_000
 RATE = "M_updates_per_cpu_s"
 Figure = tuple[str, str, float, str]
-logger = logging.getLogger("forecast")
 
 
 def series(count: int, rows: int, season: int, missing: float = 0.1) -> Tensor:
@@ -153,23 +146,6 @@ def _live(season: int, sensors: int, rounds: int) -> Iterator[Figure]:
         work()
         spent = min(_cpu(lambda w=work: [w() for _ in range(times)]) for _ in range(rounds))  # type: ignore[misc]
         yield case, f"ours, {subject}", 1e6 * spent / times, "cpu_us_per_row"
-
-
-def ask(name: str, case: str, file: Path, rounds: int) -> dict[str, Any] | None:
-    """What a peer's script says of itself; None and a line in the log where it is absent or has no such case."""
-    script = SCRIPTS / f"{name}.py"
-    if not (script.exists() and PYTHON.exists()):
-        logger.info("%s: absent, make peers installs it; skipped", name)
-        return None
-    threads = {key: "1" for key in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
-    alone = os.environ | threads | {"XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"}
-    command = [str(PYTHON), "-P", str(script), case, str(file), str(rounds)]
-    done = subprocess.run(command, capture_output=True, text=True, env=alone, timeout=600, check=False)
-    if done.returncode:
-        logger.info("%s, %s: skipped, %s", name, case, (done.stderr.strip().splitlines() or ["no message"])[-1])
-        return None
-    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return found
 
 
 def _cpu(work: Callable[[], object]) -> float:

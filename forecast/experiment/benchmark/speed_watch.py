@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from forecast.errors import ForecastError
-from forecast.experiment.benchmark.speed_kalman import Figure, ask
+from forecast.experiment.benchmark.peers import ask
+from forecast.experiment.benchmark.speed_kalman import Figure
 
 SUBJECTS = ("moving", "kalman 2", "kalman 13")
 RIVER = {"gaussian": 1.0, "half_space_trees": 0.01}  # its scorer, and the share of the sensors that are tried

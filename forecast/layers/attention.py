@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from forecast.layers.matrix import heads_of
-from forecast.layers.sequence import SequenceLayer, one_row
+from forecast.layers.sequence import SequenceLayer
 
 
 class AttentionState(NamedTuple):
@@ -91,4 +91,17 @@ class Attention(SequenceLayer[AttentionState]):
     def step(
         self, u: Tensor, state: AttentionState, elapsed: Tensor, observed: Tensor
     ) -> tuple[Tensor, AttentionState]:
-        return one_row(self, u, state, elapsed, observed)
+        q, k, v = self.enter(u).unflatten(-1, (3, self.heads, -1)).unbind(1)
+        age = state.age + elapsed[:, None] * state.filled
+        fresh = (k, v, torch.zeros_like(elapsed), torch.ones_like(observed))
+        after = AttentionState(
+            *(_moved(old, new, observed) for old, new in zip((state.keys, state.values, age, state.filled), fresh, strict=True))
+        )
+        y = self._attend(q[:, None], after.keys, after.values, after.age[:, None], after.filled[:, None])
+        return self.out(y[:, 0].flatten(-2)), after
+
+
+def _moved(rows: Tensor, new: Tensor, observed: Tensor) -> Tensor:
+    """Rows (B W …) up by one, the new one (B …) last, where it was observed."""
+    moved = torch.cat([rows[:, 1:], new[:, None].to(rows.dtype)], 1)
+    return moved if not observed.is_meta and bool(observed.all()) else torch.where(observed.view(-1, *[1] * (rows.dim() - 1)), moved, rows)

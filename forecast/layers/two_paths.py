@@ -46,14 +46,8 @@ class TwoPaths(SequenceLayer[TwoPathsState]):
 
     def step(self, u: Tensor, state: TwoPathsState, elapsed: Tensor, observed: Tensor) -> tuple[Tensor, TwoPathsState]:
         rows, bank = self.bank.step(u, state.bank, elapsed, observed)
-        return self.follow(rows, bank, state.deep, elapsed, observed)
-
-    def follow(
-        self, rows: Tensor, bank: BankState, deep: Any, elapsed: Tensor, observed: Tensor
-    ) -> tuple[Tensor, TwoPathsState]:
-        """The rest of a step, from what the bank said."""
         linear = rows[..., : self.bank.linear]
         if self.deep is None:
             return linear, TwoPathsState(bank, ())
-        said, deep = self.deep.step(rows, deep, elapsed, observed)
+        said, deep = self.deep.step(rows, state.deep, elapsed, observed)
         return torch.cat([linear, said], -1), TwoPathsState(bank, deep)

@@ -96,24 +96,32 @@ class DeepForecaster(Forecaster):
 
     def step(self, state: DeepState, row: Row) -> DeepState:
         fold = row.values.shape
-        elapsed = row.elapsed[:, None].expand(fold).flatten()
         if live.able(self.encoder.bank, row.values):
-            f, moments, bank = live.advance(
-                self.scale, self.encoder.bank, BOUND, row.values, row.elapsed, state.moments, state.encoder.bank
-            )
-            if self.encoder.deep is None:
-                return DeepState(moments, TwoPathsState(bank, ()), f.view(*fold, -1), state.static)
-            observed = ~row.values.isnan()
-            beside = self._beside(observed, row.inputs, state.static).flatten(0, 1)
-            y, encoder = self.encoder.follow(
-                torch.cat([f, beside], -1), bank, _fold(state.encoder.deep), elapsed, observed.flatten()
-            )
-            after = TwoPathsState(bank, _unfold(encoder.deep, fold))
-            return DeepState(moments, after, y.view(*fold, -1), state.static)
+            return self._live(state, row)
+        elapsed = row.elapsed[:, None].expand(fold).flatten()
         _, moments = self.scale.run(row.values[:, None], row.elapsed[:, None], state.moments)
         u, observed = self._rows(Units.of(moments), row.values, row.inputs, state.static)
         y, encoder = self.encoder.step(u.flatten(0, 1), _fold(state.encoder), elapsed, observed.flatten())
         return DeepState(moments, _unfold(encoder, fold), y.unflatten(0, fold), state.static)
+
+    def _live(self, state: DeepState, row: Row) -> DeepState:
+        """The same at the cost of a live row: most rows are no samples of the deep path."""
+        fold, deep, inner = row.values.shape, self.encoder.deep, state.encoder.deep
+        f, moments, bank = live.advance(
+            self.scale, self.encoder.bank, BOUND, row.values, row.elapsed, state.moments, state.encoder.bank
+        )
+        if deep is None:
+            return DeepState(moments, TwoPathsState(bank, ()), f.view(*fold, -1), state.static)
+        observed = ~row.values.isnan()
+        count, since, due = deep.clock(inner, row.elapsed[:, None], observed)
+        if bool(due.any()):
+            rows = torch.cat([f, self._beside(observed, row.inputs, state.static).flatten(0, 1)], -1)
+            elapsed = row.elapsed[:, None].expand(fold).flatten()
+            _, after = deep.step(rows, _fold(inner), elapsed, observed.flatten())
+            inner = _unfold(after, fold)
+        else:
+            inner = inner._replace(count=count, since=since)
+        return DeepState(moments, TwoPathsState(bank, inner), torch.cat([f.view(*fold, -1), inner.held], -1), state.static)
 
     def _rows(self, units: Units, values: Tensor, inputs: Tensor, static: Tensor) -> tuple[Tensor, Tensor]:
         """What the encoder is given (… C F), and where something was observed (… C)."""

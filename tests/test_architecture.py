@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "forecast"
 FLOORS = [
     ("types", "errors", "kernels", "classes", "durable"),
-    ("ssm", "distribution", "series"),
+    ("ssm", "distribution", "series", "portable"),
     ("layers", "metrics"),
     ("models",),
     ("detect", "artefact"),

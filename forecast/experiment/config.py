@@ -124,6 +124,17 @@ class Predict:
 
 
 @dataclass(frozen=True)
+class Export:
+    """forecast export"""
+
+    run: str  # a run folder, or `latest`: the newest of train and compare
+    data: Data  # neither name nor path: the data of that run
+    warm: bool
+    seed: int
+    out: str
+
+
+@dataclass(frozen=True)
 class Detect:
     """forecast detect"""
 
@@ -215,10 +226,12 @@ class Benchmark:
     out: str
 
 
-Config: TypeAlias = Validate | Compare | Train | Predict | Detect | Watch | Report | Fetch | Selftest | Demo | Benchmark
+Config: TypeAlias = (
+    Validate | Compare | Train | Predict | Export | Detect | Watch | Report | Fetch | Selftest | Demo | Benchmark
+)
 VERBS: dict[str, type[Any]] = {
     kind.__name__.lower(): kind
-    for kind in (Validate, Compare, Train, Predict, Detect, Watch, Report, Fetch, Selftest, Demo, Benchmark)
+    for kind in (Validate, Compare, Train, Predict, Export, Detect, Watch, Report, Fetch, Selftest, Demo, Benchmark)
 }
 OWN_FLOOR = ("watch",)  # verbs whose module is forecast/<verb>/verb.py; the others' is forecast/experiment/<verb>.py
 

@@ -2,8 +2,9 @@
 
     y_t = Σ_j softmax_j(q_tᵀ R(age) k_j / √K - slope · age) v_j   over the last W observed rows j ≤ t, age the time from j to t
 
-R turns the pairs of a key by age · ω, so that a head can look a certain time back. Shapes: u, y (B T D); H heads of K; keys, values (B W H K), right-aligned, empty places 0. With W as long as the sequence it is full
-causal attention; a longer past is taken in pieces, so that memory stays O(W²).
+R turns the pairs of a key by age · ω, so that a head can look a certain time back: queries and keys are turned by their own times,
+counted from the first observed row on. Shapes: u, y (B T D); H heads of K; keys, values (B W H K), right-aligned, empty places 0. With W
+as long as the sequence it is full causal attention; a longer past is taken in pieces, so that memory stays bounded.
 Sources: Vaswani et al. (2017); Press et al. (2022) ALiBi, here with elapsed time for positions and a learned slope; Su et al. (2024)
 RoFormer, eq. 34, with the frequencies of its §3.2.2 from 1 to 1/1000.
 """
@@ -17,14 +18,17 @@ from torch import Tensor, nn
 from forecast.layers.matrix import heads_of
 from forecast.layers.sequence import SequenceLayer
 
+SPAN = 2048  # rows that are attended to at once
+
 
 class AttentionState(NamedTuple):
     """The last W observed rows."""
 
-    keys: Tensor  # (B W H K)
+    keys: Tensor  # (B W H K), turned
     values: Tensor  # (B W H K)
     age: Tensor  # (B W) float64
     filled: Tensor  # (B W) bool
+    clock: Tensor  # (B) float64: time since the first observed row
 
 
 class Attention(SequenceLayer[AttentionState]):
@@ -49,23 +53,64 @@ class Attention(SequenceLayer[AttentionState]):
             blank.clone(),
             blank.new_zeros(shape[:2], dtype=torch.float64),
             blank.new_zeros(shape[:2], dtype=torch.bool),
+            blank.new_zeros(shape[0], dtype=torch.float64),
         )
 
     def forward(
         self, u: Tensor, state: AttentionState, elapsed: Tensor, observed: Tensor
     ) -> tuple[Tensor, AttentionState]:
-        pieces = []
-        for low in range(0, u.shape[1], self.window):
-            piece = slice(low, low + self.window)
-            y, state = self._piece(u[:, piece], state, elapsed[:, piece], observed[:, piece])
+        pieces, whole = [], not observed.is_meta and bool(observed.all())
+        size = max(self.window, SPAN) if whole else self.window
+        for low in range(0, u.shape[1], size):
+            piece = slice(low, low + size)
+            form = self._windows if whole else self._piece
+            y, state = form(u[:, piece], state, elapsed[:, piece], observed[:, piece])
             pieces.append(y)
         return torch.cat(pieces, 1), state
+
+    def _windows(
+        self, u: Tensor, state: AttentionState, elapsed: Tensor, observed: Tensor
+    ) -> tuple[Tensor, AttentionState]:
+        """Where all is observed: windows of W rows at once, each beside the W rows before it."""
+        rows, window = u.shape[1], self.window
+        q, k, v, now, clock = self._entered(u, state, elapsed, observed)
+        short = -rows % window
+        keys, values = (
+            nn.functional.pad(torch.cat([old, new], 1), (0, 0, 0, 0, 0, short))
+            for old, new in ((state.keys, k), (state.values, v))
+        )
+        when = nn.functional.pad(torch.cat([-state.age, now], 1), (0, short))
+        there = nn.functional.pad(torch.cat([state.filled, observed], 1), (0, short))
+        count = (rows + short) // window
+        both = (part.unfold(1, 2 * window, window).flatten(0, 1) for part in (when, there))
+        when_seen, there_seen = both
+        keys_seen, values_seen = (
+            part.unfold(1, 2 * window, window).movedim(-1, 2).flatten(0, 1) for part in (keys, values)
+        )
+        own = torch.cat([now, now.new_zeros(len(now), short)], 1).unflatten(1, (count, window)).flatten(0, 1)
+        back = window + torch.arange(window, device=u.device)[:, None] - torch.arange(2 * window, device=u.device)
+        seen = ((back >= 0) & (back < window)) & there_seen[:, None]
+        asked = nn.functional.pad(q, (0, 0, 0, 0, 0, short)).unflatten(1, (count, window)).flatten(0, 1)
+        age = (own[:, :, None] - when_seen[:, None]).clamp(min=0)
+        y = self._attend(asked, keys_seen, values_seen, age, seen).unflatten(0, (-1, count)).flatten(1, 2)[:, :rows]
+        last = slice(rows, rows + window)
+        filled = there[:, last]
+        ages = torch.where(filled, now[:, -1:] - when[:, last], 0.0)
+        return self.out(y.flatten(-2)), AttentionState(keys[:, last], values[:, last], ages, filled, clock)
+
+    def _entered(
+        self, u: Tensor, state: AttentionState, elapsed: Tensor, observed: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+        """Queries and keys, turned, and values (B T H K); time since the state (B T); the clock at the end (B)."""
+        q, k, v = self.enter(u).unflatten(-1, (3, self.heads, -1)).unbind(2)
+        begun = state.filled[:, -1:] | (observed.cumsum(1) > observed)
+        clock = state.clock[:, None] + (elapsed * begun).to(torch.float64).cumsum(1)
+        return self._turned(q, clock), self._turned(k, clock), v, elapsed.to(torch.float64).cumsum(1), clock[:, -1]
 
     def _piece(
         self, u: Tensor, state: AttentionState, elapsed: Tensor, observed: Tensor
     ) -> tuple[Tensor, AttentionState]:
-        q, k, v = self.enter(u).unflatten(-1, (3, self.heads, -1)).unbind(2)
-        now = elapsed.to(torch.float64).cumsum(1)
+        q, k, v, now, clock = self._entered(u, state, elapsed, observed)
         keys, values = torch.cat([state.keys, k], 1), torch.cat([state.values, v], 1)
         when, there = torch.cat([-state.age, now], 1), torch.cat([state.filled, observed], 1)
         rank = there.cumsum(1)
@@ -76,15 +121,14 @@ class Attention(SequenceLayer[AttentionState]):
             & there[:, None]
             & (rank[:, None] > rank[:, self.window :, None] - self.window)
         )
-        turned = self._turned(q, now), self._turned(keys, when)
-        y = self._attend(*turned, values, (now[:, :, None] - when[:, None]).clamp(min=0), seen)
+        y = self._attend(q, keys, values, (now[:, :, None] - when[:, None]).clamp(min=0), seen)
         # the last W observed rows, in order: empty and unobserved places sort to the front
         order = there.to(torch.int8).sort(dim=1, stable=True).indices[:, -self.window :]
         filled = there.gather(1, order)
         index = order[..., None, None].expand(-1, -1, *keys.shape[2:])
         keys, values = (torch.where(filled[..., None, None], part.gather(1, index), 0.0) for part in (keys, values))
         age = torch.where(filled, now[:, -1:] - when.gather(1, order), 0.0)
-        return self.out(y.flatten(-2)), AttentionState(keys, values, age, filled)
+        return self.out(y.flatten(-2)), AttentionState(keys, values, age, filled, clock)
 
     def _turned(self, rows: Tensor, time: Tensor) -> Tensor:
         """Rows (B S H K), their pairs turned by the time (B S) times each pair's frequency; an odd last column stays."""
@@ -108,16 +152,24 @@ class Attention(SequenceLayer[AttentionState]):
     ) -> tuple[Tensor, AttentionState]:
         q, k, v = self.enter(u).unflatten(-1, (3, self.heads, -1)).unbind(1)
         age = state.age + elapsed[:, None] * state.filled
-        fresh = (k, v, torch.zeros_like(elapsed), torch.ones_like(observed))
+        clock = state.clock + elapsed * state.filled[:, -1]
+        q, k = self._turned(q[:, None], clock[:, None]), self._turned(k[:, None], clock[:, None])[:, 0]
         after = AttentionState(
-            *(_moved(old, new, observed) for old, new in zip((state.keys, state.values, age, state.filled), fresh, strict=True))
+            _moved(state.keys, k, observed),
+            _moved(state.values, v, observed),
+            _moved(age, torch.zeros_like(age[:, 0]), observed),
+            _moved(state.filled, torch.ones_like(observed), observed),
+            clock,
         )
-        keys = self._turned(after.keys, -after.age)
-        y = self._attend(q[:, None], keys, after.values, after.age[:, None], after.filled[:, None])
+        y = self._attend(q, after.keys, after.values, after.age[:, None], after.filled[:, None])
         return self.out(y[:, 0].flatten(-2)), after
 
 
 def _moved(rows: Tensor, new: Tensor, observed: Tensor) -> Tensor:
     """Rows (B W …) up by one, the new one (B …) last, where it was observed."""
     moved = torch.cat([rows[:, 1:], new[:, None].to(rows.dtype)], 1)
-    return moved if not observed.is_meta and bool(observed.all()) else torch.where(observed.view(-1, *[1] * (rows.dim() - 1)), moved, rows)
+    return (
+        moved
+        if not observed.is_meta and bool(observed.all())
+        else torch.where(observed.view(-1, *[1] * (rows.dim() - 1)), moved, rows)
+    )

@@ -100,8 +100,7 @@ class S4(SequenceLayer[S4State]):
         inner = _powers(step.mT, 2 * self.outward.double(), short + 1)[:, 1:]  # C Ā^{j+1}
         starts = _states(leap, x, long)  # (B D long 2N): Ā^{ic} x₀
         old = (starts @ inner.to(kind).mT).flatten(2)[..., :rows].transpose(1, 2)
-        ends = _powers(step, self.put(), rows).flip(1).to(kind)
-        after = torch.einsum("dtn,btd->bdn", ends, u) + torch.einsum(
+        after = _ends(leap, near.to(kind), u) + torch.einsum(
             "dmn,bdn->bdm", torch.linalg.matrix_power(step, rows).to(kind), x
         )
         return y + old, after
@@ -122,6 +121,18 @@ def _powers(matrix: Tensor, vector: Tensor, count: int) -> Tensor:
         more = found @ matrix.mT
         found, matrix = torch.cat([found, more], 1), matrix @ matrix
     return found[:, :count]
+
+
+def _ends(leap: Tensor, near: Tensor, u: Tensor) -> Tensor:
+    """(B D M): Σ Ā^{T-1-t} B̄ u_t, from Ā^j B̄ (D c M) and Ā^c: first within stretches of c rows, then neighbours joined."""
+    short = near.shape[1]
+    count = 1 << max(0, (-(-u.shape[1] // short) - 1).bit_length())
+    rows = torch.nn.functional.pad(u, (0, 0, count * short - u.shape[1], 0)).unflatten(1, (count, short))
+    parts = torch.einsum("dcm,bicd->bdim", near.flip(1), rows)
+    while parts.shape[2] > 1:
+        parts = parts[:, :, ::2] @ leap.mT.to(u.dtype) + parts[:, :, 1::2]
+        leap = leap @ leap
+    return parts[:, :, 0]
 
 
 def _states(matrix: Tensor, x: Tensor, count: int) -> Tensor:

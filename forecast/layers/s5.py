@@ -41,8 +41,8 @@ class S5(SequenceLayer[S5State]):
     def initial_state(self, batch: int) -> S5State:
         return S5State(self.direct.new_zeros(batch, 2, 1, 4 * self.log_step.shape[0]))
 
-    def forward(self, u: Tensor, state: S5State, elapsed: Tensor, observed: Tensor) -> tuple[Tensor, S5State]:
-        u = torch.where(observed[..., None], u, torch.zeros_like(u))
+    def modes(self) -> tuple[Modes, Tensor]:
+        """The modes as `ssm.modes` takes them, and the gain (λ - 1)/A of each (P), complex."""
         step, a_r = self.log_step.double().exp(), -self.log_decay.double().exp()
         z_r, z_i = step * a_r, (step * self.frequency.double()).clamp(-math.pi, math.pi)
         one, none = torch.ones_like(z_r), torch.zeros_like(z_r)
@@ -52,7 +52,11 @@ class S5(SequenceLayer[S5State]):
                 for part in ([z_r] * 4, [z_i] * 4, [one, none, one, none], [none, -one, none, -one])
             )
         )
-        gain = (torch.polar(torch.exp(z_r), z_i) - 1) / torch.complex(a_r, z_i / step)
+        return modes, (torch.polar(torch.exp(z_r), z_i) - 1) / torch.complex(a_r, z_i / step)
+
+    def forward(self, u: Tensor, state: S5State, elapsed: Tensor, observed: Tensor) -> tuple[Tensor, S5State]:
+        u = torch.where(observed[..., None], u, torch.zeros_like(u))
+        modes, gain = self.modes()
         g_r, g_i = gain.real.to(u.dtype), gain.imag.to(u.dtype)
         v_r, v_i = u @ self.inward[0], u @ self.inward[1]
         v_r, v_i = g_r * v_r - g_i * v_i, g_r * v_i + g_i * v_r

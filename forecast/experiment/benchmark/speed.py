@@ -1,4 +1,4 @@
-"""`forecast benchmark=speed`: measurements of speed, one suite each: the Kalman engine, the sequence layers, detection, the watch."""
+"""`forecast benchmark=speed`, one suite each: the Kalman engine, the sequence layers, live rows of deep members, detection, the watch."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,9 +7,17 @@ import torch
 
 from forecast.errors import unknown
 from forecast.experiment import config as configs
-from forecast.experiment.benchmark import Results, options, speed_detect, speed_kalman, speed_layers, speed_watch
+from forecast.experiment.benchmark import (
+    Results,
+    options,
+    speed_detect,
+    speed_kalman,
+    speed_layers,
+    speed_steps,
+    speed_watch,
+)
 
-SUITES = ("kalman", "layers", "detect", "watch")
+SUITES = ("kalman", "layers", "steps", "detect", "watch")
 PEERS = {"kalman": ("statsmodels", "dynamax", "simdkalman"), "detect": ("river",), "watch": ("river_watch",)}
 
 
@@ -38,11 +46,13 @@ def run(config: configs.Benchmark, out: Path) -> int:
         speed_layers.run(out)
         return 0
     made = Results(out, chosen.suite)
-    peers = PEERS[chosen.suite] if chosen.peers is None else chosen.peers
+    peers = PEERS.get(chosen.suite, ()) if chosen.peers is None else chosen.peers
     if chosen.suite == "watch" and chosen.soak is not None:
         figures = speed_watch.soak(out, chosen.sensors, chosen.pace, chosen.soak)
     elif chosen.suite == "watch":
         figures = speed_watch.figures(out, chosen.sensors, chosen.readings, chosen.pace, peers)
+    elif chosen.suite == "steps":
+        figures = speed_steps.figures(out)
     elif chosen.suite == "detect":
         figures = speed_detect.figures(out, chosen.rounds, peers)
     else:

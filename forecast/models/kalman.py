@@ -92,7 +92,7 @@ class Kalman(SpacedForecaster):
         enough = values.isfinite().sum(-1) >= self.needs
         usable = (enough & spread.isfinite()).nonzero()[:, 0]
         theta = values.new_full((len(values), self.model.parameters), math.nan)
-        input_loc, input_spread = input_units(past.inputs)
+        input_loc, input_spread = input_units(past.inputs, past.values)
         if len(usable):
             regressors = ((past.inputs - input_loc[:, None]) / input_spread[:, None]).repeat_interleave(
                 self.channels, 0

@@ -33,9 +33,9 @@ def test_statsmodels_at_the_same_parameters(factors: int) -> None:
     y = simulated(80, 4, 1)
     y[0, 10:14, 1] = math.nan
     y[0, 30] = math.nan
-    model = DynamicFactor(factors=factors, channels=4)
+    model = DynamicFactor(factors=factors, channels=4, levels=False)
     theta = model.closed_form(y[0].nan_to_num(0.0), y[0, :, :0])[None]
-    to_rho, _, to_phi, log_variance, loadings, _ = model._parts(theta)
+    to_rho, _, to_phi, log_variance, _, loadings, _ = model._parts(theta)
     rho, phi = LONGEST * to_rho.tanh()[0], LONGEST * to_phi.tanh()[0]
     sizes = loadings.reshape(4, factors) * (1 - rho.square()).sqrt()
     reference = Reference(y[0].numpy(), k_factors=factors, factor_order=1, error_order=1)
@@ -55,7 +55,7 @@ def test_statsmodels_at_the_same_parameters(factors: int) -> None:
 
 def test_the_climb_finds_a_likelihood_as_good_as_statsmodels() -> None:
     y = simulated(300, 4, 2)
-    model = DynamicFactor(factors=1, channels=4)
+    model = DynamicFactor(factors=1, channels=4, levels=False)
     with torch.no_grad():
         fitted = model.estimate(Past.of(y))
     scaled = (y - fitted.loc[:, None]) / fitted.spread[:, None]

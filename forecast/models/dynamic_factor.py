@@ -5,7 +5,8 @@
     (s_k, s*_k)' = √(1 - q) rotation(2πk/season) (s_k, s*_k) + √q w        common season; each channel its amplitude and phase
     r_c' = φ_c r_c + e,  e ~ N(0, σ²_c)
     l_c' = l_c + w,  w ~ N(0, τ²_c)        a level that wanders; levels=false: none
-All start from their stationary distribution, levels from N(0, 1) in standard deviations of the channel. θ₀: harmonics by least squares, principal components, autocorrelations.
+All start from their stationary distribution, levels from N(0, 1) in standard deviations of the channel. θ₀: harmonics by least
+squares, principal components, autocorrelations.
 Source: Stock & Watson (2011), Dynamic Factor Models, §2; the likelihood is that of statsmodels' `DynamicFactor` with
 factor_order=1, error_order=1 and a diagonal transition, its loadings √(1 - ρ²) times ours.
 """

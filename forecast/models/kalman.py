@@ -27,7 +27,7 @@ from forecast.ssm.fit import minimise
 from forecast.ssm.kalman import Filtered, advance, engine_for, loglik
 from forecast.ssm.live import Live
 from forecast.ssm.structural import TRENDS, Season, Structural
-from forecast.types import Parameters, Past, Row, take
+from forecast.types import Parameters, Past, Row
 
 LONGEST_RING = 24
 LEAST_PRIOR = 900.0  # variance of a harmonic at the start, in squared typical changes
@@ -108,13 +108,13 @@ class Kalman(SpacedForecaster):
     def _fit(self, values: Tensor, regressors: Tensor) -> Tensor:
         """Maximum-likelihood parameters (n P) of scaled values (n T): the better end of two climbs."""
         model, count = self.model, values.isfinite().sum(-1)
-        belief = model.start(len(values), values)
 
         def objective(theta: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
             theta = theta.detach().requires_grad_()
             with torch.enable_grad():
                 coefs = model.with_regressors(model.coefficients(theta), regressors[rows])
-                found = loglik(self.program, coefs, take(belief, rows), values[rows, :, None], engine=self.engine)
+                belief = model.start(len(rows), values, theta)
+                found = loglik(self.program, coefs, belief, values[rows, :, None], engine=self.engine)
                 value = -found / count[rows]
                 (slope,) = torch.autograd.grad(value.sum(), theta)
             return value.detach(), slope
@@ -126,7 +126,7 @@ class Kalman(SpacedForecaster):
 
     def initial_state(self, parameters: Parameters, static: Tensor) -> State:
         flat = parameters.theta.flatten(0, 1)
-        belief = self.model.start(len(flat), flat)
+        belief = self.model.start(len(flat), flat, flat)
         leaves = [
             _of_channels(series_innermost(leaf), self.channels) for leaf in (self.model.coefficients(flat), *belief)
         ]

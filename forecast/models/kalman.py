@@ -27,7 +27,7 @@ from forecast.ssm.fit import minimise
 from forecast.ssm.kalman import Filtered, advance, engine_for, loglik
 from forecast.ssm.live import Live
 from forecast.ssm.structural import TRENDS, Season, Structural
-from forecast.types import Parameters, Past, Row
+from forecast.types import Parameters, Past, Row, tree_map
 
 LONGEST_RING = 24
 LEAST_PRIOR = 900.0  # variance of a harmonic at the start, in squared typical changes
@@ -87,6 +87,10 @@ class Kalman(SpacedForecaster):
         return cls(trend="damped", season=4, channels=2)
 
     def estimate(self, past: Past) -> Parameters:
+        kind, past = (
+            past.values.dtype,
+            tree_map(Tensor.double, past),
+        )  # parameters come from float64 whatever the precision
         values = _by_channel(past.values)
         loc, spread = units(values)
         enough = values.isfinite().sum(-1) >= self.needs
@@ -101,9 +105,11 @@ class Kalman(SpacedForecaster):
             theta[usable] = self._fit(scaled[usable], regressors[usable])
         lost = int(theta.isnan().any(-1).sum())
         if lost:
-            _log.info("kalman: %d of %d series have too few observed rows (needs %d)", lost, len(values), self.needs)
+            name = type(self).__name__.lower()
+            _log.info("%s: %d of %d series have too few observed rows (needs %d)", name, lost, len(values), self.needs)
         shape = past.values.shape[0], self.channels
-        return Fitted(theta.reshape(*shape, -1), loc.reshape(shape), spread.reshape(shape), input_loc, input_spread)
+        made = Fitted(theta.reshape(*shape, -1), loc.reshape(shape), spread.reshape(shape), input_loc, input_spread)
+        return tree_map(lambda leaf: leaf.to(kind), made)
 
     def _fit(self, values: Tensor, regressors: Tensor) -> Tensor:
         """Maximum-likelihood parameters (n P) of scaled values (n T): the better end of two climbs."""

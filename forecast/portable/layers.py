@@ -49,8 +49,9 @@ def _under(arrays: Arrays, prefix: str) -> Arrays:
 
 def rms_norm(y: Array) -> Array:
     """y over its root mean square."""
-    normed: Array = y / np.sqrt((y * y).mean(-1, keepdims=True) + 1e-6)
-    return normed.astype(y.dtype)
+    square = np.add.reduce(y * y, -1, keepdims=True)  # mean() goes the long way round
+    normed: Array = y / np.sqrt(square / y.dtype.type(y.shape[-1]) + y.dtype.type(1e-6))
+    return normed
 
 
 def sigmoid(x: Array) -> Array:
@@ -218,7 +219,8 @@ def _attention(w: Arrays) -> Step:
     heads, slope, turn = len(w["log_decay"]), np.exp(w["log_decay"])[:, None], w["turn"]
 
     def step(u: Array, gap: Array, state: State) -> Array:
-        q, k, v = (_heads(part, heads) for part in np.split(u @ w["enter.weight"], 3, -1))
+        entered = (u @ w["enter.weight"]).reshape(len(u), 3, heads, -1)
+        q, k, v = entered[:, 0], entered[:, 1], entered[:, 2]
         keys, values, age, filled, clock = state
         age += gap[:, None] * filled
         clock += gap * filled[:, -1]
@@ -231,9 +233,9 @@ def _attention(w: Arrays) -> Step:
         score = (
             np.matmul(keys.transpose(0, 2, 1, 3), q[..., None])[..., 0] / math.sqrt(q.shape[-1]) - slope * age[:, None]
         )
-        weight = np.where(filled[:, None], score, -np.inf)
-        weight = np.exp(weight - weight.max(-1, keepdims=True))
-        weight = (weight / weight.sum(-1, keepdims=True)).astype(u.dtype)
+        weight = np.where(filled[:, None], score, -np.inf).astype(u.dtype)
+        weight = np.exp(weight - np.maximum.reduce(weight, -1, keepdims=True))
+        weight /= np.add.reduce(weight, -1, keepdims=True)
         y = np.matmul(weight[:, :, None], values.transpose(0, 2, 1, 3))
         return y.reshape(len(u), -1) @ w["out.weight"]
 

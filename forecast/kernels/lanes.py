@@ -23,7 +23,7 @@ def lane_array(count: int, wide: bool) -> Any:
     """Room for `count` elements of many lanes, or of one; no vector lies across two cache lines."""
     size = count * (WIDTH if wide else 1)
     room = np.zeros(size + LINE)
-    skip = -room.ctypes.data // 8 % LINE
+    skip = -room.__array_interface__["data"][0] // 8 % LINE
     return room[skip : skip + size].view(LANE if wide else np.float64)
 
 

@@ -25,9 +25,11 @@ from forecast.kernels.lanes import (
     pick,
     pointer,
     poke,
+    read,
     seen,
     some,
     width,
+    write,
 )
 from forecast.kernels.live import AT, TOGETHER, locate, store_belief, told, unfold
 from forecast.kernels.transition import diffuse_transition, transition
@@ -41,7 +43,7 @@ EVIDENCE = FIRST + len(LEAVES)  # entry of the plan where the addresses of surpr
 def room(m: int, K: int, C: int) -> tuple[int, int]:
     """Elements of `memory` and of `whole`."""
     shared = (6 * m + m * m + 1) + (m + 2 * m * m) + 4
-    return verdict_room(C) + shared + C * series_room(m, K), 2 * 64 + C * m
+    return verdict_room(C) + shared + C * series_room(m, K), 64 + C * (64 + m)
 
 
 def series_room(m: Any, K: Any) -> Any:
@@ -144,15 +146,36 @@ def begin(rest: Any, has_diffuse: Any, m: Any, block: Any, together: Any, initia
 
 
 @inner
-def tell(made: Any, C: Any, first: Any, full: Any, count: Any, out: Any, kinds: Any, alarms: Any) -> Any:
-    """Verdicts of a block: score, widen (n each), blame, learn (n C each) in `out`, kinds and alarms."""
+def load_row(numbers: Any, C: Any, first: Any, full: Any, c: Any, target: Any) -> Any:
+    """Channel c of the rows (n C) of a block; lanes past the last sensor repeat it."""
+    if C == 1 and full == width(target):
+        return read(target, numbers, first)
+    for l in range(width(target)):
+        poke(target, 0, l, numbers[(first + (l if l < full else full - 1)) * C + c])
+    return target[0]
+
+
+@inner
+def store_row(value: Any, C: Any, first: Any, full: Any, c: Any, numbers: Any, spare: Any) -> Any:
+    """The way back."""
+    if C == 1 and full == width(spare):
+        write(numbers, first, value)
+        return
+    spare[0] = value
     for l in range(full):
-        i = first + l
-        out[i], out[count + i] = peek(made[0], 0, l), peek(made[3], 0, l)
-        kinds[i], alarms[i] = int(peek(made[2], 0, l)), np.uint8(out[i] >= 0.5)
-        for c in range(C):
-            k = 2 * count + i * C + c
-            out[k], out[k + count * C] = peek(made[4], c, l), peek(made[5], c, l)
+        numbers[(first + l) * C + c] = peek(spare, 0, l)
+
+
+@inner
+def tell(made: Any, C: Any, first: Any, full: Any, count: Any, out: Any, kinds: Any, alarms: Any, spare: Any) -> Any:
+    """Verdicts of a block: score, widen (n each), blame, learn (n C each) in `out`, kinds and alarms."""
+    store_row(made[0][0], 1, first, full, 0, out, spare)
+    store_row(made[3][0], 1, first, full, 0, out + count, spare)
+    for c in range(C):
+        store_row(made[4][c], C, first, full, c, out + 2 * count, spare)
+        store_row(made[5][c], C, first, full, c, out + (2 + C) * count, spare)
+    for l in range(full):
+        kinds[first + l], alarms[first + l] = int(peek(made[2], 0, l)), np.uint8(out[first + l] >= 0.5)
 
 
 @exact
@@ -185,31 +208,30 @@ def monitor(
     before, p = p, p + 4
     W, size, one = width(p), _series_room(m, K), filled(p, 1.0)
     slots = pointer(whole)
-    block, where, odd = slots + C * m, slots + (C * m + 64), 0
+    block, places, odd, together = slots + C * m, slots + (C * m + 64), 0, True
     for s in range(0, count, W):
         full = min(W, count - s)
         direct = sensors_of(order, count, s, W, TOGETHER, block)
         cal, own, offset = settle(watched, block, direct, p + C * size)
         for c in range(C):
             coef, M, tally, F, expected, belief = cut_series(p + c * size, K, m)
+            where, slot = places + 64 * c, slots + c * m
             together = locate(order, count, s, W, c * plan[0], R, where)
             load_rows(coefs, K + 2, TOGETHER, where, together, coef)
-            load_belief(rest, has_diffuse, 1, TOGETHER, where, together, slots + c * m, m, belief, tally)
-            for l in range(W):
-                poke(row[0], c, l, readings[(s + l if l < full else count - 1) * C + c])
-            expected[0], F[0], variance = forecast(model, coef, slots + c * m, belief, tally, scratch, M)
+            load_belief(rest, has_diffuse, 1, TOGETHER, where, together, slot, m, belief, tally)
+            expected[0], F[0], variance = forecast(model, coef, slot, belief, tally, scratch, M)
+            row[0][c] = load_row(readings, C, s, full, c, before)
             row[3][c], variance = told(expected[0], variance, tally, needs, coef[K], coef[K + 1])
             row[2][c], row[1][c] = under_normal(row[0][c], row[3][c], variance)
-            work[0] = variance
-            for l in range(full):
-                k = (s + l) * C + c
-                means[k], variances[k] = peek(row[3], c, l), peek(work, 0, l)
-                surprises[k], scores[k] = peek(row[2], c, l), peek(row[1], c, l)
+            store_row(row[3][c], C, s, full, c, means, before)
+            store_row(variance, C, s, full, c, variances, before)
+            store_row(row[2][c], C, s, full, c, surprises, before)
+            store_row(row[1][c], C, s, full, c, scores, before)
         odd |= judge(C, row, cal, own, offset, settings, made, work)
         wide = above(made[3][0], one) + above(one, made[3][0])
         for c in range(C):
             coef, M, tally, F, expected, belief = cut_series(p + c * size, K, m)
-            together, slot = locate(order, count, s, W, c * plan[0], R, where), slots + c * m
+            where, slot = places + 64 * c, slots + c * m
             if some(wide + (one - above(tally[0], one - one))):
                 begin(rest, has_diffuse, m, where, together, initial)
                 load_rows(rest[3], 4, TOGETHER, where, together, before)
@@ -220,7 +242,7 @@ def monitor(
                 for k in range(4):
                     tally[k] = pick(wide, before[k], tally[k])
             store_belief(belief, tally, has_diffuse, slot, m, where, together, full, rest)
-        tell(made, C, s, full, count, numbers_at(out), integers_at(kinds), flags_at(alarms))
+        tell(made, C, s, full, count, numbers_at(out), integers_at(kinds), flags_at(alarms), before)
         if not direct:
             unsettle(watched, block, full, own, offset)
     return odd

@@ -136,11 +136,11 @@ def scatter(p: Any, size: Any, S: Any, block: Any, full: Any, numbers: Any) -> A
 
 
 @inner
-def _leaf(address: Any, size: Any, S: Any, block: Any, direct: Any, p: Any) -> Any:
-    """A leaf of the block's sensors as lanes: where it lies, or copied to p."""
+def _leaf(address: Any, size: Any, S: Any, block: Any, group: Any, p: Any) -> Any:
+    """A leaf of the block's sensors as lanes: where it lies, all of one group, or copied to p."""
     numbers = numbers_at(address)
-    if direct:
-        return lanes_at(p, numbers, block[0] // S * S * size + block[0] % S)
+    if group >= 0:
+        return lanes_at(p, numbers, group * S * size)
     gather(numbers, size, S, block, p)
     return p
 
@@ -149,7 +149,7 @@ def _leaf(address: Any, size: Any, S: Any, block: Any, direct: Any, p: Any) -> A
 def settle(plan: Any, block: Any, direct: Any, p: Any) -> Any:
     """Calibration, memory and offset of a block."""
     C, S, a = plan[0], plan[1], plan + FIRST
-    n = _sizes(C)
+    n, g = _sizes(C), block[0] // S if direct else -1
     p1 = p + n[0]
     p2 = p1 + n[1]
     p3 = p2 + n[2]
@@ -157,18 +157,18 @@ def settle(plan: Any, block: Any, direct: Any, p: Any) -> Any:
     p5 = p4 + n[8]
     p6 = p5 + n[9]
     cal = (
-        _leaf(a[0], n[0], S, block, direct, p),
-        _leaf(a[1], n[1], S, block, direct, p1),
-        _leaf(a[2], n[2], S, block, direct, p2),
-        _leaf(a[3], C, S, block, direct, p3),
-        _leaf(a[4], C, S, block, direct, p3 + C),
-        _leaf(a[5], C, S, block, direct, p3 + 2 * C),
-        _leaf(a[6], C, S, block, direct, p3 + 3 * C),
-        _leaf(a[7], C, S, block, direct, p3 + 4 * C),
-        _leaf(a[8], n[8], S, block, direct, p4),
-        _leaf(a[9], n[9], S, block, direct, p5),
+        _leaf(a[0], n[0], S, block, g, p),
+        _leaf(a[1], n[1], S, block, g, p1),
+        _leaf(a[2], n[2], S, block, g, p2),
+        _leaf(a[3], C, S, block, g, p3),
+        _leaf(a[4], C, S, block, g, p3 + C),
+        _leaf(a[5], C, S, block, g, p3 + 2 * C),
+        _leaf(a[6], C, S, block, g, p3 + 3 * C),
+        _leaf(a[7], C, S, block, g, p3 + 4 * C),
+        _leaf(a[8], n[8], S, block, g, p4),
+        _leaf(a[9], n[9], S, block, g, p5),
     )
-    return cal, _leaf(a[10], n[10], S, block, direct, p6), _leaf(a[11], n[11], S, block, direct, p6 + n[10])
+    return cal, _leaf(a[10], n[10], S, block, g, p6), _leaf(a[11], n[11], S, block, g, p6 + n[10])
 
 
 @inner

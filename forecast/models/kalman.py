@@ -22,6 +22,7 @@ from forecast.models.forecaster import Chosen, Machine
 from forecast.models.spaced import SpacedForecaster
 from forecast.models.units import input_units, units
 from forecast.ssm.belief import Belief, series_innermost
+from forecast.ssm.compiled import step_row
 from forecast.ssm.fit import minimise
 from forecast.ssm.kalman import Filtered, advance, engine_for, loglik
 from forecast.ssm.live import Live
@@ -132,9 +133,14 @@ class Kalman(SpacedForecaster):
         return State(parameters, *leaves)
 
     def step(self, state: State, row: Row) -> State:
-        if bool((row.elapsed < 1.5).all()):
+        step = row.elapsed
+        if not (step.item() < 1.5 if step.numel() == 1 else bool((step < 1.5).all())):
+            return super().step(state, row)
+        if self.inputs or engine_for(self.engine, row.values) != "numba":
             return self._advance(state, row.past())[0]
-        return super().step(state, row)
+        fitted, leaves = state.fitted, (state.mean, state.covariance, state.diffuse, state.tally)
+        scaled = (row.values.numpy() - fitted.loc.numpy()) / fitted.spread.numpy()
+        return State(fitted, state.coefs, *step_row(self.program, state.coefs, leaves, scaled, self.robust))
 
     def fresh(self, state: State) -> Tensor:
         return state.tally[..., 0].amax(-1) == 0

@@ -23,7 +23,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from forecast.models.auto.bank import Bank, Form, aicc, on_scale, usable
+from forecast.models.auto.bank import Bank, Form, aicc, on_scale, own_season, usable
 from forecast.models.auto.fit import Fit, Tried, fit, tried
 
 SLOTS = 4
@@ -58,7 +58,7 @@ def choose(bank: Bank, y: Tensor, horizon: int, seasons: tuple[int, ...]) -> Cho
         longest = int(length[rows].max())
         if longest:
             held = _held_out(math.floor(CLASS**one), horizon, max(seasons, default=1))
-            part = _choose(bank, y[rows, y.shape[1] - longest :], horizon, held)
+            part = _choose(bank, y[rows, y.shape[1] - longest :], horizon, held, min(seasons, default=1))
             for whole, piece in zip(found, part, strict=True):
                 whole[rows] = piece
     return found
@@ -90,15 +90,16 @@ def _held_out(length: int, horizon: int, season: int) -> int:
     return min(horizon, int(0.3 * length))
 
 
-def _choose(bank: Bank, y: Tensor, horizon: int, held: int) -> Chosen:
+def _choose(bank: Bank, y: Tensor, horizon: int, held: int, season: int) -> Chosen:
     """The same for lanes of similar length, `held` rows of each held out."""
     rows = y.shape[1] - held
     stop = y.shape[1] - max(1, min(horizon // 2, held // 2))
     origins = list(range(rows, stop + 1, max(1, held // 6))) if held else []
     score, sizes = y.new_full((len(y), len(bank)), math.inf), y.new_zeros(len(y), len(bank), 4)
     starts: dict[int, Tensor] = {}
+    own = own_season(y, season)
     for k, form in enumerate(bank):
-        lanes = usable(form, y[:, :rows]).nonzero()[:, 0]
+        lanes = usable(form, y[:, :rows], own).nonzero()[:, 0]
         if len(lanes):
             found = fit(form, y[lanes, :rows])
             starts[k] = y.new_full((len(y), form.model.parameters), math.nan)

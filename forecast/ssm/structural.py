@@ -39,7 +39,8 @@ class Season:
     """A ring of dummies, or `harmonics` pairs where that is not 0.
 
     The first rows of a long season hardly tell its harmonics apart: with a `prior` they start with that variance.
-    A season that walks may grow, by a sum of `growth` states (odd: a constant and pairs) of which a season keeps the share `kept`.
+    A season that walks may grow by a sum of `growth` states (odd: a constant and pairs), of which a season keeps the share `kept`;
+    they start at 0.
     """
 
     length: int
@@ -57,7 +58,7 @@ class Season:
     @property
     def rank(self) -> int:
         """Diffuse dimensions."""
-        return 0 if self.prior else 2 * self.harmonics or self.length - 1 + self.walk + self.growth
+        return 0 if self.prior else 2 * self.harmonics or self.length - 1 + self.walk
 
     @property
     def turns(self) -> list[tuple[float, float]]:
@@ -204,6 +205,31 @@ class Structural:
             covariance[:, range(at, m), range(at, m)] = self.shrinkage
         return fresh(mean, covariance, diffuse, rank=self.rank)
 
+    @property
+    def place(self) -> int:
+        """Where the variance of a memory stands in the triangle of a covariance."""
+        m = self.program.size
+        at = m - self.regressors - 1
+        return at * m - at * (at - 1) // 2
+
+    def slope(self, theta: Tensor, coefs: Tensor, by_coefs: Tensor, by_covariance: Tensor) -> Tensor:
+        """Derivatives by parameters (B P), of those by coefficients (B K) and by the starting covariance (B N)."""
+        free = self.variances
+        made = torch.zeros_like(theta)
+        made[:, :free] = by_coefs[:, :free] * coefs[:, :free]
+        if self.trend == "damped":
+            low, high = DAMPING
+            phi = coefs[:, free]
+            made[:, free] = by_coefs[:, free] * (phi - low) * (high - phi) / (high - low)
+        if self.memory:
+            at = free + (self.trend == "damped")
+            rho, noise = coefs[:, at], coefs[:, free - 1]
+            rest = 1 - rho.square()
+            pull = by_covariance[:, self.place] * noise / rest
+            made[:, free - 1] += pull
+            made[:, at] = (by_coefs[:, at] + 2 * pull * rho / rest) * (LONGEST - rho.square() / LONGEST)
+        return made
+
     def starts(self, batch: int, like: Tensor) -> list[Tensor]:
         """Two places (B P) to climb from: smooth and restless, in units of the spread of the changes."""
         made = []
@@ -228,7 +254,7 @@ class Structural:
 
 
 def _add_season(b: Builder, season: Season, variance: int) -> None:
-    first = b.states(season.size)
+    first = b.states(season.size - season.growth)
     if season.harmonics:
         for k in range(season.harmonics):
             i = first + 2 * k
@@ -264,7 +290,9 @@ def _add_growth(b: Builder, season: Season, ring: int, variance: int) -> None:
 def _start_of(season: Season, like: Tensor) -> Tensor:
     """Diffuse part of a season: free harmonics; in the ring length-1 free effects, of which "next" is minus the sum."""
     if season.harmonics or season.walk:
-        return torch.eye(season.size, dtype=like.dtype, device=like.device)
+        free = torch.eye(season.size, dtype=like.dtype, device=like.device)
+        free[season.size - season.growth :] = 0.0
+        return free
     free = torch.eye(season.length, dtype=like.dtype, device=like.device)
     free[1] = -1.0
     free[1, 1] = 0.0

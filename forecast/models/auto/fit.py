@@ -10,8 +10,9 @@ from torch import Tensor
 
 from forecast.models.auto.bank import Form, drift_of, on_scale, position, profile_of, standardised, unprofiled
 from forecast.ssm.belief import Belief
-from forecast.ssm.fit import minimise
+from forecast.ssm.fit import Objective, minimise
 from forecast.ssm.kalman import advance, ahead, loglik
+from forecast.ssm.structural import LONGEST, Structural
 
 
 class Fit(NamedTuple):
@@ -42,16 +43,7 @@ def fit(form: Form, y: Tensor, start: Tensor | None = None, both: bool = False) 
     starts = form.model.starts(len(x), x) if start is None else [start]
     count = x.isfinite().sum(1)
     low, high = form.model.bounds(x)
-
-    def objective(theta: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
-        theta = theta.detach().requires_grad_()
-        with torch.enable_grad():
-            belief = form.model.start(len(rows), x, theta, drift[rows])
-            found = loglik(form.model.program, form.model.coefficients(theta), belief, x[rows, :, None])
-            value = -found / count[rows]
-            (slope,) = torch.autograd.grad(value.sum(), theta)
-        return value.detach(), slope
-
+    objective = _objective(form.model, x, count, drift)
     ends = [minimise(objective, one, low, high, 40, 1e-6) for one in (starts if both else starts[:1])]
     best = torch.stack([end.value.nan_to_num(torch.inf) for end in ends]).argmin(0)
     lane = torch.arange(len(x))
@@ -61,6 +53,26 @@ def fit(form: Form, y: Tensor, start: Tensor | None = None, both: bool = False) 
     )
     jacobian = torch.where(y.isfinite(), y, 1.0).log().sum(1) if form.logarithm else 0.0
     return Fit(theta, drift, loc, spread, profile, -value * count - count * spread.log() - jacobian)
+
+
+def _objective(model: Structural, x: Tensor, count: Tensor, drift: Tensor) -> Objective:
+    """Mean negative log-likelihood of lanes (n T) and its derivatives by the parameters."""
+    before = Belief(*[leaf.T.contiguous() for leaf in model.start(len(x), x, x.new_zeros(len(x), model.parameters), drift)])
+
+    def objective(theta: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
+        mean, covariance, diffuse, tally = [leaf[:, rows].T for leaf in before]
+        coefs = model.coefficients(theta)
+        if model.memory:
+            rho, noise = LONGEST * theta[:, -1].tanh(), coefs[:, model.variances - 1]
+            covariance[:, model.place] = noise / (1 - rho.square())
+        with torch.enable_grad():
+            asked = coefs.requires_grad_(), covariance.requires_grad_()
+            found = loglik(model.program, coefs, Belief(mean, covariance, diffuse, tally), x[rows, :, None])
+            by_coefs, by_covariance = torch.autograd.grad(found.sum(), asked)
+        scale = -1 / count[rows]
+        return scale * found.detach(), scale[:, None] * model.slope(theta, coefs.detach(), by_coefs, by_covariance)
+
+    return objective
 
 
 def begin(form: Form, fitted: Fit) -> tuple[Tensor, Belief]:

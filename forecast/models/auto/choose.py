@@ -2,9 +2,10 @@
 
 Every form is fitted to the rows before the last v, then forecasts them from several origins, parameters unchanged:
 
-    score = log(mean |error|) + min(1, 100/n) · AICc/(2 n),     weight ∝ exp(-8 · score)
+    score = log(mean |error|) + min(1, 100/n) · AICc/(2 n) + 0.2 min(3, 100/n) [no slope],     weight ∝ exp(-6 · score)
 
-both relative to the lane's best form (AICc/(2n) is the logarithm of a one-step error too). The K best keep their
+both relative to the lane's best form (AICc/(2n) is the logarithm of a one-step error too). The last term: few rows do not tell
+a slope from none, and series that people keep mostly have one. The K best keep their
 weights and are fitted to all rows. A form whose forecast leaves the last value by more than three times the largest
 change ever seen over as many rows, or the bound of its 90 % interval by more than twelve times, gets no weight beside
 one that does not.
@@ -26,8 +27,9 @@ from torch import Tensor
 from forecast.models.auto.bank import Bank, Form, aicc, on_scale, own_season, usable
 from forecast.models.auto.fit import Fit, Job, Tried, fits, tried
 
-SLOTS = 4
-TRUST, SHARPNESS = 100.0, 8.0
+SLOTS = 5
+TRUST, SHARPNESS = 100.0, 6.0
+FLAT = 0.2  # what a form without a slope has to be better by, at 100 rows
 NARROW, WIDE = 5.0, 13.0  # a and b
 DOUBT = 5.0  # held-out errors that weigh as much as the belief that c is 1
 FAR = 3.0
@@ -175,6 +177,7 @@ def _score(form: Form, fitted: Fit, y: Tensor, made: Tried | None) -> tuple[Tens
     """
     count = y.isfinite().sum(1)
     criterion = (TRUST / count).clamp(max=1.0) * aicc(fitted.loglik, form, count) / (2 * count)
+    criterion = criterion + FLAT * (TRUST / count).clamp(max=3.0) * (form.model.trend == "none")
     if made is None:
         return criterion, y.new_zeros(len(y), 4)
     median = made.mean.exp() if form.logarithm else made.mean

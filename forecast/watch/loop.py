@@ -14,8 +14,10 @@ from fnmatch import fnmatchcase
 
 import numpy as np
 
-from forecast.watch import alerts, events
+from forecast.errors import InputError
+from forecast.watch import alerts, before, events
 from forecast.watch.arrival import Arrival, Rows
+from forecast.watch.before import Before, Held
 from forecast.watch.book import Book
 from forecast.watch.events import Change, Incident, Mute, Point, Rule
 from forecast.watch.history import Scores, together
@@ -69,6 +71,7 @@ class Loop:
         sinks: Sequence[Sink],
         options: Options,
         telling: Telling,
+        history: Before | None = None,
     ) -> None:
         self.source, self.parser, self.scorer, self.store, self.options = source, parser, scorer, store, options
         self.telling = telling
@@ -84,13 +87,25 @@ class Loop:
         self._position: object = None
         self._moved = False
         self._due = time.monotonic() + options.seconds
-        position = self._recall()
-        for line in filter(None, (store.said, *source.open(position))):
-            _log.warning(line)
-        self.mutes = telling.mutes
-        self._take_mutes()
-        self.feeders = [Feeder(sink, store.path) for sink in sinks]
+        try:
+            self._stand(history)
+            self.feeders = [Feeder(sink, store.path) for sink in sinks]
+        except BaseException:
+            store.abandon()
+            raise
         self._cursors = {feeder.sink.name: feeder.cursor for feeder in self.feeders}
+
+    def _stand(self, history: Before | None) -> None:
+        """Where the store and the source stand, with the rows from before the stream taken."""
+        position = self._recall()
+        if self.store.said:
+            _log.warning(self.store.said)
+        if history is not None:
+            self._practise(history)
+        for line in self.source.open(position):
+            _log.warning(line)
+        self.mutes = self.telling.mutes
+        self._take_mutes()
 
     def _recall(self) -> object:
         """Take up where the store stands; answers the position of the source."""
@@ -110,9 +125,24 @@ class Loop:
             self.book.silence.stream = watch.get("stream", NONE)
             if "parser" in watch:
                 self.parser.recall(watch["parser"])
+            self.held = Held.of(reader)
             return reader.position(self.source.name)
         finally:
             reader.close()
+
+    def _practise(self, history: Before) -> None:
+        """Rows from before the stream, once and for all."""
+        if self.held.file:
+            _log.warning("history=%s: read when this state folder was begun; it counts once", self.held.file)
+            return
+        if self.book.names:
+            raise InputError(
+                f"{self.store.path.parent}: begun without history=; leave history out, or pass another state folder, state=FOLDER"
+            )
+        self.held = before.read(history, self.book, self.options.earliest, self.options.future)
+        self._touched.append(np.arange(len(self.book.names)))
+        self.store.commit(self._states(Commit(facts={before.FACT: self.held.fact()})))
+        self._touched = []
 
     def run(self) -> None:
         """Until the source ends or `stopping` is set; then everything is committed and told."""
@@ -167,12 +197,18 @@ class Loop:
     def _readings(self, readings: Readings) -> None:
         """Known, in time, in order, scored."""
         readings = self._believable(readings)
-        count = len(readings.code)
+        who = self.book.who(readings.names, readings.code)
+        held = self.held.holds(who, readings.time)
+        if held.any():
+            self.counts["in the history"] += int(held.sum())
+            readings, who = readings.rows(~held), who[~held]
+        count = len(who)
         if count == 0:
             return
+        self._touched.append(before.awakened(self.book, self.held, int(readings.time[0])))
         order = np.arange(self.counts["readings"], self.counts["readings"] + count)
         self.counts["readings"] += count
-        rows = Rows(self.book.who(readings.names, readings.code), readings.time, readings.value, order)
+        rows = Rows(who, readings.time, readings.value, order)
         sorted_ = self.book.arrival.sort(rows)
         self._late(readings, sorted_.late, "late")
         self._late(readings, sorted_.repeated, "repeated")
@@ -311,10 +347,7 @@ class Loop:
         )
         if not self._moved:
             return work
-        who = np.unique(np.concatenate([*self._touched, self.scorer.changed()]))
-        names = self.book.names
-        work.sensors = [(i, names[i], record) for i, record in zip(who.tolist(), self.book.records(who), strict=True)]
-        work.fixed, work.recent = self.scorer.fixed(), self.scorer.recent()
+        self._states(work)
         work.positions = {self.source.name: self._position}
         watch = {
             "counts": self.counts.plain(),
@@ -324,14 +357,22 @@ class Loop:
             "budget": [self.telling.per_day, self.telling.per_row],
             "mutes": self.telling.mutes,
         }
-        work.facts = {"watch": json.dumps(watch).encode()}
-        header = self.scorer.header()
-        if header is not None:
-            work.facts["scorer"] = header
+        work.facts["watch"] = json.dumps(watch).encode()
         if self._scores:
             work.block = together(self._scores).block()
             if self.options.keep is not None:
                 work.keep_after = work.block[1] - int(self.options.keep * 86_400e6)
+        return work
+
+    def _states(self, work: Commit) -> Commit:
+        """The sensors that were touched, and what they share."""
+        who = np.unique(np.concatenate([*self._touched, self.scorer.changed()]))
+        names = self.book.names
+        work.sensors = [(i, names[i], record) for i, record in zip(who.tolist(), self.book.records(who), strict=True)]
+        work.fixed, work.recent = self.scorer.fixed(), self.scorer.recent()
+        header = self.scorer.header()
+        if header is not None:
+            work.facts["scorer"] = header
         return work
 
 

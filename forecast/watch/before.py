@@ -19,7 +19,6 @@ from forecast.errors import InputError
 from forecast.watch.alerts import iso
 from forecast.watch.arrival import Rows
 from forecast.watch.book import Book
-from forecast.watch.moments import NONE
 from forecast.watch.parse import Parser
 from forecast.watch.readings import Flags, Ints
 from forecast.watch.sources.replay import Replay
@@ -112,8 +111,8 @@ def _listed(aside: Counter[str]) -> str:
 
 def awakened(book: Book, held: Held, first: int) -> Ints:
     """With the first row of the stream, at this time, the sensors of the file begin to be waited for; which those are."""
-    if book.silence.stream != NONE or not len(held.until):
+    if book.silence.streams or not len(held.until):
         return np.zeros(0, dtype=np.int64)
     sensors = np.arange(len(held.until))
-    book.silence.stream, book.silence.mark[sensors] = first, first
+    book.silence.streams[0], book.silence.mark[sensors] = first, first
     return sensors

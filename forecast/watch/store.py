@@ -203,6 +203,9 @@ class Reader:
             raise InputError(f"{path}: no such store; `forecast watch` makes one")
         self.path = path
         self._base = sqlite3.connect(f"file:{path}?mode=ro", uri=True, check_same_thread=False)
+        if not self._base.execute("SELECT 1 FROM sqlite_master WHERE name = 'labels'").fetchone():
+            self._base.close()
+            raise InputError(f"{path}: not made yet; `forecast watch` is about to, ask again")
 
     def sensors(self) -> list[tuple[int, str, bytes]]:
         """Every sensor: its number, name and state."""

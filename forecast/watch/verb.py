@@ -7,6 +7,7 @@ safe as `kill -9`.
 import logging
 import signal
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import FrameType
@@ -23,15 +24,16 @@ from forecast.watch import desk, plan
 from forecast.watch.before import Before
 from forecast.watch.build import build, of_bucket, values
 from forecast.watch.columns import Roles
-from forecast.watch.crew import Crew, Share, folder_of
+from forecast.watch.crew import Crew, Share
 from forecast.watch.events import Mute, Rule
-from forecast.watch.leases import Leases
+from forecast.watch.leases import Leases, folder_of
 from forecast.watch.live import Live
-from forecast.watch.loop import Loop, Options, Telling
+from forecast.watch.loop import Loop, Options
 from forecast.watch.parse import Parser
 from forecast.watch.refit import Refit
 from forecast.watch.sinks.sink import Sink
 from forecast.watch.store import Store
+from forecast.watch.teller import Telling
 from forecast.watch.warmup import Plan
 from forecast.watch.zones import Zones
 
@@ -74,16 +76,16 @@ def _crew(config: Watch, buckets: int) -> int:
 
 def at_the_desk(config: Watch, out: Path) -> str:
     """What `do` asks for."""
-    path, mutes = state(config) / "state.db", [Mute.of(each) for each in config.mute]
-    tasks = {
-        "status": lambda: desk.show(path, out),
-        "label": lambda: desk.label(path, config.alert, config.verdict),
-        "mute": lambda: desk.mute(path, mutes),
-        "unmute": lambda: desk.unmute(path, mutes),
+    tasks: dict[str, Callable[[list[Path]], str]] = {
+        "status": lambda paths: desk.show(paths, out),
+        "label": lambda paths: desk.label(paths, config.alert, config.verdict),
+        "mute": lambda paths: desk.mute(paths, mutes),
+        "unmute": lambda paths: desk.unmute(paths, mutes),
     }
+    mutes = [Mute.of(each) for each in config.mute]
     if config.do not in tasks:
         raise unknown("task", str(config.do), tasks)
-    return tasks[str(config.do)]()
+    return tasks[str(config.do)](desk.stores(state(config)))
 
 
 def prepared(config: Watch, bucket: int | None = None) -> Loop:

@@ -13,11 +13,12 @@ from pathlib import Path
 
 from forecast.watch.before import Before
 from forecast.watch.build import build
-from forecast.watch.loop import Loop, Options, Telling
+from forecast.watch.loop import Loop, Options
 from forecast.watch.parse import Parser
 from forecast.watch.readings import Chunk
 from forecast.watch.sinks.jsonl import Jsonl
 from forecast.watch.store import Store
+from forecast.watch.teller import Telling
 from tests.watch.simple import Ewma
 
 

@@ -15,11 +15,12 @@ from forecast.watch.before import Before
 from forecast.watch.book import apart
 from forecast.watch.build import build
 from forecast.watch.live import Live
-from forecast.watch.loop import Loop, Options, Telling
+from forecast.watch.loop import Loop, Options
 from forecast.watch.parse import Parser
 from forecast.watch.refit import Refit
 from forecast.watch.status import sensors_of
 from forecast.watch.store import Reader, Store
+from forecast.watch.teller import Telling
 from forecast.watch.warmup import SIZE, Plan
 from tests.watch import outcome, plant
 from tests.watch.process import HOOKS, run

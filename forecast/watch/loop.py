@@ -18,7 +18,7 @@ from forecast.watch import alerts, before, events
 from forecast.watch.arrival import Arrival, Rows
 from forecast.watch.before import Before, Held
 from forecast.watch.book import Book
-from forecast.watch.events import Incident, Point
+from forecast.watch.events import Incident, Point, Told
 from forecast.watch.history import Scores, together
 from forecast.watch.parse import Parser
 from forecast.watch.readings import Aside, Chunk, Counts, Flags, Ints, Readings
@@ -26,7 +26,7 @@ from forecast.watch.scorer import Scored, Scorer
 from forecast.watch.sinks.sink import Feeder, Sink
 from forecast.watch.sources.source import Source
 from forecast.watch.store import Commit, Cursor, Reader, Store
-from forecast.watch.teller import Teller, Telling, Told
+from forecast.watch.teller import Teller, Telling
 
 _log = logging.getLogger("forecast")
 

@@ -10,10 +10,9 @@ no batch: of every row it is known what the stream time was before it.
 import numpy as np
 
 from forecast.watch.arrival import Rows
-from forecast.watch.events import Change, Event, Point
+from forecast.watch.events import Change, Event, Point, Told
 from forecast.watch.moments import NONE
 from forecast.watch.readings import Ints
-from forecast.watch.teller import Told
 
 NAN = float("nan")
 KIND, SEVERITY = "silent", "major"

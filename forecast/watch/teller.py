@@ -5,22 +5,12 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from typing import NamedTuple
 
 from forecast.watch import alerts, events
-from forecast.watch.events import Change, Incident, Mute, Rule
+from forecast.watch.events import Change, Incident, Mute, Rule, Told
 from forecast.watch.store import Reader, Store
 
 _log = logging.getLogger("forecast")
-
-
-class Told(NamedTuple):
-    """Something to tell, and after which row."""
-
-    order: int
-    time: int
-    who: int
-    change: Change
 
 
 @dataclass(frozen=True)

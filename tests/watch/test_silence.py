@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from forecast.watch.alerts import iso
 from forecast.watch.arrival import Rows
+from forecast.watch.events import Told
 from forecast.watch.silence import Silence
-from forecast.watch.teller import Told
 from tests.watch import outcome
 from tests.watch.process import run
 from tests.watch.simple import STEP

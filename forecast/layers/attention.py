@@ -2,7 +2,8 @@
 
     y_t = Σ_j softmax_j(q_tᵀ R(age) k_j / √K - slope · age) v_j   over the last W observed rows j ≤ t, age the time from j to t
 
-R turns the pairs of a key by age · ω, so that a head can look a certain time back. Shapes: u, y (B T D); H heads of K; keys, values (B W H K), right-aligned, empty places 0. With W as long as the sequence it is full
+R turns the pairs of a key by age · ω, so that a head can look a certain time back.
+Shapes: u, y (B T D); H heads of K; keys, values (B W H K), right-aligned, empty places 0. With W as long as the sequence it is full
 causal attention; a longer past is taken in pieces, so that memory stays O(W²).
 Sources: Vaswani et al. (2017); Press et al. (2022) ALiBi, here with elapsed time for positions and a learned slope; Su et al. (2024)
 RoFormer, eq. 34, with the frequencies of its §3.2.2 from 1 to 1/1000.
@@ -110,7 +111,10 @@ class Attention(SequenceLayer[AttentionState]):
         age = state.age + elapsed[:, None] * state.filled
         fresh = (k, v, torch.zeros_like(elapsed), torch.ones_like(observed))
         after = AttentionState(
-            *(_moved(old, new, observed) for old, new in zip((state.keys, state.values, age, state.filled), fresh, strict=True))
+            *(
+                _moved(old, new, observed)
+                for old, new in zip((state.keys, state.values, age, state.filled), fresh, strict=True)
+            )
         )
         keys = self._turned(after.keys, -after.age)
         y = self._attend(q[:, None], keys, after.values, after.age[:, None], after.filled[:, None])
@@ -120,4 +124,8 @@ class Attention(SequenceLayer[AttentionState]):
 def _moved(rows: Tensor, new: Tensor, observed: Tensor) -> Tensor:
     """Rows (B W …) up by one, the new one (B …) last, where it was observed."""
     moved = torch.cat([rows[:, 1:], new[:, None].to(rows.dtype)], 1)
-    return moved if not observed.is_meta and bool(observed.all()) else torch.where(observed.view(-1, *[1] * (rows.dim() - 1)), moved, rows)
+    return (
+        moved
+        if not observed.is_meta and bool(observed.all())
+        else torch.where(observed.view(-1, *[1] * (rows.dim() - 1)), moved, rows)
+    )

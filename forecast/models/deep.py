@@ -121,7 +121,9 @@ class DeepForecaster(Forecaster):
             inner = _unfold(after, fold)
         else:
             inner = inner._replace(count=count, since=since)
-        return DeepState(moments, TwoPathsState(bank, inner), torch.cat([f.view(*fold, -1), inner.held], -1), state.static)
+        return DeepState(
+            moments, TwoPathsState(bank, inner), torch.cat([f.view(*fold, -1), inner.held], -1), state.static
+        )
 
     def _rows(self, units: Units, values: Tensor, inputs: Tensor, static: Tensor) -> tuple[Tensor, Tensor]:
         """What the encoder is given (… C F), and where something was observed (… C)."""

@@ -27,7 +27,7 @@ from forecast.ssm.fit import minimise
 from forecast.ssm.kalman import Filtered, advance, engine_for, loglik
 from forecast.ssm.live import Live
 from forecast.ssm.structural import TRENDS, Season, Structural
-from forecast.types import Parameters, Past, Row, tree_map
+from forecast.types import Parameters, Past, Row, take, tree_map
 
 LONGEST_RING = 24
 LEAST_PRIOR = 900.0  # variance of a harmonic at the start, in squared typical changes

@@ -10,9 +10,9 @@ from statsmodels.tsa.statespace.structural import UnobservedComponents
 from torch import Tensor
 
 from forecast.errors import InputError
-from forecast.models.auto.bank import CALENDAR, Form, bank, drift_of, profile_of, usable
+from forecast.models.auto.bank import CALENDAR, Form, bank, drift_of, own_season, profile_of, usable
 from forecast.models.auto.choose import SLOTS, choose
-from forecast.models.auto.fit import fit, tried
+from forecast.models.auto.fit import Job, fit, fits, objective_of, tried
 from forecast.models.auto_ssm import AutoSsm
 from forecast.ssm.kalman import loglik
 from forecast.ssm.structural import DRIFT, LONGEST, MEAN, Season, Structural
@@ -85,6 +85,87 @@ def test_a_season_that_walks_is_a_seasonal_moving_average() -> None:
     theirs.ssm.loglikelihood_burn = 0
     expected = theirs.loglike([-noise / variance, variance])
     assert ours == pytest.approx(expected - 4 * 0.5 * math.log(2 * math.pi), rel=1e-9)
+
+
+def test_a_season_that_grows_is_the_dense_model() -> None:
+    """γ_{t+6} = γ_t + c_t + a_t + w, the common part damped and a pair that rotates: likelihood by one joint normal."""
+    season, rows, kept = 6, 40, 0.9
+    model = Structural(MEAN, (Season(season, walk=True, growth=3, kept=kept),))
+    noise, step, grow = 0.5, 0.2, 0.05
+    theta = torch.tensor([[math.log(v) for v in (noise, step, grow)]], dtype=D)
+    y = series(rows).cumsum(0)
+    ours = float(loglik(model.program, model.coefficients(theta), model.start(1, theta), y[None, :, None]))
+    # every row as a sum of shocks: seasons of the start free, the rest with known variances
+    phi, angle = kept ** (1 / season), 2 * math.pi / season
+    names = [("v", t) for t in range(rows)] + [("w", t) for t in range(1, rows)]
+    names += [(kind, t) for kind in ("c", "a", "b") for t in range(1, rows)]
+    size = {"v": noise, "w": step, "c": grow, "a": grow, "b": grow}
+    shocks = torch.zeros(rows, len(names), dtype=D)
+    for k, (kind, at) in enumerate(names):
+        for t in range(at, rows):
+            if kind == "v":
+                shocks[t, k] = t == at
+            elif kind == "w":
+                shocks[t, k] = (t - at) % season == 0
+            else:  # what the shock at row `at` has added to row t by the additions at t - s, t - 2s, …
+                turned = {
+                    "c": lambda lag: 1.0,
+                    "a": lambda lag: math.cos(angle * lag),
+                    "b": lambda lag: math.sin(angle * lag),
+                }
+                shocks[t, k] = sum(phi ** (u - at) * turned[kind](u - at) for u in range(t - season, at - 1, -season))
+    covariance = shocks @ torch.diag(torch.tensor([size[kind] for kind, _ in names], dtype=D)) @ shocks.T
+    free = torch.eye(season, dtype=D).repeat(rows // season + 1, 1)[:rows]
+    inverse = torch.linalg.inv(covariance)
+    between = free.T @ inverse @ free
+    rest = inverse - inverse @ free @ torch.linalg.solve(between, free.T @ inverse)
+    expected = -0.5 * (rows * math.log(2 * math.pi) + torch.logdet(covariance) + torch.logdet(between) + y @ rest @ y)
+    assert ours == pytest.approx(float(expected), rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        Structural("damped", (Season(4),), memory=True),
+        Structural(MEAN, (Season(4, walk=True, growth=3),), memory=True),
+        Structural(DRIFT, (Season(30, 2, 900.0),)),
+    ],
+)
+def test_the_slope_by_hand_is_that_of_autograd(model: Structural) -> None:
+    y = torch.stack([series(60, seed).cumsum(0) for seed in (1, 2)])
+    y[1, :9] = math.nan
+    theta = (model.starts(2, y)[0] + 0.3 * series(2 * model.parameters).reshape(2, -1)).requires_grad_()
+    drift, count = torch.tensor([0.1, -0.2], dtype=D), y.isfinite().sum(1)
+    start = model.start(2, y, theta, drift)
+    value = -loglik(model.program, model.coefficients(theta), start, y[..., None]) / count
+    (slope,) = torch.autograd.grad(value.sum(), theta)
+    found, by_hand = objective_of(model, y, count, drift)(theta.detach(), torch.arange(2))
+    torch.testing.assert_close(found, value.detach(), rtol=1e-12, atol=0)
+    torch.testing.assert_close(by_hand, slope, rtol=1e-9, atol=1e-12)
+
+
+def test_fits_of_many_forms_together_are_those_of_each_alone() -> None:
+    y = 50 + torch.stack([series(70, seed).cumsum(0) for seed in (1, 2)])
+    jobs = [
+        Job(Form(Structural("none")), y),
+        Job(Form(Structural("none"), True), y[:, 20:]),
+        Job(Form(Structural("damped")), y),
+    ]
+    for job, found in zip(jobs, fits(jobs), strict=True):
+        alone = fit(job.form, job.y)
+        torch.testing.assert_close(found.loglik, alone.loglik, rtol=1e-9, atol=0)
+        torch.testing.assert_close(found.theta, alone.theta, rtol=1e-6, atol=1e-6)
+
+
+def test_a_series_that_keeps_another_time_than_its_panel() -> None:
+    """Days of 23 rows among days of 24: each gets its own season, and is foreseen a day and a half ahead."""
+    rows = torch.arange(420, dtype=D)
+    y = torch.stack([10 + 5 * torch.sin(2 * math.pi * rows / length) for length in (23, 24)]) + 0.05 * torch.stack(
+        [series(420, 1), series(420, 2)]
+    )
+    assert own_season(y[:, :384], 24).tolist() == [23, 24]
+    made = forecast(AutoSsm(season=24, seasons=(24, 168), horizon=36), y[:, :384], 36).median[..., 0]
+    assert float((made - y[:, 384:]).abs().mean(1).max()) < 0.25
 
 
 def test_a_drift_goes_up_by_half_the_slope_of_the_line() -> None:

@@ -61,7 +61,7 @@ def fits(jobs: list[Job]) -> list[Fit]:
         x = torch.cat([pad(made[k][0], (longest - jobs[k].y.shape[1], 0), value=torch.nan) for k in members])
         theta = torch.cat([made[k][1].theta for k in members])
         count = x.isfinite().sum(1)
-        objective = _objective(model, x, count, torch.cat([made[k][1].drift for k in members]))
+        objective = objective_of(model, x, count, torch.cat([made[k][1].drift for k in members]))
         end = minimise(objective, theta, *model.bounds(x), STEPS, CLOSE)
         sizes = [len(jobs[k].y) for k in members]
         for k, best, value in zip(members, end.x.split(sizes), (-end.value * count).split(sizes), strict=True):
@@ -81,7 +81,7 @@ def _prepared(job: Job) -> tuple[Tensor, Fit]:
     return x, Fit(start, drift, loc, spread, profile, -x.isfinite().sum(1) * spread.log() - jacobian)
 
 
-def _objective(model: Structural, x: Tensor, count: Tensor, drift: Tensor) -> Objective:
+def objective_of(model: Structural, x: Tensor, count: Tensor, drift: Tensor) -> Objective:
     """Mean negative log-likelihood of lanes (n T) and its derivatives by the parameters."""
     before = Belief(
         *[leaf.T.contiguous() for leaf in model.start(len(x), x, x.new_zeros(len(x), model.parameters), drift)]
@@ -97,7 +97,7 @@ def _objective(model: Structural, x: Tensor, count: Tensor, drift: Tensor) -> Ob
             asked = coefs.requires_grad_(), covariance.requires_grad_()
             found = loglik(model.program, coefs, Belief(mean, covariance, diffuse, tally), x[rows, :, None])
             by_coefs, by_covariance = torch.autograd.grad(found.sum(), asked)
-        scale = -1 / count[rows]
+        scale = -1 / count[rows].to(x.dtype)
         return scale * found.detach(), scale[:, None] * model.slope(theta, coefs.detach(), by_coefs, by_covariance)
 
     return objective

@@ -1,11 +1,11 @@
 """Lanes: series that advance together, one per element of a vector register.
 
-A lane array has one axis of `LANE` elements, each of them WIDTH numbers that lie side by side; an array of float64 is a
+A lane array has one axis of elements, each of them WIDTH (or more) numbers that lie side by side; an array of float64 is a
 lane array of one lane. Kernels are written once, in elements of a `pointer` to such an array, arithmetic and the
 functions below, and compiled for either: many series at once, or one. A number of a lane never depends on another lane, products and sums are fused
 where the source says `fma` and nowhere else, and so a series has the same bits in any company.
 The compiler is handed vectors and need not discover them: no test for overlapping arrays, no remainder loop.
-Masks are numbers, 1 or 0. Eight float64 are one register of AVX-512, two of AVX2, four of NEON.
+Masks are numbers, 1 or 0. Eight float64 are one register of AVX-512, two of AVX2, four of NEON; a vector may take several registers.
 """
 
 from typing import Any
@@ -16,28 +16,32 @@ from forecast.kernels.jit import AVAILABLE
 
 WIDTH = 8
 LINE = 8  # numbers in a cache line
-LANE = np.dtype([("lanes", np.float64, (WIDTH,))])
+WIDEST = 32  # lanes where a model has few states: what is read of its program is read for more series
 
 
-def lane_array(count: int, wide: bool) -> Any:
+def lane_array(count: int, wide: bool, width: int = WIDTH) -> Any:
     """Room for `count` elements of many lanes, or of one; no vector lies across two cache lines."""
-    size = count * (WIDTH if wide else 1)
+    size = count * (width if wide else 1)
     room = np.zeros(size + LINE)
     skip = -room.__array_interface__["data"][0] // 8 % LINE
-    return room[skip : skip + size].view(LANE if wide else np.float64)
+    lanes = np.dtype([("lanes", np.float64, (width,))])
+    return room[skip : skip + size].view(lanes if wide else np.float64)
 
 
 if AVAILABLE:
     from forecast.kernels.pointers import (
+        abreast,
         filled,
         flags_at,
         integers_at,
         lanes_at,
+        lay,
         numbers_at,
         peek,
         pointer,
         poke,
         read,
+        spread,
         width,
         write,
     )
@@ -66,14 +70,15 @@ else:
         """Nor any function of kernels."""
         return absent
 
-    absolute = flags_at = lanes_at = same = absent
+    abreast = absolute = flags_at = lanes_at = lay = same = spread = absent
     above = exponent = filled = fma = fnma = mantissa = peek = pick = pointer = poke = read = root = seen = absent
     integers_at = numbers_at = some = total = width = write = absent
 
 __all__ = [
-    "LANE",
+    "WIDEST",
     "WIDTH",
     "above",
+    "abreast",
     "absolute",
     "exponent",
     "filled",
@@ -83,6 +88,7 @@ __all__ = [
     "integers_at",
     "lane_array",
     "lanes_at",
+    "lay",
     "mantissa",
     "numbers_at",
     "peek",
@@ -95,6 +101,7 @@ __all__ = [
     "same",
     "seen",
     "some",
+    "spread",
     "total",
     "width",
     "write",

@@ -193,6 +193,49 @@ def write(typing: Any, numbers: Any, index: Any, value: Any) -> Any:
     return types.void(numbers, types.intp, value), generate
 
 
+FOUR = Vector(4)
+
+
+@intrinsic
+def abreast(typing: Any, where: Any, index: Any) -> Any:
+    """Four numbers of the first lane that lie side by side, as one vector; of use where there is one lane."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        first = builder.gep(args[0], [args[1]])
+        value = builder.load(builder.bitcast(first, shaped(FOUR, DOUBLE).as_pointer()))
+        value.align = 8
+        return value
+
+    return FOUR(where, types.intp), generate
+
+
+@intrinsic
+def lay(typing: Any, where: Any, index: Any, value: Any) -> Any:
+    """The way back."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        first = builder.gep(args[0], [args[1]])
+        builder.store(args[2], builder.bitcast(first, shaped(FOUR, DOUBLE).as_pointer())).align = 8
+        return context.get_dummy_value()
+
+    return types.void(where, types.intp, FOUR), generate
+
+
+@intrinsic
+def spread(typing: Any, where: Any, number: Any) -> Any:
+    """A number four times; of a vector its first one."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        first, number = ir.Constant(ir.IntType(32), 0), args[1]
+        if isinstance(where.element, Vector):
+            number = builder.extract_element(number, first)
+        blank = ir.Constant(shaped(FOUR, DOUBLE), ir.Undefined)
+        one = builder.insert_element(blank, number, first)
+        return builder.shuffle_vector(one, blank, constant(FOUR, ir.IntType(32), 0))
+
+    return FOUR(where, where.element), generate
+
+
 @intrinsic
 def width(typing: Any, where: Any) -> Any:
     """Lanes of the elements there."""

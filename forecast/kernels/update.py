@@ -7,6 +7,7 @@ Each lane takes its own branch by masks. A lane whose rank has come to 0 has D =
 are symmetric to the last bit, and so the same wherever a ring stands.
 `lazy`: where nobody asks for P, g waits (`pending`), goes through the next transition as a vector, and P takes two of
 them in one pass: M = P Z' - g (g'Z'). Half the traffic; other roundings, so never where a belief is kept.
+Where there is one lane, four columns of P go through a register together.
 Source: Durbin & Koopman (2012), §4.3, §5.2, §6.4. Lane arrays as in `operations`; reads rows are (channel, role,
 coefficient, tape).
 """
@@ -14,10 +15,11 @@ coefficient, tape).
 from typing import Any
 
 from forecast.kernels.jit import apart, inner
-from forecast.kernels.lanes import above, filled, fma, fnma, pick, root
+from forecast.kernels.lanes import above, abreast, filled, fma, fnma, lay, pick, root, spread, width
 from forecast.kernels.operations import number, place
 
 TOLERANCE = 1e-10
+FOUR = 4  # numbers that `abreast` takes
 
 
 @inner
@@ -90,12 +92,20 @@ def rank_one(P: Any, G: Any, m: Any) -> Any:
     """P -= g g', two rows at a time: g_j is read once for both."""
     i = 0
     while i + 1 < m:
-        g, h, row = G[i], G[i + 1], i * m
+        g, h, row, j = G[i], G[i + 1], i * m, i + 1
         P[row + i] = fnma(g, g, P[row + i])
-        for j in range(i + 1, m):
+        if width(P) == 1:
+            p, q = spread(P, g), spread(P, h)
+            while j + FOUR <= m:
+                u = abreast(G, j)
+                lay(P, row + j, fnma(p, u, abreast(P, row + j)))
+                lay(P, row + m + j, fnma(q, u, abreast(P, row + m + j)))
+                j += FOUR
+        while j < m:
             x = G[j]
             P[row + j] = fnma(g, x, P[row + j])
             P[row + m + j] = fnma(h, x, P[row + m + j])
+            j += 1
         i += 2
     if i < m:
         g = G[i]
@@ -107,12 +117,20 @@ def rank_two(P: Any, G: Any, m: Any) -> Any:
     """P -= g g' + h h', g the first half of G and h the second."""
     i = 0
     while i + 1 < m:
-        a, b, c, d, row = G[i], G[m + i], G[i + 1], G[m + i + 1], i * m
+        a, b, c, d, row, j = G[i], G[m + i], G[i + 1], G[m + i + 1], i * m, i + 1
         P[row + i] = fnma(b, b, fnma(a, a, P[row + i]))
-        for j in range(i + 1, m):
+        if width(P) == 1:
+            p, q, r, s = spread(P, a), spread(P, b), spread(P, c), spread(P, d)
+            while j + FOUR <= m:
+                u, w = abreast(G, j), abreast(G, m + j)
+                lay(P, row + j, fnma(q, w, fnma(p, u, abreast(P, row + j))))
+                lay(P, row + m + j, fnma(s, w, fnma(r, u, abreast(P, row + m + j))))
+                j += FOUR
+        while j < m:
             x, y = G[j], G[m + j]
             P[row + j] = fnma(b, y, fnma(a, x, P[row + j]))
             P[row + m + j] = fnma(d, y, fnma(c, x, P[row + m + j]))
+            j += 1
         i += 2
     if i < m:
         a, b = G[i], G[m + i]

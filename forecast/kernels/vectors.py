@@ -1,7 +1,7 @@
 """Vectors of float64 for numba: the type and its arithmetic. See `lanes`.
 
 Every function takes a vector or a plain float64 and means the same for both. Both exist inside kernels only; in memory
-vectors are the records of `lanes.LANE`. Written with numba's low-level extension interface:
+vectors are records, see `lanes.lane_array`. Written with numba's low-level extension interface:
 https://numba.readthedocs.io/en/stable/extending/low-level.html
 """
 

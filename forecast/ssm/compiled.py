@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from forecast.kernels.kalman import filter_series, room
-from forecast.kernels.lanes import lane_array
+from forecast.kernels.lanes import WIDEST, WIDTH, lane_array
 from forecast.kernels.score import room as score_room
 from forecast.kernels.score import score_series
 from forecast.ssm.belief import Belief
@@ -17,6 +17,7 @@ from forecast.ssm.program import Program
 from forecast.ssm.shared import groups_of, likelihoods
 
 Array = NDArray[Any]
+FEW = 3  # states of a small model
 NONE = np.empty((0, 0, 0))
 
 
@@ -31,10 +32,13 @@ def _columns(leaf: Tensor) -> Array:
     return array
 
 
-def memory(batch: int, room: tuple[int, int]) -> tuple[Array, Array]:
-    """Working memory of a kernel: its type says how many series advance together, one alone or a vector of them."""
+def memory(batch: int, room: tuple[int, int], small: bool = False) -> tuple[Array, Array]:
+    """Working memory of a kernel: its type says how many series advance together, one alone or a vector of them.
+
+    `small`: the state has few elements, and many series go together where there are as many.
+    """
     lanes, whole = room
-    return lane_array(lanes, batch > 1), np.zeros(whole, np.int64)
+    return lane_array(lanes, batch > 1, WIDEST if small and batch >= WIDEST else WIDTH), np.zeros(whole, np.int64)
 
 
 def filter_rows(
@@ -48,7 +52,7 @@ def filter_rows(
     loglik, mean, variance = np.empty(batch), np.empty(shape), np.empty(shape)
     numbers, pushes = rows_first(coefs), _pushes(drive, program.size, batch)
     filter_series(
-        *memory(batch, room(program.size, rows, channels, numbers.shape[0] * numbers.shape[1], len(pushes))),
+        *memory(batch, room(program.size, rows, channels, numbers.shape[0] * numbers.shape[1], len(pushes)), program.size <= FEW),
         values.contiguous().numpy(), numbers, pushes, program.kernel, dof, False, np.arange(batch), start, end, loglik, mean, variance,
     )  # fmt: skip
     after = [torch.from_numpy(leaf).T for leaf in end]
@@ -90,7 +94,7 @@ def likelihood(program: Program, coefs: Tensor, belief: Belief, values: Tensor, 
         likelihoods(program, numbers, start, y, group, loglik)
     if len(alone):
         filter_series(
-            *memory(len(alone), room(program.size, rows, channels, numbers.shape[0] * numbers.shape[1], len(pushes))),
+            *memory(len(alone), room(program.size, rows, channels, numbers.shape[0] * numbers.shape[1], len(pushes)), program.size <= FEW),
             y, numbers, pushes, program.kernel, 0.0, True, alone, start, start, loglik, NONE, NONE,
         )  # fmt: skip
     return torch.from_numpy(loglik)

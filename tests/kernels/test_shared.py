@@ -11,6 +11,8 @@ from torch import Tensor
 from forecast.ssm import compiled, kalman, shared
 from forecast.ssm.belief import Belief
 from forecast.ssm.program import Program
+from forecast.ssm.structural import Structural
+from forecast.types import take
 from tests.kernels.test_score import BATCH, problem
 
 
@@ -67,3 +69,19 @@ def test_whoever_differs_has_gains_of_its_own() -> None:
         (coefs[:, None], start, none),
     ):
         assert len(shared.groups_of(numbers, belief, y, drive)[0]) == 0
+
+
+def test_a_small_model_has_the_same_bits_in_wide_vectors_and_in_narrow_ones() -> None:
+    model = Structural("full")
+    generator = torch.Generator().manual_seed(8)
+    y = torch.randn(70, 40, 1, dtype=torch.float64, generator=generator).cumsum(1)
+    y[torch.rand(y.shape, generator=generator) < 0.2] = math.nan
+    theta = torch.randn(70, model.parameters, dtype=torch.float64, generator=generator)
+    coefs, start = model.coefficients(theta), model.start(70, y)
+    whole = kalman.advance(model.program, coefs, start, y, engine="numba")
+    rows = torch.arange(70).split(9)
+    parts = [kalman.advance(model.program, coefs[k], take(start, k), y[k], engine="numba") for k in rows]
+    assert torch.equal(whole.loglik, torch.cat([part.loglik for part in parts]))
+    assert torch.equal(whole.mean.nan_to_num(7.0), torch.cat([part.mean for part in parts]).nan_to_num(7.0))
+    for a, b in zip(whole.belief, zip(*(part.belief for part in parts), strict=True), strict=True):
+        assert torch.equal(a, torch.cat(b))

@@ -13,15 +13,30 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import torch
+
+from forecast import artefact
 from forecast.errors import ForecastError
+from forecast.experiment.api import trainer
 from forecast.experiment.benchmark.peers import ask
 from forecast.experiment.benchmark.speed_kalman import Figure
+from forecast.experiment.members import facts_of, member
+from forecast.experiment.training import train
+from forecast.series.panel import panel_of
 
 SUBJECTS = ("moving", "kalman 2", "kalman 13")
+HYBRID, WEIGHTS, STEPS = (
+    1000,
+    "hybrid.safetensors",
+    100,
+)  # its sensors at most; the file of its weights; steps of training
 RIVER = {"gaussian": 1.0, "half_space_trees": 0.01}  # its scorer, and the share of the sensors that are tried
 PACED = 20.0  # seconds
 LEAST = 5  # rows of a sensor
@@ -40,12 +55,34 @@ def figures(out: Path, sensors: int, readings: int, pace: float, peers: tuple[st
         if subject == SUBJECTS[-1]:
             yield from _peers(room, case, peers, rows, sensors)
         shutil.rmtree(room)
+    yield from _hybrid(room, min(sensors, HYBRID), rows)
     rows = max(int(pace * PACED / sensors), 1)
     for subject in SUBJECTS[1:]:
         _ask(room, case="prepare", subject=subject, sensors=sensors, rows=rows)
         found = _ask(room, case="latency", subject=subject, pace=pace)
         shutil.rmtree(room)
         yield from ((f"watch, {pace:,.0f} readings/s", subject, value, unit) for unit, value in found.items())
+
+
+def _hybrid(room: Path, sensors: int, rows: int) -> Iterator[Figure]:
+    """A hybrid as it comes over fewer sensors, each with as many rows as the others have."""
+    room.mkdir()
+    _train(room / WEIGHTS)
+    found = _ask(room, case="prepare", subject="hybrid", sensors=sensors, rows=rows)
+    found |= _ask(room, case="rate", subject="hybrid", sensors=sensors, rows=rows)
+    shutil.rmtree(room)
+    yield from ((f"watch, {sensors:,} sensors", "hybrid", value, unit) for unit, value in found.items())
+
+
+def _train(file: Path) -> None:
+    """Weights of a hybrid that was trained a little, on random walks: its speed does not depend on for how long."""
+    walks = torch.from_numpy(np.random.default_rng(0).normal(0, 0.1, (300, 16)).cumsum(0))
+    panel = panel_of(list(walks.T))
+    torch.manual_seed(0)
+    model = member("hybrid").build(horizon=1, facts=facts_of(panel))
+    with tempfile.TemporaryDirectory() as folder:
+        train(model, panel, panel.lengths.numpy(), 1, replace(trainer(), max_steps=STEPS), 0, Path(folder))
+    artefact.save(file, model)
 
 
 def soak(out: Path, sensors: int, pace: float, minutes: float) -> Iterator[Figure]:

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from forecast.distribution import Gaussian
+from forecast.distribution import Forecast, Gaussian
 from forecast.errors import unknown
 from forecast.models.decomposition import Components, facts, parts_of
 from forecast.models.forecaster import Chosen, Machine, Numbers
@@ -134,8 +134,12 @@ class Kalman(SpacedForecaster):
 
     def step(self, state: State, row: Row) -> State:
         if bool((row.elapsed < 1.5).all()):
-            return self._advance(state, row.past())[0]
+            return _proper(state, self._advance(state, row.past())[0])
         return super().step(state, row)
+
+    def _spaced(self, state: State, past: Past, each: bool = False) -> tuple[State, Forecast]:
+        after, made = super()._spaced(state, past, each)
+        return _proper(state, after), made
 
     def fresh(self, state: State) -> Tensor:
         return state.tally[..., 0].amax(-1) == 0
@@ -201,6 +205,11 @@ class Kalman(SpacedForecaster):
         lows = torch.cat([low, scaled.nan_to_num(math.inf)], 1).cummin(1).values[:, :-1]
         highs = torch.cat([high, scaled.nan_to_num(-math.inf)], 1).cummax(1).values[:, :-1]
         return lows, highs, values.new_ones(1, 1, 1)
+
+
+def _proper(state: State, after: State) -> State:
+    """A diffuse part that is gone stays gone: the same leaf, so that whoever keeps states need not write it again."""
+    return after if state.diffuse.any() else after._replace(diffuse=state.diffuse)
 
 
 class Kept:

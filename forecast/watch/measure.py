@@ -114,13 +114,25 @@ def stock(folder: Path, scorer: Scorer, sensors: int, warm: int) -> Stock:
 
 
 def lines(rows: int, sensors: int, warm: int) -> bytes:
-    """A long CSV without its header: every sensor once a minute, in an order that is mixed but stays."""
-    first, order = warm + SCORED, np.random.default_rng(1).permutation(sensors)
+    """The next rows of all sensors as a long CSV without its header."""
+    return csv_of(warm + SCORED, values(rows, sensors, warm, later=True))
+
+
+def warm_up_lines(sensors: int, warm: int) -> bytes:
+    """The rows before those of `lines`: those of the few again and again."""
+    few = values(warm + SCORED, min(FEW, sensors), warm)
+    return csv_of(0, few[:, np.arange(sensors) % few.shape[1]])
+
+
+def csv_of(first: int, shown: np.ndarray) -> bytes:
+    """Lines of values (rows sensors): every sensor once a minute from row `first` on, in an order that is mixed but stays."""
+    rows, sensors = shown.shape
+    order = np.random.default_rng(1).permutation(sensors)
     table = pa.table(
         {
             "time": np.repeat(START + MINUTE * np.arange(first, first + rows), sensors),
             "sensor": pa.DictionaryArray.from_arrays(np.tile(order, rows).astype(np.int32), names(sensors)).cast("str"),
-            "value": values(rows, sensors, warm, later=True)[:, order].round(4).reshape(-1),
+            "value": shown[:, order].round(4).reshape(-1),
         }
     )
     out = pa.BufferOutputStream()

@@ -10,7 +10,7 @@ from forecast.experiment import config as configs
 from forecast.experiment.benchmark import Results, options, speed_detect, speed_kalman, speed_layers, speed_watch
 
 SUITES = ("kalman", "layers", "detect", "watch")
-PEERS = {"kalman": ("statsmodels", "dynamax", "simdkalman"), "detect": ("river",), "watch": ("river_watch",)}
+PEERS = {"kalman": ("statsmodels", "dynamax", "simdkalman"), "detect": ("river",), "watch": ("river_watch", "spark")}
 
 
 @dataclass(frozen=True)

@@ -208,7 +208,8 @@ class Kalman(SpacedForecaster):
 
 
 def _proper(state: State, after: State) -> State:
-    """A diffuse part that is gone stays gone: the same leaf, so that whoever keeps states need not write it again."""
+    """What no row changes is the same leaf, so that whoever keeps states need not write it again; a diffuse part that is gone stays gone."""
+    after = after._replace(fitted=state.fitted, coefs=state.coefs)
     return after if state.diffuse.any() else after._replace(diffuse=state.diffuse)
 
 

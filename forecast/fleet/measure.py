@@ -73,8 +73,8 @@ def _pass(spark: Any, folder: Path) -> None:
     """One query over the files that are new."""
     per_day = measure.RATE * MINUTES
     watching = fleet.Watching(MODEL, false_alarms_per_day=per_day, warmup=measure.WARM, season=1)
-    places = (folder / name for name in ("rows", "scores", "checkpoint"))
-    fleet.watch(spark, *places, watching, buckets=BUCKETS).awaitTermination()
+    rows, scores, checkpoint = (folder / name for name in ("rows", "scores", "checkpoint"))
+    fleet.watch(spark, rows, scores, checkpoint, watching, buckets=BUCKETS).awaitTermination()
 
 
 def processor_s() -> float:

@@ -16,7 +16,7 @@ from forecast import fleet
 from forecast.errors import ForecastError
 from forecast.watch import measure
 
-CORES, BUCKETS, PART = 2, 2, 65_536  # lines of a file at most
+CORES, BUCKETS, PART = 2, 8, 65_536  # two buckets may fall to one task; lines of a file at most
 MODEL = {"name": "kalman", "trend": "full"}
 MINUTES = 1440  # rows of a sensor in a day
 

@@ -58,6 +58,8 @@ def rate(folder: Path, sensors: int, rows: int) -> dict[str, float]:
         spark.stop()
     if count != rows * sensors:
         raise ForecastError(f"{count} of {rows * sensors} readings were scored")
+    if spent <= 0:
+        raise ForecastError("the processes of Spark were not found, and with them their CPU-seconds")
     return {"readings_per_s": count / wall, "readings_per_cpu_s": count / spent}
 
 

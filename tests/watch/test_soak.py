@@ -52,7 +52,12 @@ def test_everything_that_came_was_scored(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(soak, "LOOK", 0.05)
     measure.prepare(tmp_path, "moving", 20, 1)
     found = measure.soak(tmp_path, "moving", 20, 2000.0, 0.5 / 60)
-    assert found["readings"] > 0 and found["readings"] % 18 == 0 and found["descriptors_least"] > 0 and np.isfinite(found["memory_slope_mb_per_h"])
+    assert (
+        found["readings"] > 0
+        and found["readings"] % 18 == 0
+        and found["descriptors_least"] > 0
+        and np.isfinite(found["memory_slope_mb_per_h"])
+    )
 
 
 @pytest.mark.slow

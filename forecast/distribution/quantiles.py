@@ -16,6 +16,7 @@ from torch import Tensor
 
 from forecast.distribution.forecast import LEVELS, Forecast, alike, bounded_below, shape_of
 
+SAME = 1e-12  # levels that differ by less are one: (1 - 0.95) / 2 is 0.025
 NARROW = 1e-6  # a tail is never shorter than this part of the distance between the outermost quantiles
 
 
@@ -44,6 +45,10 @@ class Quantiles(Forecast):
         return torch.maximum(below, floor), torch.maximum(above, floor)
 
     def quantile(self, level: float | Tensor) -> Tensor:
+        if isinstance(level, float):
+            known = next((i for i, own in enumerate(self.levels) if abs(level - own) < SAME), None)
+            if known is not None:
+                return self.values[..., known]
         grid = self._grid(torch.float64)
         u = torch.as_tensor(level, dtype=torch.float64, device=grid.device)
         index = torch.searchsorted(grid, u.contiguous(), right=True).clamp(1, len(grid) - 1)

@@ -157,6 +157,7 @@ class Watch:
 
     source: dict[str, Any]  # the chosen file of conf/source/, its `name` the word
     model: Member
+    run: str | None  # whose weights all sensors share; None: the model is estimated sensor by sensor
     detector: dict[str, Any]
     state: str | None
     buckets: int | None  # of sensors, shared by several processes; None: one process

@@ -67,14 +67,21 @@ def ready_from(folder: Path, before: Train | Compare, panel: Panel, horizon: int
         same = found.facts["series"] == list(panel.names) and found.facts["channels"] == list(panel.channels)
         return Ready(found.facts["label"], found.model, found.parameters if same else None, found.facts["horizon"])
     summary = json.loads((folder / "summary.json").read_text())
-    label = summary["best"]
+    label, file = model_file(folder)
     print(f"{label} won the comparison: {summary['verdict']}")
-    file = folder / "models" / f"{label}.safetensors"
     if file.exists():
         return Ready(label, artefact.load(file).model, None, summary["horizon"])
     member = next(member for member in before.models if member.label == label)
     wanted = horizon or summary["horizon"]
     return Ready(label, member.build(horizon=wanted, facts=facts_of(panel)), None, wanted)
+
+
+def model_file(folder: Path) -> tuple[str, Path]:
+    """The name of a run's model, of a comparison that of the winner, and where its weights are if it has any."""
+    if (folder / MODEL).exists():
+        return str(json.loads((folder / "summary.json").read_text())["model"]), folder / MODEL
+    label = str(json.loads((folder / "summary.json").read_text())["best"])
+    return label, folder / "models" / f"{label}.safetensors"
 
 
 def predict(

@@ -20,6 +20,7 @@ from forecast.models.forecaster import Forecaster
 from forecast.watch.arrival import Arrival, Rows
 from forecast.watch.book import Book
 from forecast.watch.live import Live
+from forecast.watch.trained import estimated
 from forecast.watch.warmup import Plan
 
 DAY = 86_400e6  # microseconds
@@ -45,7 +46,8 @@ class Watching:
         one = member(self.model)
 
         def model(seasons: tuple[int, ...]) -> Forecaster:
-            return one.build(horizon=1, facts=Facts(seasons[0] if seasons else 1, seasons, 1, 0, 0))
+            facts = Facts(seasons[0] if seasons else 1, seasons, 1, 0, 0)
+            return estimated(one.label, one.build(horizon=1, facts=facts))
 
         def detector(step: float) -> Any:
             rate = self.false_alarms_per_day * step / DAY

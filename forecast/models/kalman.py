@@ -15,7 +15,7 @@ from typing import NamedTuple, Self
 import torch
 from torch import Tensor
 
-from forecast.distribution import Gaussian
+from forecast.distribution import Forecast, Gaussian
 from forecast.errors import unknown
 from forecast.models.decomposition import Components, facts, parts_of
 from forecast.models.forecaster import Chosen, Machine
@@ -143,10 +143,15 @@ class Kalman(SpacedForecaster):
         if not (step.item() < 1.5 if step.numel() == 1 else bool((step < 1.5).all())):
             return super().step(state, row)
         if self.inputs or engine_for(self.engine, row.values) != "numba":
-            return self._advance(state, row.past())[0]
+            return _proper(state, self._advance(state, row.past())[0])
         fitted, leaves = state.fitted, (state.mean, state.covariance, state.diffuse, state.tally)
         scaled = (row.values.numpy() - fitted.loc.numpy()) / fitted.spread.numpy()
-        return State(fitted, state.coefs, *step_row(self.program, state.coefs, leaves, scaled, self.robust))
+        after = step_row(self.program, state.coefs, leaves, scaled, self.robust)
+        return _proper(state, State(fitted, state.coefs, *after))
+
+    def _spaced(self, state: State, past: Past, each: bool = False) -> tuple[State, Forecast]:
+        after, made = super()._spaced(state, past, each)
+        return _proper(state, after), made
 
     def fresh(self, state: State) -> Tensor:
         return state.tally[..., 0].amax(-1) == 0
@@ -212,6 +217,12 @@ class Kalman(SpacedForecaster):
         lows = torch.cat([low, scaled.nan_to_num(math.inf)], 1).cummin(1).values[:, :-1]
         highs = torch.cat([high, scaled.nan_to_num(-math.inf)], 1).cummax(1).values[:, :-1]
         return lows, highs, values.new_ones(1, 1, 1)
+
+
+def _proper(state: State, after: State) -> State:
+    """What no row changes is the same leaf, so that whoever keeps states need not write it again; a diffuse part that is gone stays gone."""
+    after = after._replace(fitted=state.fitted, coefs=state.coefs)
+    return after if state.diffuse.any() else after._replace(diffuse=state.diffuse)
 
 
 class Kept(Live):

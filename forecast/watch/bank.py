@@ -82,12 +82,7 @@ class Bank:
             return before != self.moving
         for low in range(0, len(places), SHAPE):
             part = slice(low, low + SHAPE)
-            padded = torch.cat([places[part], places[part][:1].expand(max(SHAPE - len(places[part]), 0))])
-            index = torch.cat([torch.arange(len(places))[part], torch.full((SHAPE - len(places[part]),), low)])
-            for t in range(values.shape[1]):
-                row = Row(past.values[index, t], past.inputs[index, t], past.elapsed[index, t])
-                seen = self._one(row, padded, len(places[part]))
-                _write(seen, grid[part, t : t + 1], out)
+            self._served(past, torch.arange(len(places))[part], places[part], grid[part], out)
         return before != self.moving
 
     def _follow(self, past: Past, where: Tensor) -> Seen:
@@ -105,14 +100,18 @@ class Bank:
         self._put(where, before, some.machines, len(where), whole)
         return seen
 
-    def _one(self, row: Row, padded: Tensor, count: int) -> Seen:
+    def _served(self, past: Past, index: Tensor, where: Tensor, grid: Ints, out: Scored) -> None:
+        """Rows of up to SHAPE sensors, filled up to that number by the first of them."""
         assert self.monitor is not None
+        count = len(where)
+        padded, index = (torch.cat([part, part[:1].expand(SHAPE - count)]) for part in (where, index))
         before = take(self.monitor.machines, padded)
         some = Monitor(self.model, self.detector, before)
-        some.observe(row)
-        assert some.seen is not None
-        self._put(padded[:count], before, some.machines, count, whole=False)
-        return some.seen
+        for t in range(past.values.shape[1]):
+            some.observe(Row(past.values[index, t], past.inputs[index, t], past.elapsed[index, t]))
+            assert some.seen is not None
+            _write(some.seen, grid[:, t : t + 1], out)
+        self._put(where, before, some.machines, count, whole=False)
 
     def _put(self, where: Tensor, before: object, after: object, count: int, whole: bool) -> None:
         """The leaves that have moved, back to where they belong."""

@@ -5,8 +5,8 @@
     soak      sensors that come and go at a given pace, for many minutes: memory and descriptors
     latency   the same rows at a given pace; of each reading the time from when it was due to when it was durable
 Every reading is scored. A few sensors are estimated, and the others take their states, since it is the rate that is
-measured and not the fit. What is prepared is prepared by another process than the one that is measured. The answer is one
-line of JSON.
+measured and not the fit; they stand at different rows, so that what a model does every few rows it does not do for all at
+once. What is prepared is prepared by another process than the one that is measured. The answer is one line of JSON.
 """
 
 import json
@@ -23,7 +23,9 @@ import pyarrow as pa
 import pyarrow.csv as pacsv
 import torch
 
+from forecast import artefact
 from forecast.detect.standard import Standard
+from forecast.models.forecaster import Forecaster
 from forecast.models.kalman import Kalman
 from forecast.watch.arrival import Arrival, Rows
 from forecast.watch.book import Book
@@ -41,19 +43,24 @@ from forecast.watch.teller import Telling
 from forecast.watch.warmup import Plan
 
 START, MINUTE = 1_700_000_000, 60  # seconds
-WARM, SCORED, FEW = 300, 3, 16  # rows of a warm-up, rows scored after it, sensors that are estimated
+WARM, SCORED, FEW = 300, 6, 16  # rows of a warm-up, rows scored after it, sensors that are estimated
+PHASES = 4  # numbers of rows at which sensors stand
 RATE = 1e-5  # false alarms per row
 TICK = 0.02  # seconds between the looks at a paced source
-HEADER, ROWS = b"time,sensor,value\n", "rows.csv"
+HEADER, ROWS, WEIGHTS = b"time,sensor,value\n", "rows.csv", "hybrid.safetensors"
 
 
-def scorer_of(subject: str) -> Scorer:
-    """`moving`, or `kalman S`: a local linear trend and a season, S states."""
+def scorer_of(subject: str, folder: Path) -> Scorer:
+    """`moving`; `kalman S`: a local linear trend and a season, S states; `hybrid`: the weights in the folder."""
     if subject == "moving":
         return Moving()
-    season = int(subject.split()[1]) - 1
-    model = Kalman("full", season if season > 1 else 1)
-    return Live("kalman", lambda seasons: model, lambda step: Standard(RATE), Plan(WARM, WARM, 1))
+    model: Forecaster
+    if subject == "hybrid":
+        model = artefact.load(folder / WEIGHTS).model
+    else:
+        season = int(subject.split()[1]) - 1
+        model = Kalman("full", season if season > 1 else 1)
+    return Live(subject.split()[0], lambda seasons: model, lambda step: Standard(RATE), Plan(WARM, WARM, 1))
 
 
 def values(rows: int, sensors: int, warm: int, later: bool = False) -> np.ndarray:
@@ -72,7 +79,7 @@ def names(sensors: int) -> list[str]:
 
 def prepare(folder: Path, subject: str, sensors: int, rows: int) -> dict[str, float]:
     """A store of sensors at the end of their warm-up, and their next rows; bytes of the state of one."""
-    made = stock(folder, scorer_of(subject), sensors, WARM)
+    made = stock(folder, scorer_of(subject, folder), sensors, WARM)
     (folder / ROWS).write_bytes(HEADER + lines(rows, sensors, WARM))
     return {"state_bytes_per_sensor": made.record + made.fixed}
 
@@ -90,11 +97,12 @@ def stock(folder: Path, scorer: Scorer, sensors: int, warm: int) -> Stock:
     few = min(FEW, sensors)
     book = Book(Arrival(0, 16), scorer)
     who = np.tile(book.numbers(names(few)), warm + SCORED)
-    times = np.repeat((START + MINUTE * np.arange(warm + SCORED)) * 1_000_000, few)
+    row = np.repeat(np.arange(warm + SCORED), few)
+    times = (START + MINUTE * row) * 1_000_000
     all_ = Rows(who, times, values(warm + SCORED, few, warm).reshape(-1), np.arange(len(who)))
     spent = []
-    for low, high in ((0, warm * few), (warm * few, len(who))):
-        part = book.arrival.sort(all_.take(np.arange(low, high))).released
+    for some in (row < warm, (row >= warm) & (row < warm + SCORED - who % PHASES)):
+        part = book.arrival.sort(all_.take(some)).released
         spent.append(timed(lambda part=part: scorer.observe(part))[1])  # type: ignore[misc]
     records, header, fixed = book.records(np.arange(few)), scorer.header(), dict(scorer.fixed())
     store = Store(folder / "state")
@@ -107,13 +115,25 @@ def stock(folder: Path, scorer: Scorer, sensors: int, warm: int) -> Stock:
 
 
 def lines(rows: int, sensors: int, warm: int) -> bytes:
-    """A long CSV without its header: every sensor once a minute, in an order that is mixed but stays."""
-    first, order = warm + SCORED, np.random.default_rng(1).permutation(sensors)
+    """The next rows of all sensors as a long CSV without its header."""
+    return csv_of(warm + SCORED, values(rows, sensors, warm, later=True))
+
+
+def warm_up_lines(sensors: int, warm: int) -> bytes:
+    """The rows before those of `lines`: those of the few again and again."""
+    few = values(warm + SCORED, min(FEW, sensors), warm)
+    return csv_of(0, few[:, np.arange(sensors) % few.shape[1]])
+
+
+def csv_of(first: int, shown: np.ndarray) -> bytes:
+    """Lines of values (rows sensors): every sensor once a minute from row `first` on, in an order that is mixed but stays."""
+    rows, sensors = shown.shape
+    order = np.random.default_rng(1).permutation(sensors)
     table = pa.table(
         {
             "time": np.repeat(START + MINUTE * np.arange(first, first + rows), sensors),
             "sensor": pa.DictionaryArray.from_arrays(np.tile(order, rows).astype(np.int32), names(sensors)).cast("str"),
-            "value": values(rows, sensors, warm, later=True)[:, order].round(4).reshape(-1),
+            "value": shown[:, order].round(4).reshape(-1),
         }
     )
     out = pa.BufferOutputStream()
@@ -160,7 +180,7 @@ class Paced(Source):
 
 def loop(folder: Path, subject: str, source: Source) -> Loop:
     """The loop over a store that `prepare` made."""
-    return Loop(source, Parser(), scorer_of(subject), Store(folder / "state"), [], Options(), Telling())
+    return Loop(source, Parser(), scorer_of(subject, folder), Store(folder / "state"), [], Options(), Telling())
 
 
 def rate(folder: Path, subject: str, sensors: int, rows: int) -> dict[str, float]:
@@ -197,7 +217,9 @@ def soak(folder: Path, subject: str, sensors: int, pace: float, minutes: float) 
     """Memory and descriptors over many minutes in which sensors come and go."""
     level = values(1, sensors, WARM, later=True)[0]
     source = Churning(names(sensors), START + MINUTE * (WARM + SCORED), level, pace, 60 * minutes)
-    watch = Loop(source, Parser(), scorer_of(subject), Store(folder / "state"), [], Options(keep=0.5), Telling())
+    watch = Loop(
+        source, Parser(), scorer_of(subject, folder), Store(folder / "state"), [], Options(keep=0.5), Telling()
+    )
     looks = Looks()
     looks.start()
     while not watch.turn(Options.seconds):
@@ -248,6 +270,9 @@ def main(folder: str, asked: str) -> None:
     case = cases[given.pop("case")]
     if case is not prepare:
         first = Path(folder) / "first"  # loads and compiles
+        first.mkdir(parents=True)
+        if (Path(folder) / WEIGHTS).exists():
+            shutil.copy(Path(folder) / WEIGHTS, first)
         prepare(first, given["subject"], 20, 3)
         rate(first, given["subject"], 20, 3)
         shutil.rmtree(first)

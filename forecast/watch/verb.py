@@ -34,6 +34,7 @@ from forecast.watch.refit import Refit
 from forecast.watch.sinks.sink import Sink
 from forecast.watch.store import Store
 from forecast.watch.teller import Telling
+from forecast.watch.trained import estimated, of_run, seasons_of
 from forecast.watch.warmup import Plan
 from forecast.watch.zones import Zones
 
@@ -116,8 +117,9 @@ def prepared(config: Watch, bucket: int | None = None) -> Loop:
         if bucket is not None and not shared:
             raise InputError("history=FILE: which sensors a partition has is not known beforehand; pass buckets=null")
         history = Before(Path(config.history), parser())
+    scorer_ = scorer(config)  # what it refuses is refused before the store is opened
     store = Store(folder, alone=bucket is None)
-    return Loop(source, stream, scorer(config), store, sinks, options, telling, history)
+    return Loop(source, stream, scorer_, store, sinks, options, telling, history)
 
 
 def budget(config: Watch) -> tuple[float | None, float | None]:
@@ -129,9 +131,16 @@ def budget(config: Watch) -> tuple[float | None, float | None]:
 
 def scorer(config: Watch) -> Live:
     """The model, and the detector as soon as the step of the rows is known."""
+    label, shared = (config.model.label, None) if config.run is None else of_run(config.run, Path(config.out))
+    season = config.season if shared is None else next(iter(seasons_of(shared)), 1)
+    if config.season not in (None, season):
+        raise InputError(f"season={config.season}: the weights of {label} are for season {season}; leave season away")
 
     def model(seasons: tuple[int, ...]) -> Forecaster:
-        return config.model.build(horizon=1, facts=Facts(seasons[0] if seasons else 1, seasons, 1, 0, 0))
+        if shared is not None:
+            return shared
+        facts = Facts(seasons[0] if seasons else 1, seasons, 1, 0, 0)
+        return estimated(label, config.model.build(horizon=1, facts=facts))
 
     def detector(step: float) -> Any:
         per_day, rate = budget(config)
@@ -143,9 +152,9 @@ def scorer(config: Watch) -> Live:
             )
         return build_detector(config.detector, rate)
 
-    plan_ = Plan(config.warmup, config.longest_warmup, config.season)
+    plan_ = Plan(config.warmup, config.longest_warmup, season)
     refit = Refit(**values("forecast.watch.refit.Refit", config.refit, "refit."))
-    return Live(config.model.label, model, detector, plan_, refit)
+    return Live(label, model, detector, plan_, refit)
 
 
 def state(config: Watch) -> Path:

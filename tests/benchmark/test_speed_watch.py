@@ -24,14 +24,17 @@ def test_every_case_has_a_figure(
 ) -> None:
     monkeypatch.setattr(speed_watch, "SUBJECTS", ("moving", "moving"))
     monkeypatch.setattr(speed_watch, "PACED", 0.2)
+    monkeypatch.setattr(speed_watch, "STEPS", 2)
+    monkeypatch.setattr(speed_watch, "find_spec", lambda name: None)
     monkeypatch.setattr(speed_watch, "_ask", at_once)
     monkeypatch.setattr(peers, "PYTHON", tmp_path / "absent")
     caplog.set_level(logging.INFO, "forecast")
-    made = list(speed_watch.figures(tmp_path, 20, 100, 1000.0, ("river_watch",)))
+    made = list(speed_watch.figures(tmp_path, 20, 100, 1000.0, ("river_watch", "spark")))
     assert all(math.isfinite(value) and value > 0 for *_, value, _ in made)
     units = {unit for *_, unit in made}
     assert {"readings_per_s", "readings_per_cpu_s", "peak_memory_mb", "fsync_ms", "store_mb", "latency_p99_ms"} <= units
-    assert "river_watch: absent" in caplog.text
+    assert {subject for _, subject, *_ in made} == {"moving", "hybrid"}
+    assert "river_watch: absent" in caplog.text and "spark: no pyspark" in caplog.text
     assert list(tmp_path.iterdir()) == []
 
 

@@ -175,3 +175,18 @@ def test_a_day_and_a_week_of_half_hours_are_told_apart() -> None:
     low, high = forecast.interval(0.9)
     assert bool((low.isfinite() & high.isfinite()).all())
     assert float((forecast.median[0, :, 0] - values[1152:]).abs().mean()) < 0.2
+
+
+def test_what_no_row_changes_is_the_same_leaf_whatever_the_spacing() -> None:
+    values = torch.randn(3, 60, 1, generator=torch.Generator().manual_seed(0), dtype=torch.float64).cumsum(1)
+    model = Kalman(trend="full", season=4)
+    past = Past.of(values)
+    state = model.warm_up(model.initial_state(model.estimate(past), past.static), past)
+    assert not state.diffuse.any()
+    for elapsed in (torch.ones(3, 2), torch.tensor([[1.0, 3.0], [2.0, 1.0], [1.0, 1.0]])):
+        rows = Past.of(values[:, :2], elapsed=elapsed.double())
+        ends = [model.warm_up(state, rows), model.trace(state, rows, Future.of(rows, 1))[1]]
+        ends.append(model.step(state, next(rows.each())))
+        for end in ends:
+            assert end.fitted is state.fitted and end.coefs is state.coefs and end.diffuse is state.diffuse
+            assert not torch.equal(end.mean, state.mean)

@@ -10,7 +10,7 @@ from forecast.watch.live import Live
 
 
 def make() -> Live:
-    scorer = measure.scorer_of("kalman 2")
+    scorer = measure.scorer_of("kalman 2", Path())
     assert isinstance(scorer, Live)
     return scorer
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.stats import theilslopes
 
 from forecast.watch import measure, soak
 from forecast.watch.soak import Churning, Looks
@@ -34,15 +35,29 @@ def test_a_leak_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     while len(looks.seen) < 10:
         pass
     found = looks.stop()
-    assert found["memory_slope_mb_per_h"] > 3600
+    assert found["memory_slope_mb_per_h"] > 3600 and found["memory_least_squares_mb_per_h"] > 3600
+    assert found["memory_growth_mb"] >= 1
     assert (found["descriptors_least"], found["descriptors_most"]) == (10, 10)
+
+
+@pytest.mark.parametrize("kind", ["line", "jump", "noise"])
+def test_the_slope_is_that_of_scipy(kind: str) -> None:
+    x = np.cumsum(np.random.default_rng(0).uniform(0.5, 1.5, 60))
+    noise = np.random.default_rng(1).normal(0, 1, 60)
+    y = {"line": 3 * x, "jump": 10.0 * (x > x[50]), "noise": 0.2 * x + noise}[kind]
+    assert soak.theil_sen(x, y) == pytest.approx(theilslopes(y, x).slope, abs=1e-12)
 
 
 def test_everything_that_came_was_scored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(soak, "LOOK", 0.05)
     measure.prepare(tmp_path, "moving", 20, 1)
     found = measure.soak(tmp_path, "moving", 20, 2000.0, 0.5 / 60)
-    assert found["readings"] >= 900 and found["descriptors_least"] > 0 and np.isfinite(found["memory_slope_mb_per_h"])
+    assert (
+        found["readings"] > 0
+        and found["readings"] % 18 == 0
+        and found["descriptors_least"] > 0
+        and np.isfinite(found["memory_slope_mb_per_h"])
+    )
 
 
 @pytest.mark.slow

@@ -18,7 +18,7 @@ from forecast.experiment.benchmark import (
 )
 
 SUITES = ("kalman", "layers", "steps", "detect", "watch")
-PEERS = {"kalman": ("statsmodels", "dynamax", "simdkalman"), "detect": ("river",), "watch": ("river_watch",)}
+PEERS = {"kalman": ("statsmodels", "dynamax", "simdkalman"), "detect": ("river",), "watch": ("river_watch", "spark")}
 
 
 @dataclass(frozen=True)

@@ -49,11 +49,19 @@ class Case(NamedTuple):
     panel: Panel  # of this series alone
     label: metrics.Flags  # (T)
     spans: list[tuple[int, int]]  # first and last row of each labelled span
+    concerned: list[tuple[int, ...]]  # channels that each span names
     calm: int
 
 
-Pooled = Callable[[list[Case], list[metrics.Scores]], Mapping[str, float]]
-Subject = tuple[str, Callable[[Case], metrics.Scores]]
+class Told(NamedTuple):
+    """What a detector says of a case; NaN on the calm rows."""
+
+    score: metrics.Scores  # (T)
+    blame: metrics.Scores | None = None  # (T C)
+
+
+Pooled = Callable[[list[Case], list[Told]], Mapping[str, float]]
+Subject = tuple[str, Callable[[Case], Told]]
 
 
 def run(config: configs.Benchmark, out: Path, name: str, more: Pooled, kind: str | None = None) -> int:
@@ -85,8 +93,10 @@ def cases(name: str, kind: str | None) -> Iterator[Case]:
         labels = dataset.labels if kind is None else dataset.labels.of_kind(kind)
         for s in range(len(dataset.panel)):
             one = dataset.panel.select([s])
-            spans = [(low, high - 1) for _, _, low, high in labels.spans(one)]
-            yield Case(one, labels.within(one).rows(one).numpy(), spans, int(dataset.borders.train[s]))
+            within = labels.within(one)
+            spans = [(low, high - 1) for _, _, low, high in within.spans(one)]
+            concerned = [tuple(one.channels.index(word) for word in words) for words in within.channels]
+            yield Case(one, within.rows(one).numpy(), spans, concerned, int(dataset.borders.train[s]))
 
 
 def ours(chosen: Choice, models: tuple[Member, ...]) -> Iterator[Subject]:
@@ -94,12 +104,13 @@ def ours(chosen: Choice, models: tuple[Member, ...]) -> Iterator[Subject]:
     for word in chosen.detectors:
         for one in models:
 
-            def score(case: Case, word: str = word, one: Member = one) -> metrics.Scores:
+            def score(case: Case, word: str = word, one: Member = one) -> Told:
                 calm = np.array([case.calm])
                 model = one.build(horizon=1, facts=facts_of(case.panel))
                 detector = build({"name": word, "quality": False}, chosen.rate)
                 _, seen = next(follow(ready(model, detector, case.panel, calm), case.panel, calm))
-                return np.concatenate([np.full(case.calm, np.nan), seen.verdict.score[0].numpy()])
+                told = (seen.verdict.score[0], seen.verdict.blame[0])
+                return Told(*(_behind(leaf.numpy(), case.calm) for leaf in told))
 
             yield f"{word} on {one.label}", score
 
@@ -110,20 +121,24 @@ def baselines(chosen: Choice, seed: int) -> Iterator[Subject]:
         if word not in BASELINES:
             raise InputError(f"benchmark.baselines: unknown {word!r}; choose from {', '.join(BASELINES)}")
 
-        def score(case: Case, word: str = word) -> metrics.Scores:
+        def score(case: Case, word: str = word) -> Told:
             bare = BASELINES[word](case.panel.series(0).numpy(), case.calm, seed)
             made = bare if word == "always" else scores(bare, case.calm, chosen.rate)
             made[: case.calm] = np.nan
-            return made
+            return Told(made)
 
         yield word, score
 
 
-def pooled(of: list[Case], found: list[metrics.Scores], seed: int) -> dict[str, float]:
+def _behind(told: metrics.Scores, calm: int) -> metrics.Scores:
+    return np.concatenate([np.full((calm, *told.shape[1:]), np.nan), told])
+
+
+def pooled(of: list[Case], found: list[Told], seed: int) -> dict[str, float]:
     """The figures of the rows behind the border."""
     scored = [
-        Scored(score[case.calm :], case.label[case.calm :], days_of(case.panel, 0, case.calm))
-        for case, score in zip(of, found, strict=True)
+        Scored(told.score[case.calm :], case.label[case.calm :], days_of(case.panel, 0, case.calm))
+        for case, told in zip(of, found, strict=True)
     ]
     return judge(scored, seed)
 

@@ -6,8 +6,8 @@ import numpy as np
 
 from forecast.experiment import config as configs
 from forecast.experiment.benchmark import detecting
-from forecast.experiment.benchmark.detecting import Case
-from forecast.metrics.detection import Scores, located
+from forecast.experiment.benchmark.detecting import Case, Told
+from forecast.metrics.detection import located
 
 
 def run(config: configs.Benchmark, out: Path) -> int:
@@ -15,7 +15,7 @@ def run(config: configs.Benchmark, out: Path) -> int:
     return detecting.run(config, out, "ucr", figures)
 
 
-def figures(of: list[Case], found: list[Scores]) -> dict[str, float]:
+def figures(of: list[Case], found: list[Told]) -> dict[str, float]:
     """Share of the series whose anomaly is found."""
-    hits = [located(score, case.spans[0][0], case.spans[0][1] + 1) for case, score in zip(of, found, strict=True)]
+    hits = [located(told.score, case.spans[0][0], case.spans[0][1] + 1) for case, told in zip(of, found, strict=True)]
     return {"accuracy": float(np.mean(hits))}

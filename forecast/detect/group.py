@@ -67,7 +67,7 @@ class Group(Detector):
         self,
         rate: float = 1e-3,  # false alarms per row
         guard: float = 1e-6,  # a reading less likely than this is not learned by the model
-        scales: tuple[int, ...] = (4, 30),  # rows in the moving means of the energy, the shortest first
+        scales: tuple[int, ...] = (8, 60),  # rows in the moving means of the energy, the shortest first
         reference: int = 5000,  # rows in the memory of the slow reference
         shrink: float = 0.1,  # how much of the mean variance is added to every direction
         quality: bool = True,  # whether frozen and silent sensors are alarms, apart from the budget

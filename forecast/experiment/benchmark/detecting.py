@@ -58,6 +58,7 @@ class Told(NamedTuple):
 
     score: metrics.Scores  # (T)
     blame: metrics.Scores | None = None  # (T C)
+    began: int = 0  # rows before a score that began of which it speaks
 
 
 Pooled = Callable[[list[Case], list[Told]], Mapping[str, float]]
@@ -108,9 +109,13 @@ def ours(chosen: Choice, models: tuple[Member, ...]) -> Iterator[Subject]:
                 calm = np.array([case.calm])
                 model = one.build(horizon=1, facts=facts_of(case.panel))
                 detector = build({"name": word, "quality": False}, chosen.rate)
-                _, seen = next(follow(ready(model, detector, case.panel, calm), case.panel, calm))
-                told = (seen.verdict.score[0], seen.verdict.blame[0])
-                return Told(*(_behind(leaf.numpy(), case.calm) for leaf in told))
+                monitor = ready(model, detector, case.panel, calm)
+                began = int(detector.began(monitor.machines.detector)[0])
+                _, seen = next(follow(monitor, case.panel, calm))
+                score, blame = (
+                    _behind(leaf[0].numpy(), case.calm) for leaf in (seen.verdict.score, seen.verdict.blame)
+                )
+                return Told(score, blame, began)
 
             yield f"{word} on {one.label}", score
 

@@ -72,7 +72,7 @@ class Discord(Detector):
     def calibrate(self, evidence: Evidence) -> Patterns:
         guarding = self.guarding.calibrate(evidence)
         values = evidence.row.values.double()
-        seasons = torch.tensor([_season(one) for one in values]).clamp(max=self.longest / max(SHARES))
+        seasons = torch.tensor([season(one) for one in values]).clamp(max=self.longest / max(SHARES))
         own = (seasons[:, None] * torch.tensor(SHARES)).long().clamp(min=SHORTEST)
         lengths = torch.tensor(self.lengths).expand(len(values), -1) if self.lengths else own
         bare = Patterns(guarding, lengths.contiguous(), tail.exponential(len(values)))
@@ -132,7 +132,7 @@ class Discord(Detector):
         return Remembered(*state[:3], recent, dots, mean, inverse, late, rows), statistic
 
 
-def _season(values: Tensor) -> float:
+def season(values: Tensor) -> float:
     """Rows of the season of calm rows (T C): the first high peak of the channels' mean autocorrelation behind its first zero."""
     x = (values - values.nanmean(0)).nan_to_num(0.0)
     rows = len(x)

@@ -3,11 +3,12 @@
 import torch
 from torch import Tensor
 
-from forecast.detect.evidence import Verdict
-from forecast.kernels import watch
+from forecast.detect.evidence import QUALITY, Verdict
+
+TROUBLE = torch.tensor(QUALITY)
 
 
 def overruled(score: Tensor, kind: Tensor, guarded: Verdict) -> tuple[Tensor, Tensor]:
     """Scores and kinds (B T) where a frozen, silent or out-of-range sensor has the last word."""
-    trouble = guarded.alarm & (guarded.kind >= watch.FROZEN)
+    trouble = guarded.alarm & torch.isin(guarded.kind, TROUBLE)
     return torch.where(trouble, torch.maximum(score, guarded.score), score), torch.where(trouble, guarded.kind, kind)

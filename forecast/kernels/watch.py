@@ -49,7 +49,7 @@ MEMORY = 11
     WIDEN,
     QUALITY,
 ) = range(17)
-SPIKE, SHIFT, VARIANCE, DRIFT, CLUSTER, TOGETHER, FROZEN, MISSING, RANGE, PATTERN = range(1, 11)
+SPIKE, SHIFT, VARIANCE, DRIFT, CLUSTER, TOGETHER, FROZEN, MISSING, RANGE, PATTERN, SEASON = range(1, 12)
 HELD, ESCAPED = 1, 2
 TRACKED = 3.912023005428146  # nats of the 1 in 50 rows by which an offset follows
 LOOSEST = 3.0  # log of the largest factor by which an offset stretches a tail

@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from forecast.detect.discord import Discord, _season
+from forecast.detect.discord import Discord, season
 from forecast.detect.evidence import KINDS, Verdict
 from forecast.errors import InputError
 from tests.detect.calm import of, walk
@@ -69,8 +69,8 @@ def test_a_pattern_without_its_wave_is_found_though_level_and_size_wander() -> N
 
 
 def test_the_season_is_read_from_the_calm_rows() -> None:
-    assert _season(beats(1500, 2)[0]) == pytest.approx(48, abs=1)
-    assert _season(torch.full((500, 1), 3.0, dtype=torch.float64)) == 32
+    assert season(beats(1500, 2)[0]) == pytest.approx(48, abs=1)
+    assert season(torch.full((500, 1), 3.0, dtype=torch.float64)) == 32
 
 
 def test_missing_rows_move_nothing() -> None:

@@ -22,7 +22,7 @@ from forecast.errors import InputError
 from forecast.experiment import config as configs
 from forecast.experiment import data
 from forecast.experiment.benchmark import Results, options
-from forecast.experiment.detection import days_of, follow, ready
+from forecast.experiment.detection import days_of, follow, ready, rows_per_day
 from forecast.experiment.detectors import build
 from forecast.experiment.judging import Scored, judge
 from forecast.experiment.members import Member, facts_of, member
@@ -65,12 +65,19 @@ Pooled = Callable[[list[Case], list[Told]], Mapping[str, float]]
 Subject = tuple[str, Callable[[Case], Told]]
 
 
-def run(config: configs.Benchmark, out: Path, name: str, more: Pooled, kind: str | None = None) -> int:
+def run(
+    config: configs.Benchmark,
+    out: Path,
+    name: str,
+    more: Pooled,
+    kind: str | None = None,
+    peers: Callable[[list[Case]], Iterator[Subject]] = lambda of: iter(()),
+) -> int:
     """Every detector and baseline over every series, in a table."""
     torch.set_num_threads(1)
     chosen = options(Choice, config)
     made, of = Results(out, name), list(cases(name, kind))
-    every = [*ours(chosen, config.models or (member(LEVEL),)), *baselines(chosen, config.seed)]
+    every = [*ours(chosen, config.models or (member(LEVEL),)), *baselines(chosen, config.seed), *peers(of)]
     with recording(config.tracking, Path(config.out), f"benchmark {name}", {"verb": "benchmark"}) as recorder:
         for label, score in every:
             if made.has(name, label):
@@ -108,7 +115,7 @@ def ours(chosen: Choice, models: tuple[Member, ...]) -> Iterator[Subject]:
             def score(case: Case, word: str = word, one: Member = one) -> Told:
                 calm = np.array([case.calm])
                 model = one.build(horizon=1, facts=facts_of(case.panel))
-                detector = build({"name": word, "quality": False}, chosen.rate)
+                detector = build({"name": word, "quality": False}, chosen.rate, _season(case.panel))
                 monitor = ready(model, detector, case.panel, calm)
                 began = int(detector.began(monitor.machines.detector)[0])
                 _, seen = next(follow(monitor, case.panel, calm))
@@ -118,6 +125,12 @@ def ours(chosen: Choice, models: tuple[Member, ...]) -> Iterator[Subject]:
                 return Told(score, blame, began)
 
             yield f"{word} on {one.label}", score
+
+
+def _season(panel: Panel) -> int:
+    """Rows of the season, of a day where the panel states none; 1 on a clock without days."""
+    day = rows_per_day(panel)
+    return panel.season if panel.season > 1 or day != day else round(day)
 
 
 def baselines(chosen: Choice, seed: int) -> Iterator[Subject]:

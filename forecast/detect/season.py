@@ -82,7 +82,7 @@ class Seasonal(Detector):
 
     def initial_state(self, calibration: Law) -> Seasons:
         batch, channels = calibration.unit.shape[:2]
-        ring = calibration.unit.new_full((batch, channels, kernel.SEASONS * self.longest), math.nan)
+        ring = calibration.unit.new_zeros(batch, channels, kernel.SEASONS * self.longest)
         level = ring.new_zeros(batch, channels, kernel.LEVELS)
         return Seasons(
             self.guarding.initial_state(calibration.guarding),

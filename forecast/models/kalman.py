@@ -27,7 +27,7 @@ from forecast.ssm.fit import minimise
 from forecast.ssm.kalman import Filtered, advance, engine_for, loglik
 from forecast.ssm.live import Live
 from forecast.ssm.structural import TRENDS, Season, Structural
-from forecast.types import Parameters, Past, Row, take
+from forecast.types import Parameters, Past, Row, tree_map
 
 LONGEST_RING = 24
 LEAST_PRIOR = 900.0  # variance of a harmonic at the start, in squared typical changes
@@ -87,12 +87,16 @@ class Kalman(SpacedForecaster):
         return cls(trend="damped", season=4, channels=2)
 
     def estimate(self, past: Past) -> Parameters:
+        kind, past = (
+            past.values.dtype,
+            tree_map(Tensor.double, past),
+        )  # parameters come from float64 whatever the precision
         values = _by_channel(past.values)
         loc, spread = units(values)
         enough = values.isfinite().sum(-1) >= self.needs
         usable = (enough & spread.isfinite()).nonzero()[:, 0]
         theta = values.new_full((len(values), self.model.parameters), math.nan)
-        input_loc, input_spread = input_units(past.inputs)
+        input_loc, input_spread = input_units(past.inputs, past.values)
         if len(usable):
             regressors = ((past.inputs - input_loc[:, None]) / input_spread[:, None]).repeat_interleave(
                 self.channels, 0
@@ -101,20 +105,22 @@ class Kalman(SpacedForecaster):
             theta[usable] = self._fit(scaled[usable], regressors[usable])
         lost = int(theta.isnan().any(-1).sum())
         if lost:
-            _log.info("kalman: %d of %d series have too few observed rows (needs %d)", lost, len(values), self.needs)
+            name = type(self).__name__.lower()
+            _log.info("%s: %d of %d series have too few observed rows (needs %d)", name, lost, len(values), self.needs)
         shape = past.values.shape[0], self.channels
-        return Fitted(theta.reshape(*shape, -1), loc.reshape(shape), spread.reshape(shape), input_loc, input_spread)
+        made = Fitted(theta.reshape(*shape, -1), loc.reshape(shape), spread.reshape(shape), input_loc, input_spread)
+        return tree_map(lambda leaf: leaf.to(kind), made)
 
     def _fit(self, values: Tensor, regressors: Tensor) -> Tensor:
         """Maximum-likelihood parameters (n P) of scaled values (n T): the better end of two climbs."""
         model, count = self.model, values.isfinite().sum(-1)
-        belief = model.start(len(values), values)
 
         def objective(theta: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
             theta = theta.detach().requires_grad_()
             with torch.enable_grad():
                 coefs = model.with_regressors(model.coefficients(theta), regressors[rows])
-                found = loglik(self.program, coefs, take(belief, rows), values[rows, :, None], engine=self.engine)
+                belief = model.start(len(rows), values, theta)
+                found = loglik(self.program, coefs, belief, values[rows, :, None], engine=self.engine)
                 value = -found / count[rows]
                 (slope,) = torch.autograd.grad(value.sum(), theta)
             return value.detach(), slope
@@ -126,7 +132,7 @@ class Kalman(SpacedForecaster):
 
     def initial_state(self, parameters: Parameters, static: Tensor) -> State:
         flat = parameters.theta.flatten(0, 1)
-        belief = self.model.start(len(flat), flat)
+        belief = self.model.start(len(flat), flat, flat)
         leaves = [
             _of_channels(series_innermost(leaf), self.channels) for leaf in (self.model.coefficients(flat), *belief)
         ]

@@ -8,6 +8,7 @@ with its row: `began` says how many rows before. It looks at the values alone; w
 import math
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -19,6 +20,7 @@ from forecast.detect.standard import Calibration, Standard, Watching
 from forecast.errors import InputError
 from forecast.kernels import watch
 from forecast.kernels.discord import discord
+from forecast.kernels.tails import nats_of
 
 SHARES = (0.5, 1.0, 2.0)  # of a season
 SHORTEST = 16
@@ -99,9 +101,8 @@ class Discord(Detector):
     def follow(self, state: Remembered, evidence: Evidence) -> tuple[Remembered, Verdict]:
         guarding, guarded = self.guarding.follow(state.guarding, evidence)
         after, statistic = self._statistic(state, evidence.row.values.double())
-        nats = torch.zeros_like(statistic)
-        for b, own in enumerate(state.tails.numpy()):
-            nats[b] = torch.tensor([watch.nats(x, own) for x in statistic[b].tolist()], dtype=nats.dtype)
+        each = [nats_of(one, own) for one, own in zip(statistic.numpy(), state.tails.numpy(), strict=True)]
+        nats = torch.from_numpy(np.array(each))
         kind = torch.full(nats.shape, watch.PATTERN)
         score, kind = overruled(self.score(nats), kind, guarded)
         blame = torch.full_like(guarded.blame, 1 / guarded.blame.shape[-1])

@@ -11,6 +11,7 @@ Sources: Jackson & Mudholkar (1979), Technometrics 21(3), statistics of many dir
 
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -21,6 +22,7 @@ from forecast.detect.guarding import overruled
 from forecast.detect.standard import Calibration, Standard, Watching
 from forecast.errors import InputError
 from forecast.kernels import group, watch
+from forecast.kernels.tails import nats_of
 
 FOLDS = 4
 OF_RANGE, OF_DEVIATION = 0.05, 0.3
@@ -166,10 +168,12 @@ def _smooth(values: Tensor, rates: Tensor, level: Tensor) -> tuple[Tensor, Tenso
 
 
 def _strangest(means: Tensor, tails: Tensor) -> Tensor:
-    """The largest nats (B T)."""
-    made = means.new_empty(means.shape[:2])
-    group.strangest(means.contiguous().numpy(), tails.contiguous().numpy(), made.numpy())
-    return made
+    """The largest nats (B T) of the moving means (B T S) under their tails (B S TAIL)."""
+    each = [
+        [nats_of(lane.contiguous().numpy(), own.contiguous().numpy()) for lane, own in zip(lanes.mT, of, strict=True)]
+        for lanes, of in zip(means, tails, strict=True)
+    ]
+    return torch.from_numpy(np.array(each)).amax(1)
 
 
 def _blame(share: Tensor, rate: Tensor, shares: Tensor) -> tuple[Tensor, Tensor]:

@@ -157,6 +157,7 @@ class Watch:
     longest_warmup: int
     refit: dict[str, Any]
     season: int | None
+    history: str | None  # file of rows from before the stream
     rows: dict[str, Any]
     events: dict[str, Any]
     mute: tuple[Any, ...]

@@ -4,8 +4,7 @@
     x = sign(r) log(1 + |r|/BEND) - centre,   0 where a reading is missing
     energy = x'Px,   P the inverse of the calm covariance of x, drawn towards a multiple of the identity
 The logarithm keeps one channel that stood still on the calm rows from owning the row: it counts 13 at a thousand spreads.
-A channel's share is (Px)_c²/P_cc, what its reading adds once all others are known. `smooth` gives moving means, `strangest`
-the largest of their nats.
+A channel's share is (Px)_c²/P_cc, what its reading adds once all others are known. `smooth` gives moving means.
 
 Shapes: y (B T C); loc, spread, centre (B C); precision (B C C); slow (B C); energy (B T), NaN where nothing is observed;
 share (B T C); moving means (B T S) with the rates (S) and level (B S).
@@ -17,7 +16,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forecast.kernels.jit import jit
-from forecast.kernels.watch import nats
 
 Array = NDArray[np.float64]
 BEND = 0.25  # spreads up to which a deviation counts as it is
@@ -76,14 +74,3 @@ def smooth(values: Array, rates: Array, level: Array, means: Array) -> None:
                 if values[b, t] == values[b, t]:
                     level[b, k] += rates[k] * (values[b, t] - level[b, k])
                 means[b, t, k] = level[b, k]
-
-
-@jit
-def strangest(means: Array, tails: Array, made: Array) -> None:
-    """Fill the largest nats (B T) of the moving means under their tails (B S TAIL)."""
-    for b in range(means.shape[0]):
-        for t in range(means.shape[1]):
-            best = 0.0
-            for k in range(means.shape[2]):
-                best = max(best, nats(means[b, t, k], tails[b, k]))
-            made[b, t] = best

@@ -12,22 +12,22 @@ import logging
 import math
 from typing import NamedTuple, Self
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from forecast.distribution import Gaussian
 from forecast.errors import unknown
 from forecast.models.decomposition import Components, facts, parts_of
-from forecast.models.forecaster import Chosen, Machine, Numbers
+from forecast.models.forecaster import Chosen, Machine
 from forecast.models.spaced import SpacedForecaster
 from forecast.models.units import input_units, units
 from forecast.ssm.belief import Belief, series_innermost
+from forecast.ssm.compiled import step_row
 from forecast.ssm.fit import minimise
 from forecast.ssm.kalman import Filtered, advance, engine_for, loglik
 from forecast.ssm.live import Live
 from forecast.ssm.structural import TRENDS, Season, Structural
-from forecast.types import Parameters, Past, Row, tree_map
+from forecast.types import Parameters, Past, Row, take, tree_map
 
 LONGEST_RING = 24
 LEAST_PRIOR = 900.0  # variance of a harmonic at the start, in squared typical changes
@@ -139,9 +139,14 @@ class Kalman(SpacedForecaster):
         return State(parameters, *leaves)
 
     def step(self, state: State, row: Row) -> State:
-        if bool((row.elapsed < 1.5).all()):
+        step = row.elapsed
+        if not (step.item() < 1.5 if step.numel() == 1 else bool((step < 1.5).all())):
+            return super().step(state, row)
+        if self.inputs or engine_for(self.engine, row.values) != "numba":
             return self._advance(state, row.past())[0]
-        return super().step(state, row)
+        fitted, leaves = state.fitted, (state.mean, state.covariance, state.diffuse, state.tally)
+        scaled = (row.values.numpy() - fitted.loc.numpy()) / fitted.spread.numpy()
+        return State(fitted, state.coefs, *step_row(self.program, state.coefs, leaves, scaled, self.robust))
 
     def fresh(self, state: State) -> Tensor:
         return state.tally[..., 0].amax(-1) == 0
@@ -209,33 +214,21 @@ class Kalman(SpacedForecaster):
         return lows, highs, values.new_ones(1, 1, 1)
 
 
-class Kept:
-    """Live states of all series, each channel a series of its own."""
+class Kept(Live):
+    """Live states of all series."""
 
     def __init__(self, model: Kalman, state: State) -> None:
-        self._channels = state.mean.shape[1]
         loc, spread = state.fitted.loc.flatten(), state.fitted.spread.flatten()
         coefs, belief = state.coefs.flatten(0, 1), _flat(state)
-        self._live = Live(model.program, coefs, belief, loc, spread, model.needs, model.robust)
-
-    def moments(self, which: Chosen | None) -> tuple[Numbers, Numbers]:
-        mean, variance = self._live.moments(self._flatten(which))
-        return mean.reshape(-1, self._channels), variance.reshape(-1, self._channels)
-
-    def step(self, values: Numbers, which: Chosen | None) -> None:
-        self._live.step(values.reshape(-1), self._flatten(which))
+        super().__init__(model.program, coefs, belief, loc, spread, model.needs, model.robust, model.channels)
 
     def put(self, state: State, which: Chosen | None) -> None:
-        self._live.put(_flat(state), self._flatten(which))
+        self.place(_flat(state), which)
 
-    def state(self, like: State) -> State:
-        return State(like.fitted, like.coefs, *[_of_channels(leaf, self._channels) for leaf in self._live.belief])
-
-    def _flatten(self, which: Chosen | None) -> Chosen | None:
-        """Channel by channel."""
-        if which is None or self._channels == 1:
-            return which
-        return (which[:, None] * self._channels + np.arange(self._channels)).reshape(-1)
+    def state(self, like: State, which: Chosen | None = None) -> State:
+        if which is not None:
+            like = take(like, torch.from_numpy(which))
+        return State(like.fitted, like.coefs, *[_of_channels(leaf, self._channels) for leaf in self.belief(which)])
 
 
 def _flat(state: State) -> Belief:

@@ -1,6 +1,6 @@
 """What is kept for each sensor, as bytes: when it was last heard, what waits, its memory of alarms, its scorer's state.
 
-    newest · turn · rows · alarms · mark · silent (6 × i64) · lengths of the parts (4 × u32) · ring · waiting · memory · scorer
+    newest · turn · rows · alarms · mark · silent, + 2 × part of the source (6 × i64) · lengths of the parts (4 × u32) · ring · waiting · memory · scorer
 Numbers are little-endian. Everything that decides about a sensor's next row is in its own record.
 """
 
@@ -80,7 +80,8 @@ class Book:
         arrival, width = self.arrival, 8 * self.arrival.memory
         rest = self.scorer.records(who)
         front = np.empty((len(who), HEAD.size + width), dtype=np.uint8)
-        columns = (arrival.newest, arrival.turn, self.rows, self.alarms, self.silence.mark, self.silence.silent)
+        silent = self.silence.silent + 2 * self.silence.part
+        columns = (arrival.newest, arrival.turn, self.rows, self.alarms, self.silence.mark, silent)
         front[:, :NUMBERS] = np.stack([column[who] for column in columns], 1).astype("<i8").view(np.uint8)
         lengths = np.zeros((len(who), 4), dtype="<u4")
         lengths[:, 0], lengths[:, 3] = width, [len(own) for own in rest]
@@ -110,7 +111,7 @@ class Book:
                 self.arrival.taken[i] = np.frombuffer(part.ring, dtype="<i8")
                 self.arrival.turn[i] = part.turn
             self.arrival.newest[i], self.rows[i], self.alarms[i] = part.newest, part.rows, part.alarms
-            self.silence.mark[i], self.silence.silent[i] = part.mark, bool(part.silent)
+            self.silence.mark[i], self.silence.silent[i], self.silence.part[i] = part.mark, part.silent, part.part
             if part.waiting:
                 self.arrival.waiting[i] = [(int(t), float(v)) for t, v in np.frombuffer(part.waiting, dtype=PAIR)]
             if part.memory:
@@ -127,11 +128,21 @@ class Part(NamedTuple):
     rows: int
     alarms: int
     mark: int
-    silent: int
+    quiet: int  # 1 where silent, and twice the part of the source that it comes from
     ring: bytes
     waiting: bytes
     memory: bytes
     own: bytes
+
+    @property
+    def silent(self) -> bool:
+        """Whether others go on and it does not."""
+        return bool(self.quiet % 2)
+
+    @property
+    def part(self) -> int:
+        """The part of the source that it comes from; 0 where it has no parts."""
+        return self.quiet // 2
 
 
 def apart(record: bytes, name: str) -> Part:

@@ -45,9 +45,12 @@ def build(group: str, given: str | Mapping[str, Any]) -> Any:
 
 
 def of_bucket(given: str | Mapping[str, Any], bucket: int) -> Mapping[str, Any]:
-    """A sink for one bucket of sensors: what it writes to a path goes to one of its own, alerts-b03.jsonl."""
+    """A sink for one bucket of sensors: what it writes to a path goes to one of its own, alerts-b03.jsonl; and so do pages."""
     own = {"name": given} if isinstance(given, str) else dict(given)
     word = str(own.get("name"))
+    if word == "prometheus":
+        first = own.get("port", classes.parameters("forecast.watch.sinks.prometheus.Prometheus")["port"].default)
+        return own | {"port": first + bucket if first else 0}
     path = own.get("path") or (read_yaml(CONF / "sink" / f"{word}.yaml").get("path") if word in words("sink") else None)
     if path is None:
         return own

@@ -10,7 +10,6 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
@@ -131,8 +130,3 @@ class Crew:
     def _lose(self, bucket: int) -> None:
         _log.warning("bucket %d of %d: another process has taken over", bucket, self.leases.buckets)
         self.loops.pop(bucket).abandon()
-
-
-def folder_of(state: Path, bucket: int) -> Path:
-    """Where the store of a bucket lies."""
-    return state / f"b{bucket:02d}"

@@ -4,62 +4,107 @@
     do=label alert=ID verdict=false             real, false or expected; none takes it back. The beginning of an id is enough
     do=mute 'mute=[{sensor: plant/*, end: 2026-01-02T00:00Z}]'      from the newest row on, where no start is given
     do=unmute 'mute=[{sensor: plant/*}]'        mutes of this sensor and kind that were given by do=mute
-A label changes the gauge and the preview of do=status and nothing else. A running watch takes a mute up with its next commit, and says so.
+A folder of several buckets is one: all of its stores are asked, and a mute goes to each. A label
+changes the gauge and the preview of do=status and nothing else. A running watch takes a mute up with its next commit, and says so.
 """
 
 import csv
 import json
-import logging
 import sqlite3
 import time
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from forecast.errors import InputError, unknown
 from forecast.watch import status
 from forecast.watch.alerts import iso
 from forecast.watch.events import Mute
+from forecast.watch.leases import buckets_of, folder_of
 from forecast.watch.moments import NONE
+from forecast.watch.status import Gauge, Sensor
 from forecast.watch.store import SCHEMA, Reader, StoreError, connect, reason
 
+STORE = "state.db"
 VERDICTS = ("real", "false", "expected", "none")
-_log = logging.getLogger("forecast")
 
 
-def show(path: Path, out: Path) -> str:
+def stores(state: Path) -> list[Path]:
+    """The stores of a state folder: one, or one of each bucket."""
+    buckets = buckets_of(state)
+    paths = [state / STORE] if buckets is None else [folder_of(state, bucket) / STORE for bucket in range(buckets)]
+    absent = [path for path in paths if not path.is_file()]
+    if absent or not paths:
+        raise InputError(f"{absent[0] if absent else state}: no such store; `forecast watch` makes one, state=FOLDER")
+    return paths
+
+
+class View(NamedTuple):
+    """What the stores of a folder hold, together."""
+
+    sensors: list[Sensor]
+    gauge: Gauge
+    stricter: list[tuple[float, Counter[str]]]  # budgets, and the events that they would leave
+    labels: dict[str, str]
+    mutes: list[Mute]
+    now: int | None  # newest time of the stream
+
+    @classmethod
+    def of(cls, paths: Sequence[Path]) -> "View":
+        """As it stands."""
+        sensors: list[Sensor] = []
+        mutes: dict[Mute, None] = {}
+        alerts: dict[str, Any] = {}
+        labels: dict[str, str] = {}
+        asked = []
+        for path in paths:
+            with closing(Reader(path)) as reader:
+                sensors += status.sensors_of(reader)
+                alerts |= status.last_alerts(reader)
+                labels |= reader.labels()
+                mutes |= dict.fromkeys(reader.mutes())
+                asked.append(status.Asked.of(reader))
+        found = status.gauge(sensors, alerts, labels)
+        rates = [one.per_row for one in asked if one.per_row is not None]
+        rate = rates[0] if rates else found.asked / _rows_per_day(sensors)
+        stricter = status.preview(rate, alerts, labels) if 0 < rate < 0.5 else []
+        now = max(one.now for one in asked)
+        return cls(sorted(sensors), found, stricter, labels, list(mutes), None if now == NONE else now)
+
+
+def show(paths: Sequence[Path], out: Path) -> str:
     """How things stand, and a table of all sensors in `out`."""
-    with closing(Reader(path)) as reader:
-        sensors, alerts, labels = status.sensors_of(reader), status.last_alerts(reader), reader.labels()
-        per_row = status.Asked.of(reader).per_row
-    found = status.gauge(sensors, alerts, labels)
+    view = View.of(paths)
     with open(out / "sensors.csv", "w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(("sensor", *status.Sensor._fields[1:]))
-        writer.writerows((*one[:2], _iso(one.last), *one[3:-1], _iso(one.eta)) for one in sensors)
-    rate = per_row if per_row is not None else found.asked / _rows_per_day(sensors)
-    return status.text(sensors, found, status.preview(rate, alerts, labels) if 0 < rate < 0.5 else [])
+        writer.writerow(("sensor", *Sensor._fields[1:]))
+        writer.writerows((*one[:2], _iso(one.last), *one[3:-1], _iso(one.eta)) for one in view.sensors)
+    return status.text(view.sensors, view.gauge, view.stricter)
 
 
-def _rows_per_day(sensors: Sequence[status.Sensor]) -> float:
+def _rows_per_day(sensors: Sequence[Sensor]) -> float:
     """Rows of a sensor in a day, on the whole."""
     scored = [(one.rows, one.days) for one in sensors if one.days > 0]
     return max(sum(rows for rows, _ in scored) / sum(days for _, days in scored), 1.0) if scored else 1440.0
 
 
-def label(path: Path, alert: str | None, verdict: str | None) -> str:
+def label(paths: Sequence[Path], alert: str | None, verdict: str | None) -> str:
     """Give an alert a label, or take it back."""
     if not alert or verdict is None:
-        raise InputError("do=label needs alert=ID and verdict=real|false|expected|none")
+        raise InputError("a label needs alert=ID and verdict=real|false|expected|none")
     if verdict not in VERDICTS:
         raise unknown("verdict", verdict, VERDICTS)
-    with closing(Reader(path)) as reader:
-        found = {one["id"]: one for _, body in reader.alerts() if (one := json.loads(body))["id"].startswith(alert)}
+    found: dict[str, tuple[Path, dict[str, Any]]] = {}
+    for path in paths:
+        with closing(Reader(path)) as reader:
+            told = (json.loads(body) for _, body in reader.alerts())
+            found |= {one["id"]: (path, one) for one in told if one["id"].startswith(alert)}
     if len(found) != 1:
         said = f"the beginning of {len(found)} ids" if found else "the id of no alert that is stored"
-        raise InputError(f"alert={alert}: {said}; ids are in the alerts and in the store {path}")
-    ((whole, one),) = found.items()
+        raise InputError(f"alert={alert}: {said}; ids are in the alerts and in the store {paths[0]}")
+    ((whole, (path, one)),) = found.items()
     if verdict == "none":
         _write(path, [("DELETE FROM labels WHERE alert = ?", (whole,))])
     else:
@@ -67,30 +112,30 @@ def label(path: Path, alert: str | None, verdict: str | None) -> str:
     return f"{whole}: {verdict}; {one['text']}"
 
 
-def mute(path: Path, mutes: Sequence[Mute]) -> str:
+def mute(paths: Sequence[Path], mutes: Sequence[Mute]) -> str:
     """Keep alerts from being sent, from the newest row of the stream on where no start is given."""
     if not mutes:
-        raise InputError("do=mute needs mute=[{sensor: GLOB, end: TIME}]")
-    with closing(Reader(path)) as reader:
-        stream = json.loads(reader.fact("watch") or b"{}").get("stream", NONE)
-    given = [one if one.start is not None or stream == NONE else one._replace(start=stream) for one in mutes]
-    _write(path, [("INSERT INTO mutes VALUES (NULL, ?, ?, ?, ?)", tuple(one)) for one in given])
+        raise InputError("a mute needs mute=[{sensor: GLOB, end: TIME}]")
+    stream = View.of(paths).now
+    given = [one._replace(start=stream) if one.start is None else one for one in mutes]
+    for path in paths:
+        _write(path, [("INSERT INTO mutes VALUES (NULL, ?, ?, ?, ?)", tuple(one)) for one in given])
     return "\n".join(f"muted: {_said(one)}" for one in given)
 
 
-def unmute(path: Path, mutes: Sequence[Mute]) -> str:
+def unmute(paths: Sequence[Path], mutes: Sequence[Mute]) -> str:
     """Take back mutes of these sensors and kinds."""
     if not mutes:
-        raise InputError("do=unmute needs mute=[{sensor: GLOB}]")
-    with closing(Reader(path)) as reader:
-        gone = [one for one in reader.mutes() if any(one[:2] == other[:2] for other in mutes)]
-        left = [one for one in reader.mutes() if one not in gone]
+        raise InputError("to unmute needs mute=[{sensor: GLOB}]")
+    there = View.of(paths).mutes
+    gone = [one for one in there if any(one[:2] == other[:2] for other in mutes)]
     if not gone:
         raise InputError(
-            "do=unmute: nothing of that sensor and kind is muted by do=mute; there is "
-            + (", ".join(map(_said, left)) or "nothing")
+            "nothing of that sensor and kind is muted by command; there is "
+            + (", ".join(map(_said, there)) or "nothing")
         )
-    _write(path, [("DELETE FROM mutes WHERE sensor = ? AND kind = ?", one[:2]) for one in gone])
+    for path in paths:
+        _write(path, [("DELETE FROM mutes WHERE sensor = ? AND kind = ?", one[:2]) for one in gone])
     return "\n".join(f"no longer muted: {_said(one)}" for one in gone)
 
 

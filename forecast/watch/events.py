@@ -84,6 +84,15 @@ class Change(NamedTuple):
     event: Event
 
 
+class Told(NamedTuple):
+    """Something to tell, and after which row."""
+
+    order: int
+    time: int
+    who: int
+    change: Change
+
+
 NOTHING = Memory((), 0, None, None)
 
 

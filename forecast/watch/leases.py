@@ -18,11 +18,27 @@ from pathlib import Path
 
 from forecast.errors import InputError
 
+FILE = "leases.db"
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS leases (bucket INTEGER PRIMARY KEY, holder TEXT NOT NULL, epoch INTEGER NOT NULL, until REAL NOT NULL,
     ended INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS members (holder TEXT PRIMARY KEY, until REAL NOT NULL) WITHOUT ROWID;
 """
+
+
+def folder_of(state: Path, bucket: int) -> Path:
+    """Where the store of a bucket lies."""
+    return state / f"b{bucket:02d}"
+
+
+def buckets_of(folder: Path) -> int | None:
+    """For how many buckets a state folder was made; None: for none."""
+    path = folder / FILE
+    if not path.is_file():
+        return None
+    with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as base:
+        there = base.execute("SELECT 1 FROM sqlite_master WHERE name = 'leases'").fetchone()
+        return int(base.execute("SELECT count(*) FROM leases").fetchone()[0]) if there else 0
 
 
 class Leases:

@@ -238,6 +238,11 @@ class Live(Scorer):
     def begun(self, count: int) -> Ints:
         return self.start
 
+    def begin(self) -> int:
+        ready = self.bank >= 0
+        self.since[ready] = self.last[ready]
+        return int(ready.sum())
+
     def changed(self) -> Ints:
         if not self._all:
             return np.zeros(0, dtype=np.int64)

@@ -8,25 +8,25 @@ their order alone; the clock on the wall decides only when to commit, and which 
 import json
 import logging
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
-from forecast.watch import alerts, events
+from forecast.errors import InputError
+from forecast.watch import alerts, before, events
 from forecast.watch.arrival import Arrival, Rows
+from forecast.watch.before import Before, Held
 from forecast.watch.book import Book
-from forecast.watch.events import Change, Incident, Mute, Point, Rule
+from forecast.watch.events import Incident, Point, Told
 from forecast.watch.history import Scores, together
-from forecast.watch.moments import NONE
 from forecast.watch.parse import Parser
-from forecast.watch.readings import Aside, Chunk, Counts, Flags, Readings
+from forecast.watch.readings import Aside, Chunk, Counts, Flags, Ints, Readings
 from forecast.watch.scorer import Scored, Scorer
-from forecast.watch.silence import Told
 from forecast.watch.sinks.sink import Feeder, Sink
 from forecast.watch.sources.source import Source
 from forecast.watch.store import Commit, Cursor, Reader, Store
+from forecast.watch.teller import Teller, Telling
 
 _log = logging.getLogger("forecast")
 
@@ -46,17 +46,6 @@ class Options:
     gap: float = 300.0  # seconds within which events of a group are one incident
 
 
-@dataclass(frozen=True)
-class Telling:
-    """What is told, and what is kept to ourselves."""
-
-    rule: Rule = field(default_factory=Rule)
-    mutes: tuple[Mute, ...] = ()
-    groups: Mapping[str, str] = field(default_factory=dict)  # glob of sensors → label; else the name up to its last /
-    per_day: float | None = None  # false alarms of a sensor that were asked for, noted in the store
-    per_row: float | None = None
-
-
 class Loop:
     """One source, one store, some sinks."""
 
@@ -69,28 +58,38 @@ class Loop:
         sinks: Sequence[Sink],
         options: Options,
         telling: Telling,
+        history: Before | None = None,
     ) -> None:
         self.source, self.parser, self.scorer, self.store, self.options = source, parser, scorer, store, options
-        self.telling = telling
+        self.telling, self.teller = telling, Teller(telling, scorer.name, options.gap)
         self.book = Book(Arrival(int(options.lateness * 1e6), options.memory), scorer)
         self.counts = Counts()
-        self.incidents: dict[str, Incident] = {}
         self.stopping = False
         self._touched: list[np.ndarray] = []
         self._scores: list[Scores] = []
-        self._alerts: list[tuple[int, str, bytes]] = []
         self._aside: list[Aside] = []
         self._pending = 0
         self._position: object = None
         self._moved = False
         self._due = time.monotonic() + options.seconds
-        position = self._recall()
-        for line in filter(None, (store.said, *source.open(position))):
-            _log.warning(line)
-        self.mutes = telling.mutes
-        self._take_mutes()
-        self.feeders = [Feeder(sink, store.path) for sink in sinks]
+        try:
+            self._stand(history)
+            self.feeders = [Feeder(sink, store.path) for sink in sinks]
+        except BaseException:
+            store.abandon()
+            raise
         self._cursors = {feeder.sink.name: feeder.cursor for feeder in self.feeders}
+
+    def _stand(self, history: Before | None) -> None:
+        """Where the store and the source stand, with the rows from before the stream taken."""
+        position = self._recall()
+        if self.store.said:
+            _log.warning(self.store.said)
+        if history is not None:
+            self._practise(history)
+        for line in self.source.open(position):
+            _log.warning(line)
+        self.teller.take_mutes(self.store)
 
     def _recall(self) -> object:
         """Take up where the store stands; answers the position of the source."""
@@ -103,16 +102,33 @@ class Loop:
             if sensors:
                 self.book.restore([name for _, name, _ in sensors], [record for *_, record in sensors], reader.fixed())
                 self.scorer.take_recent(reader.recent())
-            self._number = reader.last_alert()
+            self.teller.number = reader.last_alert()
             watch = json.loads(reader.fact("watch") or b"{}")
             self.counts.update(watch.get("counts", {}))
-            self.incidents = {group: Incident(*rest) for group, rest in watch.get("incidents", {}).items()}
-            self.book.silence.stream = watch.get("stream", NONE)
+            self.teller.incidents = {group: Incident(*rest) for group, rest in watch.get("incidents", {}).items()}
+            self.book.silence.streams = {int(part): at for part, at in watch.get("streams", {}).items()}
+            if "streams" not in watch and "stream" in watch:
+                self.book.silence.streams = {0: watch["stream"]}
             if "parser" in watch:
                 self.parser.recall(watch["parser"])
+            self.held = Held.of(reader)
             return reader.position(self.source.name)
         finally:
             reader.close()
+
+    def _practise(self, history: Before) -> None:
+        """Rows from before the stream, once and for all."""
+        if self.held.file:
+            _log.warning("history=%s: read when this state folder was begun; it counts once", self.held.file)
+            return
+        if self.book.names:
+            raise InputError(
+                f"{self.store.path.parent}: begun without history=; leave history out, or pass another state folder, state=FOLDER"
+            )
+        self.held = before.read(history, self.book, self.options.earliest, self.options.future)
+        self._touched.append(np.arange(len(self.book.names)))
+        self.store.commit(self._states(Commit(facts={before.FACT: self.held.fact()})))
+        self._touched = []
 
     def run(self) -> None:
         """Until the source ends or `stopping` is set; then everything is committed and told."""
@@ -159,32 +175,49 @@ class Loop:
         if chunk.text:
             readings, aside = self.parser.parse(chunk)
             self._put_aside(aside)
-            self._readings(readings)
+            self._readings(readings, chunk.parts)
         if chunk.ended:
-            self._tell(self._score(self.book.arrival.flush(self.counts["readings"])))
+            self.teller.tell(
+                self.book.names, self._score(self.book.arrival.flush(self.counts["readings"])), self.counts
+            )
         self._position, self._moved = chunk.position, True
 
-    def _readings(self, readings: Readings) -> None:
+    def _readings(self, readings: Readings, parts: Ints | None) -> None:
         """Known, in time, in order, scored."""
         readings = self._believable(readings)
-        count = len(readings.code)
+        who = self.book.who(readings.names, readings.code)
+        held = self.held.holds(who, readings.time)
+        if held.any():
+            self.counts["in the history"] += int(held.sum())
+            readings, who = readings.rows(~held), who[~held]
+        count = len(who)
         if count == 0:
             return
+        self._touched.append(before.awakened(self.book, self.held, int(readings.time[0])))
         order = np.arange(self.counts["readings"], self.counts["readings"] + count)
         self.counts["readings"] += count
-        rows = Rows(self.book.who(readings.names, readings.code), readings.time, readings.value, order)
+        rows = Rows(who, readings.time, readings.value, order)
         sorted_ = self.book.arrival.sort(rows)
         self._late(readings, sorted_.late, "late")
         self._late(readings, sorted_.repeated, "repeated")
         self._touched.append(rows.who)
-        self._tell(self._score(sorted_.released) + self._silence(rows))
+        told = self._score(sorted_.released) + self._silence(rows, None if parts is None else parts[readings.line])
+        self.teller.tell(self.book.names, told, self.counts)
 
-    def _silence(self, rows: Rows) -> list[Told]:
+    def _silence(self, rows: Rows, parts: Ints | None) -> list[Told]:
         """Sensors that fall silent, or are heard again."""
         count = len(self.book.names)
         steps = self.scorer.steps(count) * self.telling.rule.silent
         limit = np.where(steps > 0, steps + self.book.arrival.lateness, 0).astype(np.int64)
-        told = self.book.silence.notice(rows, limit, self.scorer.begun(count))
+        begun, notice = self.scorer.begun(count), self.book.silence.notice
+        if parts is None:
+            told = notice(rows, limit, begun)
+        else:
+            told = [
+                one
+                for part in np.unique(parts).tolist()
+                for one in notice(rows.take(parts == part), limit, begun, part)
+            ]
         self._touched.append(np.array([one.who for one in told], dtype=np.int64))
         return told
 
@@ -246,11 +279,6 @@ class Loop:
             told += [Told(int(rows.order[i]), point.time, who, change) for change in changes]
         return told
 
-    def _tell(self, told: list[Told]) -> None:
-        """Alerts in the order in which the rows came."""
-        for one in sorted(told, key=lambda row: row[:3]):
-            self._alert(self.book.names[one.who], one.change)
-
     def _busy(self, rows: Rows, scored: Scored) -> Flags:
         """Rows of sensors that remember an alarm or have one now."""
         sensors = np.zeros(len(self.book.names), dtype=bool)
@@ -259,32 +287,16 @@ class Loop:
         sensors[rows.who[scored.alarm]] = True
         return sensors[rows.who]
 
-    def _alert(self, sensor: str, change: Change) -> None:
-        event, options = change.event, self.options
-        own = events.identity(sensor, self.scorer.name, event)
-        group = next(
-            (label for glob, label in self.telling.groups.items() if fnmatchcase(sensor, glob)),
-            sensor.rpartition("/")[0],
-        )
-        found = events.incident(self.incidents, group, event, own, options.gap) if group else Incident(own, event.end)
-        if group:
-            self.incidents[group] = found
-        muted = any(mute.holds(sensor, event.kind, event.start) for mute in self.mutes)
-        about = alerts.About(own, sensor, group, found.id, self.scorer.name, muted)
-        self._number += 1
-        self._alerts.append((self._number, own, alerts.body(alerts.record(change, about))))
-        self.counts["muted" if muted else "alerts"] += 1
-
     def commit(self) -> None:
         """Everything since the last commit, in one transaction; then the source and the sinks are told."""
         self._due = time.monotonic() + self.options.seconds
-        self._take_mutes()
+        self.teller.take_mutes(self.store)
         cursors = {f.sink.name: f.cursor for f in self.feeders if f.cursor != self._cursors[f.sink.name]}
         if not self._moved and not cursors:
             return
-        position, told = self._position, bool(self._alerts)
+        position, told = self._position, bool(self.teller.alerts)
         self.store.commit(self._work(cursors))
-        self._touched, self._scores, self._alerts, self._aside = [], [], [], []
+        self._touched, self._scores, self._aside, self.teller.alerts = [], [], [], []
         self._cursors |= cursors
         self._pending = 0
         if self._moved:
@@ -294,44 +306,39 @@ class Loop:
             for feeder in self.feeders:
                 feeder.tell()
 
-    def _take_mutes(self) -> None:
-        """Mutes that were given by command, as soon as somebody has written beside us."""
-        if not self.store.touched():
-            return
-        reader = Reader(self.store.path)
-        found = self.telling.mutes + tuple(reader.mutes())
-        reader.close()
-        if found != self.mutes:
-            _log.warning("mutes by command: %d, in all %d", len(found) - len(self.telling.mutes), len(found))
-        self.mutes = found
-
     def _work(self, cursors: dict[str, Cursor]) -> Commit:
         work = Commit(
-            cursors=cursors, alerts=self._alerts, aside=[(one.reason, one.sensor, one.row) for one in self._aside]
+            cursors=cursors, alerts=self.teller.alerts, aside=[(one.reason, one.sensor, one.row) for one in self._aside]
         )
         if not self._moved:
             return work
-        who = np.unique(np.concatenate([*self._touched, self.scorer.changed()]))
-        names = self.book.names
-        work.sensors = [(i, names[i], record) for i, record in zip(who.tolist(), self.book.records(who), strict=True)]
-        work.fixed, work.recent = self.scorer.fixed(), self.scorer.recent()
+        self._states(work)
         work.positions = {self.source.name: self._position}
         watch = {
             "counts": self.counts.plain(),
-            "incidents": self.incidents,
+            "incidents": self.teller.incidents,
             "parser": self.parser.learnt(),
             "stream": self.book.silence.stream,
+            "streams": self.book.silence.streams,
             "budget": [self.telling.per_day, self.telling.per_row],
             "mutes": self.telling.mutes,
         }
-        work.facts = {"watch": json.dumps(watch).encode()}
-        header = self.scorer.header()
-        if header is not None:
-            work.facts["scorer"] = header
+        work.facts["watch"] = json.dumps(watch).encode()
         if self._scores:
             work.block = together(self._scores).block()
             if self.options.keep is not None:
                 work.keep_after = work.block[1] - int(self.options.keep * 86_400e6)
+        return work
+
+    def _states(self, work: Commit) -> Commit:
+        """The sensors that were touched, and what they share."""
+        who = np.unique(np.concatenate([*self._touched, self.scorer.changed()]))
+        names = self.book.names
+        work.sensors = [(i, names[i], record) for i, record in zip(who.tolist(), self.book.records(who), strict=True)]
+        work.fixed, work.recent = self.scorer.fixed(), self.scorer.recent()
+        header = self.scorer.header()
+        if header is not None:
+            work.facts["scorer"] = header
         return work
 
 

@@ -28,7 +28,7 @@ from forecast.models.kalman import Kalman
 from forecast.watch.arrival import Arrival, Rows
 from forecast.watch.book import Book
 from forecast.watch.live import Live
-from forecast.watch.loop import Loop, Options, Telling
+from forecast.watch.loop import Loop, Options
 from forecast.watch.moving import Moving
 from forecast.watch.parse import Parser
 from forecast.watch.readings import Chunk
@@ -37,6 +37,7 @@ from forecast.watch.soak import Churning, Looks
 from forecast.watch.sources.file import File
 from forecast.watch.sources.source import Source
 from forecast.watch.store import Commit, Store
+from forecast.watch.teller import Telling
 from forecast.watch.warmup import Plan
 
 START, MINUTE = 1_700_000_000, 60  # seconds

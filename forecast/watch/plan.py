@@ -15,11 +15,12 @@ from typing import NamedTuple
 from forecast.watch import measure
 from forecast.watch.history import WIDTH
 from forecast.watch.live import Live
-from forecast.watch.loop import Loop, Options, Telling
+from forecast.watch.loop import Loop, Options
 from forecast.watch.measure import HEADER, ROWS, Stock
 from forecast.watch.parse import Parser
 from forecast.watch.sources.file import File
 from forecast.watch.store import Store
+from forecast.watch.teller import Telling
 
 MOST, READINGS = 2000, 65_536
 PROGRAM, COPIES = 780.0, 3.2  # MB; of the state

@@ -34,6 +34,11 @@ def _head(kind: int, version: int, length: int) -> tuple[bytes, int]:
     return head, zlib.crc32(head)
 
 
+def version_of(record: bytes) -> int:
+    """The version that a record names."""
+    return int(HEAD.unpack_from(record)[1]) if len(record) >= HEAD.size else 0
+
+
 def unseal(record: bytes, kind: int, versions: Iterable[int], what: str) -> tuple[int, bytes]:
     """Version and payload of a record of this kind; anything else is refused."""
     if len(record) < SIZE:

@@ -60,6 +60,10 @@ class Scorer(ABC):
         """The place in the stream of the row with which each sensor became active."""
         return np.zeros(count, dtype=np.int64)
 
+    def begin(self) -> int:
+        """Count scored time from here on, after rows that were for practice; answers how many sensors are ready."""
+        return 0
+
     def changed(self) -> Ints:
         """Sensors without rows whose records are not as they were written, since this was last asked."""
         return np.zeros(0, dtype=np.int64)

@@ -1,17 +1,16 @@
 """Sensors that say nothing while others go on, noticed in event time alone.
 
     stream time = the newest time among all rows so far;  mark of a sensor = stream time at its last row
+    A source in parts (partitions of a topic) has a stream time for each part: one may be read far ahead of the others.
 A sensor is silent once the stream is further than `limit` beyond its mark, and until its next row. A stream that stands still makes
 nobody silent, nor does a sensor whose clock is behind the others'. What is noticed depends on the rows and their order, and on
 no batch: of every row it is known what the stream time was before it.
 """
 
-from typing import NamedTuple
-
 import numpy as np
 
 from forecast.watch.arrival import Rows
-from forecast.watch.events import Change, Event, Point
+from forecast.watch.events import Change, Event, Point, Told
 from forecast.watch.moments import NONE
 from forecast.watch.readings import Ints
 
@@ -19,20 +18,12 @@ NAN = float("nan")
 KIND, SEVERITY = "silent", "major"
 
 
-class Told(NamedTuple):
-    """Something to tell, and after which row."""
-
-    order: int
-    time: int
-    who: int
-    change: Change
-
-
 class Silence:
     """The marks of all sensors."""
 
     def __init__(self) -> None:
-        self.stream = NONE
+        self.streams: dict[int, int] = {}  # part of the source → its newest time; 0 where it has no parts
+        self.part = np.zeros(0, dtype=np.int64)  # of each sensor, by its last row
         self.mark = np.zeros(0, dtype=np.int64)
         self.silent = np.zeros(0, dtype=bool)
 
@@ -41,12 +32,18 @@ class Silence:
         more = count - len(self.mark)
         self.mark = np.concatenate([self.mark, np.full(more, NONE)])
         self.silent = np.concatenate([self.silent, np.zeros(more, dtype=bool)])
+        self.part = np.concatenate([self.part, np.zeros(more, dtype=np.int64)])
 
-    def notice(self, rows: Rows, limit: Ints, begun: Ints) -> list[Told]:
-        """Rows as they came. `limit` (S) microseconds, 0 where none is known; `begun` (S): the row from which it counts."""
+    @property
+    def stream(self) -> int:
+        """The newest time of all parts; NONE before the first row."""
+        return max(self.streams.values(), default=NONE)
+
+    def notice(self, rows: Rows, limit: Ints, begun: Ints, part: int = 0) -> list[Told]:
+        """Rows of one part as they came. `limit` (S) microseconds, 0 where none is known; `begun` (S): the row from which it counts."""
         if len(rows.who) == 0:
             return []
-        top = np.maximum.accumulate(np.concatenate([[self.stream], rows.time]))  # before row i: top[i]
+        top = np.maximum.accumulate(np.concatenate([[self.streams.get(part, NONE)], rows.time]))  # before row i: top[i]
         by = np.argsort(rows.who, kind="stable")
         who = rows.who[by]
         first = np.diff(who, prepend=-1) != 0
@@ -62,14 +59,13 @@ class Silence:
             out.append(_closed(sensor, mark, int(limit[sensor]), rows, top, int(by[i])))
         last = np.flatnonzero(np.append(first[1:], True))
         self.mark[who[last]] = top[by[last] + 1]
-        self.silent[who] = False
-        self.stream = int(top[-1])
-        return out + self._fallen_silent(rows, top, limit)
+        self.silent[who], self.part[who], self.streams[part] = False, part, int(top[-1])
+        return out + self._fallen_silent(rows, top, limit, part)
 
-    def _fallen_silent(self, rows: Rows, top: Ints, limit: Ints) -> list[Told]:
-        """Sensors that are silent at the end of the rows, and were not before."""
-        there = (limit > 0) & (self.mark != NONE) & ~self.silent
-        gone = np.flatnonzero(there & (_since(np.full(len(limit), self.stream), self.mark) > limit)).tolist()
+    def _fallen_silent(self, rows: Rows, top: Ints, limit: Ints, part: int) -> list[Told]:
+        """Sensors of a part that are silent at the end of its rows, and were not before."""
+        there = (limit > 0) & (self.mark != NONE) & ~self.silent & (self.part == part)
+        gone = np.flatnonzero(there & (_since(np.full(len(limit), top[-1]), self.mark) > limit)).tolist()
         self.silent[gone] = True
         return [_opened(sensor, int(self.mark[sensor]), int(limit[sensor]), rows, top) for sensor in gone]
 

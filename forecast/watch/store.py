@@ -27,11 +27,13 @@ from typing import IO, Any, NamedTuple
 from forecast.errors import ForecastError, InputError
 from forecast.watch import files
 from forecast.watch.events import Mute
+from forecast.watch.migrate import migrate
 from forecast.watch.records import DamagedError, seal, unseal
 
 FORMAT = 2
-VERSIONS = (2,)  # formats that this program reads
+VERSIONS = (1, 2)  # formats that this program reads
 SENSOR, FACT, BLOCK, ALERT, POSITION, FIXED, RECENT = 1, 2, 3, 4, 5, 6, 7
+MADE_ANEW = (SENSOR, FIXED, RECENT)  # kinds that `forecast.watch.migrate` brings up to date
 KEPT_ASIDE = 10_000  # rows put aside that are kept for a look
 
 SCHEMA = """
@@ -92,7 +94,8 @@ class Store:
         except OSError as error:
             raise StoreError(f"{folder}: {reason(error)}; the state folder has to be writable, state=FOLDER") from error
         try:
-            self.said = files.ready(self.path, check)  # what had to be done about a damaged file
+            had_to = files.ready(self.path, check), migrate(self.path) if self.path.exists() else None
+            self.said = "; ".join(filter(None, had_to)) or None  # what had to be done about a file damaged or old
             self._base = connect(self.path)
             self._base.executescript(SCHEMA)
             self._base.execute("INSERT OR IGNORE INTO owner VALUES (1, 0)")
@@ -203,6 +206,9 @@ class Reader:
             raise InputError(f"{path}: no such store; `forecast watch` makes one")
         self.path = path
         self._base = sqlite3.connect(f"file:{path}?mode=ro", uri=True, check_same_thread=False)
+        if not self._base.execute("SELECT 1 FROM sqlite_master WHERE name = 'labels'").fetchone():
+            self._base.close()
+            raise InputError(f"{path}: not made yet; `forecast watch` is about to, ask again")
 
     def sensors(self) -> list[tuple[int, str, bytes]]:
         """Every sensor: its number, name and state."""
@@ -271,7 +277,12 @@ class Reader:
         self._base.close()
 
     def _open(self, record: bytes, kind: int, what: str) -> bytes:
-        return unseal(record, kind, VERSIONS, f"{self.path}: {what}")[1]
+        version, data = unseal(record, kind, VERSIONS, f"{self.path}: {what}")
+        if version != FORMAT and kind in MADE_ANEW:
+            raise InputError(
+                f"{self.path}: of format {version}; start `forecast watch` on it, which brings it up to date"
+            )
+        return data
 
 
 def connect(path: Path) -> sqlite3.Connection:

@@ -7,6 +7,7 @@ safe as `kill -9`.
 import logging
 import signal
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import FrameType
@@ -20,17 +21,19 @@ from forecast.experiment.detectors import build as build_detector
 from forecast.experiment.members import Facts
 from forecast.models.forecaster import Forecaster
 from forecast.watch import desk, plan
+from forecast.watch.before import Before
 from forecast.watch.build import build, of_bucket, values
 from forecast.watch.columns import Roles
-from forecast.watch.crew import Crew, Share, folder_of
+from forecast.watch.crew import Crew, Share
 from forecast.watch.events import Mute, Rule
-from forecast.watch.leases import Leases
+from forecast.watch.leases import Leases, folder_of
 from forecast.watch.live import Live
-from forecast.watch.loop import Loop, Options, Telling
+from forecast.watch.loop import Loop, Options
 from forecast.watch.parse import Parser
 from forecast.watch.refit import Refit
 from forecast.watch.sinks.sink import Sink
 from forecast.watch.store import Store
+from forecast.watch.teller import Telling
 from forecast.watch.warmup import Plan
 from forecast.watch.zones import Zones
 
@@ -73,16 +76,16 @@ def _crew(config: Watch, buckets: int) -> int:
 
 def at_the_desk(config: Watch, out: Path) -> str:
     """What `do` asks for."""
-    path, mutes = state(config) / "state.db", [Mute.of(each) for each in config.mute]
-    tasks = {
-        "status": lambda: desk.show(path, out),
-        "label": lambda: desk.label(path, config.alert, config.verdict),
-        "mute": lambda: desk.mute(path, mutes),
-        "unmute": lambda: desk.unmute(path, mutes),
+    tasks: dict[str, Callable[[list[Path]], str]] = {
+        "status": lambda paths: desk.show(paths, out),
+        "label": lambda paths: desk.label(paths, config.alert, config.verdict),
+        "mute": lambda paths: desk.mute(paths, mutes),
+        "unmute": lambda paths: desk.unmute(paths, mutes),
     }
+    mutes = [Mute.of(each) for each in config.mute]
     if config.do not in tasks:
         raise unknown("task", str(config.do), tasks)
-    return tasks[str(config.do)]()
+    return tasks[str(config.do)](desk.stores(state(config)))
 
 
 def prepared(config: Watch, bucket: int | None = None) -> Loop:
@@ -91,7 +94,6 @@ def prepared(config: Watch, bucket: int | None = None) -> Loop:
     listed: list[Any] = list(config.sinks)
     sinks: list[Sink] = [build("sink", each if bucket is None else of_bucket(each, bucket)) for each in listed]
     roles = values("forecast.watch.columns.Roles", {k: v for k, v in config.rows.items() if k in ROLES}, "rows.")
-    zones = Zones(dict(config.rows.get("zones", {})))
     own = {key: value for key, value in config.rows.items() if key not in ("zones", *ROLES)}
     options = Options(**values("forecast.watch.loop.Options", own | dict(config.commit), "rows."))
     telling = Telling(
@@ -100,12 +102,22 @@ def prepared(config: Watch, bucket: int | None = None) -> Loop:
         dict(config.groups),
         *budget(config),
     )
-    parser, store = Parser(Roles(**roles), zones), state(config)
-    if bucket is None or config.buckets is None:
-        return Loop(source, parser, scorer(config), Store(store), sinks, options, telling)
-    if not source.part(bucket, config.buckets):
-        parser = Share(Roles(**roles), zones, bucket=bucket, buckets=config.buckets)
-    return Loop(source, parser, scorer(config), Store(folder_of(store, bucket), alone=False), sinks, options, telling)
+    folder = state(config) if bucket is None else folder_of(state(config), bucket)
+    shared = bucket is not None and not source.part(bucket, config.buckets or 1)
+
+    def parser() -> Parser:
+        zones = Zones(dict(config.rows.get("zones", {})))
+        if shared:
+            return Share(Roles(**roles), zones, bucket=bucket or 0, buckets=config.buckets or 1)
+        return Parser(Roles(**roles), zones)
+
+    stream, history = parser(), None
+    if config.history is not None:
+        if bucket is not None and not shared:
+            raise InputError("history=FILE: which sensors a partition has is not known beforehand; pass buckets=null")
+        history = Before(Path(config.history), parser())
+    store = Store(folder, alone=bucket is None)
+    return Loop(source, stream, scorer(config), store, sinks, options, telling, history)
 
 
 def budget(config: Watch) -> tuple[float | None, float | None]:

@@ -14,10 +14,11 @@ from forecast.fleet.step import COLUMNS, Watching, step
 from forecast.fleet.work import Settings
 from forecast.watch import history
 from forecast.watch.buckets import bucket_of
-from forecast.watch.loop import Loop, Options, Telling
+from forecast.watch.loop import Loop, Options
 from forecast.watch.parse import Parser
 from forecast.watch.sources.file import File
 from forecast.watch.store import Reader, Store
+from forecast.watch.teller import Telling
 
 START = 1_700_000_000
 WATCHING = Watching(warmup=60, season=1, false_alarms_per_day=1.0)

@@ -8,13 +8,14 @@ import sys
 import time
 from pathlib import Path
 
-from forecast.watch.crew import Crew, Share, folder_of
-from forecast.watch.leases import Leases
-from forecast.watch.loop import Loop, Options, Telling
+from forecast.watch.crew import Crew, Share
+from forecast.watch.leases import Leases, folder_of
+from forecast.watch.loop import Loop, Options
 from forecast.watch.moving import Moving
 from forecast.watch.sinks.jsonl import Jsonl
 from forecast.watch.sources.file import File
 from forecast.watch.store import Store
+from forecast.watch.teller import Telling
 
 LEASE = 1.0
 

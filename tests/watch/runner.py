@@ -1,7 +1,7 @@
 """A watch in a process of its own, to be killed: python -m tests.watch.runner FOLDER SOURCE [ROWS [hook:count]]
 
-SOURCE is what conf/source/ makes a source of, as JSON. The process stops by itself after ROWS readings (0: when the source ends). With a
-hook it kills itself at the count-th passage, as `kill -9` does.
+SOURCE is what conf/source/ makes a source of, as JSON; its `history` is a file of rows from before the stream. The
+process stops by itself after ROWS readings (0: when the source ends). With a hook it kills itself at the count-th passage, as `kill -9` does.
 """
 
 import json
@@ -11,12 +11,14 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from forecast.watch.before import Before
 from forecast.watch.build import build
-from forecast.watch.loop import Loop, Options, Telling
+from forecast.watch.loop import Loop, Options
 from forecast.watch.parse import Parser
 from forecast.watch.readings import Chunk
 from forecast.watch.sinks.jsonl import Jsonl
 from forecast.watch.store import Store
+from forecast.watch.teller import Telling
 from tests.watch.simple import Ewma
 
 
@@ -53,7 +55,9 @@ def main(folder: str, source: str, rows: str = "0", hook: str = "") -> None:
     store = Store(Path(folder) / "state", killer(hook))
     options = Options(seconds=0.02, readings=2000)
     sinks = [Jsonl(Path(folder) / "alerts.jsonl")]
-    loop = Counted(build("source", json.loads(source)), Parser(), Ewma(), store, sinks, options, Telling())
+    own = json.loads(source)
+    history = Before(Path(own.pop("history")), Parser()) if "history" in own else None
+    loop = Counted(build("source", own), Parser(), Ewma(), store, sinks, options, Telling(), history)
     loop.rows = int(rows)
     loop.look()
     loop.run()

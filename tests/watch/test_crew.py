@@ -14,8 +14,8 @@ import pytest
 
 from forecast.errors import InputError
 from forecast.watch.buckets import bucket_of
-from forecast.watch.crew import Share, folder_of
-from forecast.watch.leases import Leases
+from forecast.watch.crew import Share
+from forecast.watch.leases import Leases, folder_of
 from forecast.watch.readings import Chunk
 from forecast.watch.sources.stdin import Stdin
 from forecast.watch.store import Reader, StoreError

@@ -16,10 +16,11 @@ from forecast.watch.alerts import iso
 from forecast.watch.build import build
 from forecast.watch.events import Mute
 from forecast.watch.live import Live
-from forecast.watch.loop import Loop, Options, Telling
+from forecast.watch.loop import Loop, Options
 from forecast.watch.parse import Parser
 from forecast.watch.status import Gauge, Sensor
 from forecast.watch.store import Reader, Store
+from forecast.watch.teller import Telling
 from forecast.watch.warmup import Plan
 from tests.watch.test_warmup import live
 
@@ -60,7 +61,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def path(folder: Path) -> Iterator[Path]:
     yield folder / "state" / "state.db"
     for one in alerts(folder / "state" / "state.db"):
-        desk.label(folder / "state" / "state.db", one["id"], "none")
+        desk.label([folder / "state" / "state.db"], one["id"], "none")
 
 
 def alerts(path: Path) -> list[dict[str, Any]]:
@@ -88,11 +89,11 @@ def test_every_sensor_has_a_state(path: Path) -> None:
     assert found["late"].eta == (T + 600 * 159) * 1_000_000  # 60 rows from its first, at 100
     assert found["good"].days == pytest.approx((ROWS - 60) / 144)
     assert found["good"].budget == pytest.approx(0.1 * (ROWS - 60) / 144)
-    desk.mute(path, [Mute("od*", "spike")])
+    desk.mute([path], [Mute("od*", "spike")])
     assert sensors(path)["odd"].state == "ACTIVE"
-    desk.mute(path, [Mute("od*")])
+    desk.mute([path], [Mute("od*")])
     assert sensors(path)["odd"].state == "MUTED"
-    desk.unmute(path, [Mute("od*"), Mute("od*", "spike")])
+    desk.unmute([path], [Mute("od*"), Mute("od*", "spike")])
     assert sensors(path)["odd"].state == "ACTIVE"
 
 
@@ -106,17 +107,17 @@ def test_a_sensor_with_far_more_alarms_than_asked_for_is_degraded(path: Path, mo
 def test_labels_move_the_gauge_and_the_preview_and_nothing_else(path: Path, tmp_path: Path) -> None:
     spikes = sorted({one["id"] for one in alerts(path) if one["kind"] != "silent"})
     assert len(spikes) == 2
-    before = desk.show(path, tmp_path)
+    before = desk.show([path], tmp_path)
     assert "2 without a label; 1 apart from the budget" in before
     assert "would be left" not in before
-    assert desk.label(path, spikes[0][:10], "false").startswith(f"{spikes[0]}: false; odd ")
-    desk.label(path, spikes[1], "real")
-    after = desk.show(path, tmp_path)
+    assert desk.label([path], spikes[0][:10], "false").startswith(f"{spikes[0]}: false; odd ")
+    desk.label([path], spikes[1], "real")
+    after = desk.show([path], tmp_path)
     assert "2 events: 1 false, 1 real, 0 expected, 0 without a label" in after
     assert "1 SILENT" in after
     with open(tmp_path / "sensors.csv", encoding="utf-8") as file:
         assert {row["sensor"]: row["state"] for row in csv.DictReader(file)}["gone"] == "SILENT"
-    desk.label(path, spikes[0], "none")
+    desk.label([path], spikes[0], "none")
     reader = Reader(path)
     assert reader.labels() == {spikes[1]: "real"}
     reader.close()
@@ -144,12 +145,12 @@ def test_the_preview_says_which_events_a_stricter_rate_leaves() -> None:
 
 def test_what_is_refused_says_what_to_do(path: Path, tmp_path: Path) -> None:
     for task, words in {
-        (lambda: desk.label(path, "nothing", "real")): "the id of no alert",
-        (lambda: desk.label(path, "", "real")): "needs alert=ID",
-        (lambda: desk.label(path, alerts(path)[0]["id"], "flase")): "did you mean 'false'",
-        (lambda: desk.mute(path, [])): "do=mute needs",
-        (lambda: desk.unmute(path, [Mute("x")])): "nothing of that sensor",
-        (lambda: desk.show(tmp_path / "none.db", tmp_path)): "no such store",
+        (lambda: desk.label([path], "nothing", "real")): "the id of no alert",
+        (lambda: desk.label([path], "", "real")): "needs alert=ID",
+        (lambda: desk.label([path], alerts(path)[0]["id"], "flase")): "did you mean 'false'",
+        (lambda: desk.mute([path], [])): "a mute needs",
+        (lambda: desk.unmute([path], [Mute("x")])): "nothing of that sensor",
+        (lambda: desk.show([tmp_path / "none.db"], tmp_path)): "no such store",
     }.items():
         with pytest.raises(InputError, match=words):
             task()
@@ -163,7 +164,7 @@ def test_a_running_watch_takes_a_mute_up(tmp_path: Path, caplog: pytest.LogCaptu
     running.take(first)
     running.commit()
     path = tmp_path / "state" / "state.db"
-    said = desk.mute(path, [Mute("odd")])
+    said = desk.mute([path], [Mute("odd")])
     assert said.startswith(f"muted: odd (*) from {iso((T + 600 * (ROWS - 1)) * 1_000_000)}")
     write(tmp_path, ROWS, 160)
     more = running.source.poll(0)
@@ -177,5 +178,5 @@ def test_a_running_watch_takes_a_mute_up(tmp_path: Path, caplog: pytest.LogCaptu
     assert [one["muted"] for one in odd if one["start"] == iso((T + 600 * 100) * 1_000_000)] == [False, False]
     assert {one["muted"] for one in odd if one["start"] == iso((T + 600 * 150) * 1_000_000)} == {True}
     assert sensors(path)["odd"].state == "MUTED"
-    assert desk.unmute(path, [Mute("odd")]).startswith("no longer muted: odd")
+    assert desk.unmute([path], [Mute("odd")]).startswith("no longer muted: odd")
     assert Reader(path).mutes() == []

@@ -15,11 +15,12 @@ from forecast.watch import history
 from forecast.watch.arrival import Rows
 from forecast.watch.build import build
 from forecast.watch.live import Live
-from forecast.watch.loop import Loop, Options, Telling
+from forecast.watch.loop import Loop, Options
 from forecast.watch.parse import Parser
 from forecast.watch.refit import LAG, PAGE, ROW, Refit, Refits
 from forecast.watch.scorer import Scored
 from forecast.watch.store import Reader, Store
+from forecast.watch.teller import Telling
 from forecast.watch.warmup import Plan
 
 MINUTE = 60_000_000

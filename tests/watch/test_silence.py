@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from forecast.watch.alerts import iso
 from forecast.watch.arrival import Rows
-from forecast.watch.silence import Silence, Told
+from forecast.watch.events import Told
+from forecast.watch.silence import Silence
 from tests.watch import outcome
 from tests.watch.process import run
 from tests.watch.simple import STEP
@@ -74,6 +75,18 @@ def test_what_is_noticed_is_the_same_row_by_row_and_in_any_batches(
 def test_files_sorted_by_sensor_make_nobody_silent() -> None:
     rows = [(sensor, t) for sensor in range(SENSORS) for t in range(100)]
     assert noticed(rows, [50, 120], [0, 0, 0])[0] == []
+
+
+def test_a_part_that_is_read_ahead_of_another_makes_none_of_its_sensors_silent() -> None:
+    silence = Silence()
+    silence.grow(4)
+    limit, begun, out = np.full(4, LIMIT), np.full(4, -1), []
+    for part, gone in ((1, 1), (2, 3)):  # sensors 0 and 1, then 2 and 3; the second of each says nothing from 50 on
+        rows = [(sensor, t) for t in range(100) for sensor in (gone - 1, gone) if sensor != gone or t < 50]
+        who, time = np.array(rows).T
+        out += silence.notice(Rows(who, time, np.zeros(len(who)), np.arange(len(who))), limit, begun, part)
+    assert [(one.who, one.change.state, one.change.event.start) for one in out] == [(1, "open", 49), (3, "open", 49)]
+    assert silence.streams == {1: 99, 2: 99} and silence.silent.tolist() == [False, True, False, True]
 
 
 @pytest.mark.parametrize("block", [200, 1_000_000])

@@ -12,9 +12,10 @@ import pytest
 
 from forecast.watch import history
 from forecast.watch.build import build
-from forecast.watch.loop import Loop, Options, Telling
+from forecast.watch.loop import Loop, Options
 from forecast.watch.parse import Parser
 from forecast.watch.store import Reader, Store
+from forecast.watch.teller import Telling
 from forecast.watch.zones import Zones
 from tests.watch.simple import Ewma
 

@@ -1,4 +1,4 @@
-"""A page of counters for Prometheus: /metrics on loopback, for those who bring the token.
+"""A page of counters for Prometheus: /metrics on loopback, for those who bring the token, beside the tasks of `forecast.watch.page`.
 
 What it counts is what the store has committed, so that a kill neither loses nor doubles a row of it. Alerts are counted as they are
 delivered to this sink, from its cursor on.
@@ -9,11 +9,8 @@ delivered to this sink, from its cursor on.
     forecast_watch_false_alarms_per_sensor_day{bound}   asked for; least and most that were seen (`forecast.watch.status`)
 """
 
-import hmac
 import json
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, generate_latest
@@ -21,6 +18,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 
 from forecast.errors import InputError
 from forecast.watch import status
+from forecast.watch.page import Answer, Page, tasks_of
 from forecast.watch.secrets import secret
 from forecast.watch.sinks.sink import Sink
 from forecast.watch.store import Reader
@@ -45,21 +43,16 @@ class Prometheus(Sink):
         )
         self.open_events: dict[str, str] = {}  # id → severity
         self.store: Path | None = None
-        self._server: ThreadingHTTPServer | None = None
+        self._page: Page | None = None
 
     def open(self, store: Path) -> None:
         self.store = store
         self._open_before(store)
         self.registry.register(self)
-        try:
-            self._server = ThreadingHTTPServer((self.host, self.port), self._handler())
-        except OSError as error:
-            raise InputError(
-                f"sinks: {self.host}:{self.port}: {error.strerror}; pass another port for prometheus"
-            ) from error
-        self._server.daemon_threads = True
-        self.port = self._server.server_address[1]
-        threading.Thread(target=self._server.serve_forever, args=(0.2,), daemon=True, name="metrics").start()
+        tasks = tasks_of(store)
+        tasks["GET", "/metrics"] = lambda _: Answer(generate_latest(self.registry), CONTENT_TYPE_LATEST)
+        self._page = Page(self.host, self.port, self.token, tasks)
+        self.port = self._page.port
 
     def deliver(self, bodies: list[bytes], at: int) -> int:
         for body in bodies:
@@ -98,9 +91,8 @@ class Prometheus(Sink):
         yield events
 
     def close(self) -> None:
-        if self._server is not None:
-            self._server.shutdown()
-            self._server.server_close()
+        if self._page is not None:
+            self._page.close()
 
     def _open_before(self, store: Path) -> None:
         """Events that were open when the last process ended."""
@@ -117,28 +109,3 @@ class Prometheus(Sink):
             self.open_events.pop(event, None)
         else:
             self.open_events[event] = severity
-
-    def _handler(self) -> type[BaseHTTPRequestHandler]:
-        sink = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                given = self.headers.get("Authorization", "").encode()
-                if not hmac.compare_digest(given, f"Bearer {sink.token}".encode()):
-                    self._answer(401, b"the token is missing or wrong\n", "text/plain")
-                elif self.path.partition("?")[0] != "/metrics":
-                    self._answer(404, b"only /metrics is here\n", "text/plain")
-                else:
-                    self._answer(200, generate_latest(sink.registry), CONTENT_TYPE_LATEST)
-
-            def _answer(self, code: int, body: bytes, kind: str) -> None:
-                self.send_response(code)
-                self.send_header("Content-Type", kind)
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, format: str, *args: object) -> None:
-                """Says nothing."""
-
-        return Handler

@@ -7,6 +7,7 @@ silence. A message is one reading as JSON; within a partition order is kept, so 
 from typing import Any
 
 import confluent_kafka as kafka
+import numpy as np
 
 from forecast.errors import ForecastError
 from forecast.watch.readings import Chunk
@@ -67,7 +68,7 @@ class Kafka(Source):
 
     def poll(self, seconds: float) -> Chunk | None:
         """The next messages."""
-        lines = []
+        lines, parts = [], []
         for message in self.consumer.consume(MOST, max(seconds, 0.001)):
             error = message.error()
             if error is not None:
@@ -82,7 +83,8 @@ class Kafka(Source):
                 continue
             self._next[partition] = offset + 1
             lines.append((message.value() or b"").replace(b"\n", b" ") + b"\n")
-        return Chunk(b"".join(lines), self._position()) if lines else None
+            parts.append(partition + 1)
+        return Chunk(b"".join(lines), self._position(), parts=np.array(parts)) if lines else None
 
     def acknowledge(self, position: Any) -> None:
         """Tell the group where we are."""

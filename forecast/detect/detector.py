@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from forecast.detect.evidence import Evidence, Verdict
-from forecast.types import State
+from forecast.types import State, leaves
 
 Calibration = Any  # a NamedTuple of tensors with the leading axis B
 
@@ -38,6 +38,10 @@ class Detector(ABC):
         """The verdict of one row (B …) and the state after it; the arguments are unchanged."""
         state, verdict = self.follow(state, evidence.rows())
         return state, Verdict(*(leaf[:, 0] for leaf in verdict))
+
+    def began(self, state: State) -> Tensor:
+        """How many rows before a scored row that began of which its score speaks (B)."""
+        return torch.zeros(len(leaves(state)[0]), dtype=torch.int64)
 
     def score(self, nats: Tensor) -> Tensor:
         """Calibrated nats as a score of 0 to 1, 0.5 where P(as strange on a calm row) is the false-alarm rate."""

@@ -33,6 +33,7 @@ KINDS = (
     "missing",
     "out of range",
     "unseen pattern",
+    "season broken",
 )  # Verdict.kind is an index into these
 QUALITY = (watch.FROZEN, watch.MISSING, watch.RANGE)  # kinds that say something about the data, apart from the budget
 

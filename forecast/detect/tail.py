@@ -20,6 +20,7 @@ SHARE = (0.02, 0.1)
 PRIOR, WEIGHT = 0.1, 10.0
 GRID = 40
 CELLS = 20_000_000  # numbers held at once
+STEEPEST = 1.0  # largest ξ
 NARROWEST = 0.05  # least σ, in units of a statistic
 
 
@@ -62,7 +63,21 @@ def _fit(statistic: Tensor, count: Tensor) -> Tensor:
     index = (count[:, None] - 1 - torch.arange(most)).clamp(min=0)
     excess = ordered.gather(1, index) - knots[:, -1:]
     sigma, xi = pareto(torch.where(excess > 0, excess, math.nan))
+    xi = (xi + 1 / spells(statistic > knots[:, -1:], most).clamp(min=1.0)).clamp(max=STEEPEST)
     return torch.cat([knots, top[:, None], sigma[:, None], xi[:, None]], 1)
+
+
+def spells(beyond: Tensor, most: int) -> Tensor:
+    """Independent spells (L) among at most `most` flagged rows (L N): their number times the extremal index (intervals estimator)."""
+    rows = torch.where(beyond, torch.arange(beyond.shape[1]), beyond.shape[1]).sort(1).values[:, :most]
+    gap = rows.diff(dim=1).double()
+    gap = torch.where(rows[:, 1:] < beyond.shape[1], gap, math.nan)
+    count = beyond.sum(1).double()
+    near = gap.nan_to_num(0.0).amax(1) <= 2
+    first = torch.where(near[:, None], gap, gap - 1).nansum(1)
+    second = torch.where(near[:, None], gap * gap, (gap - 1) * (gap - 2)).nansum(1)
+    index = 2 * first.square() / ((count - 1).clamp(min=1) * second.clamp(min=1e-9))
+    return count * torch.where(second > 0, index, 1.0).clamp(max=1.0)
 
 
 def pareto(excess: Tensor) -> tuple[Tensor, Tensor]:
@@ -85,7 +100,7 @@ def pareto(excess: Tensor) -> tuple[Tensor, Tensor]:
     xi = (xi * count + PRIOR * WEIGHT) / (count + WEIGHT)
     flat = ~usable | ~sigma.isfinite() | (xi <= 0)
     sigma, xi = torch.where(flat, mean, sigma), torch.where(flat, 0.0, xi)
-    return sigma.clamp(min=NARROWEST), xi.clamp(max=1.0)
+    return sigma.clamp(min=NARROWEST), xi.clamp(max=STEEPEST)
 
 
 def _mean_log(b: Tensor, y: Tensor, seen: Tensor, count: Tensor) -> Tensor:

@@ -43,7 +43,7 @@ def run(config: config.Detect, out: Path) -> int:
     calm = calm_rows(panel, config.calm)
     model = config.model.build(horizon=1, facts=facts_of(panel))
     with recording(config.tracking, Path(config.out), f"detect {source.name}", {"verb": "detect"}) as recorder:
-        monitor = ready(model, build(config.detector, rate), panel, calm)
+        monitor = ready(model, build(config.detector, rate, panel.season), panel, calm)
         artefact.save_monitor(out / MONITOR, monitor)
         found = detect(monitor, panel, calm, config.gap)
         cpu_s = time.process_time() - started

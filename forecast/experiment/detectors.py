@@ -27,8 +27,8 @@ def entry(word: str) -> dict[str, Any]:
     return read_yaml(CONF / "detector" / f"{word}.yaml")
 
 
-def build(detector: str | Mapping[str, Any], rate: float) -> Detector:
-    """The detector of a word, or of a mapping with a `name` and parameters."""
+def build(detector: str | Mapping[str, Any], rate: float, season: int = 1) -> Detector:
+    """The detector of a word, or of a mapping with a `name` and parameters; one that asks for a season gets that of the panel."""
     given = {"name": detector} if isinstance(detector, str) else dict(detector)
     word = str(given.get("name"))
     path = entry(word)["class"]
@@ -39,5 +39,7 @@ def build(detector: str | Mapping[str, Any], rate: float) -> Detector:
     signature = classes.parameters(path)
     known_keys(settings, [name for name in signature if name != "rate"], "detector.")
     values = {name: convert(value, signature[name].type, f"detector.{name}") for name, value in settings.items()}
+    if season > 1 and "season" in signature:
+        values = {"season": season} | values
     made: Detector = classes.find(path, Detector)(rate=rate, **values)
     return made

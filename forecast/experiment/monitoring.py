@@ -29,7 +29,7 @@ def detect(
     """Scores of the rows after the calm ones, and events, with a budget of false alarms a day of each series, or a row."""
     rate = rate_of(panel, false_alarms_per_day, false_alarm_rate)
     rows = calm_rows(panel, calm)
-    found = detected(ready(_built(model, panel), build(detector, rate), panel, rows), panel, rows, gap)
+    found = detected(ready(_built(model, panel), build(detector, rate, panel.season), panel, rows), panel, rows, gap)
     return found.scores, found.events
 
 
@@ -46,7 +46,7 @@ class Monitor(monitor.Monitor):
         detector: Named = "standard",
     ) -> None:
         rate = rate_of(panel, false_alarms_per_day, false_alarm_rate)
-        made = ready(_built(model, panel), build(detector, rate), panel, panel.lengths.numpy())
+        made = ready(_built(model, panel), build(detector, rate, panel.season), panel, panel.lengths.numpy())
         super().__init__(made.model, made.detector, made.machines)
 
 

@@ -6,6 +6,7 @@ random score's. Sources: Tatbul et al. (2018), NeurIPS, range precision and reca
 Huet et al. (2022), KDD, affiliation, over rows.
 """
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -194,3 +195,18 @@ def by_event(alarm: Flags, label: Flags, gap: int = 0) -> EventScore:
 def located(score: Scores, start: int, end: int, slack: int = 100) -> bool:
     """Whether the highest score lies within `slack` rows of the anomaly start … end-1 (UCR archive)."""
     return start - slack <= int(np.nanargmax(score)) < end + slack
+
+
+def named(
+    score: Scores, blame: Scores, span: tuple[int, int], channels: tuple[int, ...], most: int
+) -> tuple[bool, float]:
+    """Whether one of the channels a label names is among the `most` blamed ones (T C) at the highest score of its span.
+
+    And the chance of that for channels drawn at random. The span holds its first and its last row.
+    """
+    low, high = span
+    peak = low + int(np.nanargmax(score[low : high + 1]))
+    top = np.argsort(-blame[peak], kind="stable")[:most]
+    every, others = blame.shape[1], blame.shape[1] - len(set(channels))
+    missed = math.comb(others, most) / math.comb(every, most)
+    return bool(set(top.tolist()) & set(channels)), 1 - missed

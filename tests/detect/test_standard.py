@@ -212,3 +212,20 @@ def test_surprise_of_normal_forecasts_is_scipys_and_that_of_any_forecast() -> No
     spread = torch.tensor([0.0, math.nan], dtype=torch.float64)[:, None, None]
     odd = evidence_of(Gaussian(torch.zeros_like(spread), spread), Past.of(torch.ones_like(spread)))
     assert bool(odd.surprise[0].isfinite()) and bool(odd.surprise[1].isnan())
+
+
+def test_spells_are_counted_by_the_extremal_index() -> None:
+    generator = torch.Generator().manual_seed(13)
+    alone = torch.rand(1, 40_000, generator=generator) < 0.01
+    of_ten = torch.zeros(1, 40_000, dtype=torch.bool)
+    for start in torch.randint(39_900, (100,), generator=generator).tolist():
+        of_ten[0, start : start + 10] = True
+    assert float(tail.spells(alone, 1000)) == pytest.approx(float(alone.sum()), rel=0.1)
+    assert float(tail.spells(of_ten, 1100)) == pytest.approx(100, rel=0.35)
+
+
+def test_few_rows_make_a_tail_heavier_and_many_do_not() -> None:
+    generator = torch.Generator().manual_seed(14)
+    exponential = -torch.rand(1, 50_000, generator=generator, dtype=torch.float64).log()
+    few, many = (float(tail.fit(exponential[:, :n], tail.absent(1))[0, -1]) for n in (300, 50_000))
+    assert few > many + 0.01 and many < 0.06

@@ -36,7 +36,7 @@ def test_a_spike_is_an_event_and_exit_code_3(tmp_path: Path) -> None:
     events = pd.read_csv(folder / "events.csv")
     worst = events.sort_values("score").iloc[-1]
     assert worst["top_channels"].split()[0] == "heat"
-    assert worst["start"] == "2026-02-20 00:00:00"
+    assert pd.Timestamp(worst["start"]) == pd.Timestamp("2026-02-20")
     scores = pd.read_parquet(folder / "scores.parquet")
     columns = ["unique_id", "ds", "value", "expected", "lower", "upper", "score", "p_value", "alarm"]
     assert list(scores.columns[:9]) == columns
@@ -85,7 +85,10 @@ def test_rows_after_the_calm_ones_do_not_move_the_thresholds() -> None:
     assert seen(panel_of([values])) == seen(panel_of([edited]))
 
 
-@pytest.mark.parametrize("word", words())
+BLIND = {"discord"}  # of levels, on purpose: what it finds stands in tests/detect/test_discord.py
+
+
+@pytest.mark.parametrize("word", sorted(set(words()) - BLIND))
 def test_every_word_detects_a_jump(word: str) -> None:
     values = torch.randn(900, generator=torch.Generator().manual_seed(1))
     values[700:] += 30

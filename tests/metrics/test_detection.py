@@ -153,3 +153,12 @@ def test_located_within_slack() -> None:
     score[399] = 1
     assert d.located(score, 499, 520)
     assert not d.located(score, 500, 520)
+
+
+def test_blame_is_read_at_the_highest_score_of_a_span() -> None:
+    score = np.array([0.9, 0.1, 0.2, 0.7, 0.3])
+    blame = np.full((5, 6), 0.02)
+    blame[3, [1, 4]] = 0.5, 0.4
+    hit, chance = d.named(score, blame, (1, 4), (4,), 2)
+    assert hit and chance == pytest.approx(2 / 6)
+    assert d.named(score, blame, (1, 4), (0, 5), 2) == (False, pytest.approx(1 - (4 / 6) * (3 / 5)))

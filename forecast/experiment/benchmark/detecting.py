@@ -22,7 +22,7 @@ from forecast.errors import InputError
 from forecast.experiment import config as configs
 from forecast.experiment import data
 from forecast.experiment.benchmark import Results, options
-from forecast.experiment.detection import days_of, follow, ready
+from forecast.experiment.detection import days_of, follow, ready, rows_per_day
 from forecast.experiment.detectors import build
 from forecast.experiment.judging import Scored, judge
 from forecast.experiment.members import Member, facts_of, member
@@ -49,19 +49,35 @@ class Case(NamedTuple):
     panel: Panel  # of this series alone
     label: metrics.Flags  # (T)
     spans: list[tuple[int, int]]  # first and last row of each labelled span
+    concerned: list[tuple[int, ...]]  # channels that each span names
     calm: int
 
 
-Pooled = Callable[[list[Case], list[metrics.Scores]], Mapping[str, float]]
-Subject = tuple[str, Callable[[Case], metrics.Scores]]
+class Told(NamedTuple):
+    """What a detector says of a case; NaN on the calm rows."""
+
+    score: metrics.Scores  # (T)
+    blame: metrics.Scores | None = None  # (T C)
+    began: int = 0  # rows before a score that began of which it speaks
 
 
-def run(config: configs.Benchmark, out: Path, name: str, more: Pooled, kind: str | None = None) -> int:
+Pooled = Callable[[list[Case], list[Told]], Mapping[str, float]]
+Subject = tuple[str, Callable[[Case], Told]]
+
+
+def run(
+    config: configs.Benchmark,
+    out: Path,
+    name: str,
+    more: Pooled,
+    kind: str | None = None,
+    peers: Callable[[list[Case]], Iterator[Subject]] = lambda of: iter(()),
+) -> int:
     """Every detector and baseline over every series, in a table."""
     torch.set_num_threads(1)
     chosen = options(Choice, config)
     made, of = Results(out, name), list(cases(name, kind))
-    every = [*ours(chosen, config.models or (member(LEVEL),)), *baselines(chosen, config.seed)]
+    every = [*ours(chosen, config.models or (member(LEVEL),)), *baselines(chosen, config.seed), *peers(of)]
     with recording(config.tracking, Path(config.out), f"benchmark {name}", {"verb": "benchmark"}) as recorder:
         for label, score in every:
             if made.has(name, label):
@@ -85,8 +101,10 @@ def cases(name: str, kind: str | None) -> Iterator[Case]:
         labels = dataset.labels if kind is None else dataset.labels.of_kind(kind)
         for s in range(len(dataset.panel)):
             one = dataset.panel.select([s])
-            spans = [(low, high - 1) for _, _, low, high in labels.spans(one)]
-            yield Case(one, labels.within(one).rows(one).numpy(), spans, int(dataset.borders.train[s]))
+            within = labels.within(one)
+            spans = [(low, high - 1) for _, _, low, high in within.spans(one)]
+            concerned = [tuple(one.channels.index(word) for word in words) for words in within.channels]
+            yield Case(one, within.rows(one).numpy(), spans, concerned, int(dataset.borders.train[s]))
 
 
 def ours(chosen: Choice, models: tuple[Member, ...]) -> Iterator[Subject]:
@@ -94,14 +112,25 @@ def ours(chosen: Choice, models: tuple[Member, ...]) -> Iterator[Subject]:
     for word in chosen.detectors:
         for one in models:
 
-            def score(case: Case, word: str = word, one: Member = one) -> metrics.Scores:
+            def score(case: Case, word: str = word, one: Member = one) -> Told:
                 calm = np.array([case.calm])
                 model = one.build(horizon=1, facts=facts_of(case.panel))
-                detector = build({"name": word, "quality": False}, chosen.rate)
-                _, seen = next(follow(ready(model, detector, case.panel, calm), case.panel, calm))
-                return np.concatenate([np.full(case.calm, np.nan), seen.verdict.score[0].numpy()])
+                detector = build({"name": word, "quality": False}, chosen.rate, _season(case.panel))
+                monitor = ready(model, detector, case.panel, calm)
+                began = int(detector.began(monitor.machines.detector)[0])
+                _, seen = next(follow(monitor, case.panel, calm))
+                score, blame = (
+                    _behind(leaf[0].numpy(), case.calm) for leaf in (seen.verdict.score, seen.verdict.blame)
+                )
+                return Told(score, blame, began)
 
             yield f"{word} on {one.label}", score
+
+
+def _season(panel: Panel) -> int:
+    """Rows of the season, of a day where the panel states none; 1 on a clock without days."""
+    day = rows_per_day(panel)
+    return panel.season if panel.season > 1 or day != day else round(day)
 
 
 def baselines(chosen: Choice, seed: int) -> Iterator[Subject]:
@@ -110,20 +139,24 @@ def baselines(chosen: Choice, seed: int) -> Iterator[Subject]:
         if word not in BASELINES:
             raise InputError(f"benchmark.baselines: unknown {word!r}; choose from {', '.join(BASELINES)}")
 
-        def score(case: Case, word: str = word) -> metrics.Scores:
+        def score(case: Case, word: str = word) -> Told:
             bare = BASELINES[word](case.panel.series(0).numpy(), case.calm, seed)
             made = bare if word == "always" else scores(bare, case.calm, chosen.rate)
             made[: case.calm] = np.nan
-            return made
+            return Told(made)
 
         yield word, score
 
 
-def pooled(of: list[Case], found: list[metrics.Scores], seed: int) -> dict[str, float]:
+def _behind(told: metrics.Scores, calm: int) -> metrics.Scores:
+    return np.concatenate([np.full((calm, *told.shape[1:]), np.nan), told])
+
+
+def pooled(of: list[Case], found: list[Told], seed: int) -> dict[str, float]:
     """The figures of the rows behind the border."""
     scored = [
-        Scored(score[case.calm :], case.label[case.calm :], days_of(case.panel, 0, case.calm))
-        for case, score in zip(of, found, strict=True)
+        Scored(told.score[case.calm :], case.label[case.calm :], days_of(case.panel, 0, case.calm))
+        for case, told in zip(of, found, strict=True)
     ]
     return judge(scored, seed)
 

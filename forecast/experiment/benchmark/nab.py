@@ -6,8 +6,7 @@ import numpy as np
 
 from forecast.experiment import config as configs
 from forecast.experiment.benchmark import detecting
-from forecast.experiment.benchmark.detecting import Case
-from forecast.metrics.detection import Scores
+from forecast.experiment.benchmark.detecting import Case, Told
 from forecast.metrics.detection_nab import PROFILES, honest, official
 
 
@@ -16,9 +15,9 @@ def run(config: configs.Benchmark, out: Path) -> int:
     return detecting.run(config, out, "nab", figures)
 
 
-def figures(of: list[Case], found: list[Scores]) -> dict[str, float]:
+def figures(of: list[Case], found: list[Told]) -> dict[str, float]:
     """Three profiles, each at the best threshold for the corpus and at ours."""
-    scores, windows = [np.nan_to_num(score) for score in found], [case.spans for case in of]
+    scores, windows = [np.nan_to_num(told.score) for told in found], [case.spans for case in of]
     made = {}
     for name, profile in PROFILES.items():
         made[f"{name}_official"] = official(scores, windows, profile)[0]

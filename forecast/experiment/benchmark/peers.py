@@ -2,7 +2,7 @@
 
 `ask` is for the speed suites: a peer gets a file of data and times itself. `figures` is for the competitions: an automatic model of
 statsforecast gets the same training rows and is scored by its point forecast and its 90 % and 95 % intervals; where it fails,
-the seasonal naive forecast stands in, as in the competition.
+the seasonal naive forecast stands in, as in the competition. `profiles` is for odd patterns.
 """
 
 import json
@@ -28,8 +28,7 @@ logger = logging.getLogger("forecast")
 
 def ask(name: str, case: str, file: Path, rounds: int) -> dict[str, Any] | None:
     """What a peer's script says of itself; None and a line in the log where it is absent or has no such case."""
-    if not _there(name):
-        logger.info("%s: absent, make peers installs it; skipped", name)
+    if not there(name):
         return None
     done = _alone(name, case, file, rounds, timeout=600)
     if done.returncode:
@@ -41,7 +40,7 @@ def ask(name: str, case: str, file: Path, rounds: int) -> dict[str, Any] | None:
 
 def figures(word: str, panel: Panel, ends: NDArray[np.int64], horizon: int, folder: Path) -> dict[str, float] | None:
     """Figures of one model, named as in `competitions`; None and a line in the log where there are no peers."""
-    if not _there("statsforecast"):
+    if not there("statsforecast"):
         logger.info("statsforecast: absent, make peers installs it; %s skipped", word)
         return None
     folder.mkdir(parents=True, exist_ok=True)
@@ -63,8 +62,23 @@ def figures(word: str, panel: Panel, ends: NDArray[np.int64], horizon: int, fold
     }  # fmt: skip
 
 
-def _there(name: str) -> bool:
-    return PYTHON.exists() and (SCRIPTS / f"{name}.py").exists()
+def profiles(series: list[NDArray[np.float64]], sizes: list[int], folder: Path) -> list[NDArray[np.float64]]:
+    """stumpy's matrix profile of each series (T) for its length of a pattern, by first rows."""
+    folder.mkdir(parents=True, exist_ok=True)
+    first = np.cumsum([0, *map(len, series)])
+    np.savez(folder / "patterns.npz", values=np.concatenate(series), first=first, sizes=np.array(sizes))
+    done = _alone("stumpy", folder / "patterns.npz", folder / "profiles.npy")
+    if done.returncode:
+        raise InputError(f"stumpy: {_last_line(done)}")
+    return np.split(np.load(folder / "profiles.npy"), first[1:-1])
+
+
+def there(name: str) -> bool:
+    """Whether a peer is installed; a line in the log where it is not."""
+    found = PYTHON.exists() and (SCRIPTS / f"{name}.py").exists()
+    if not found:
+        logger.info("%s: absent, make peers installs it; skipped", name)
+    return found
 
 
 def _alone(name: str, *words: object, timeout: float | None = None) -> "subprocess.CompletedProcess[str]":

@@ -1,0 +1,147 @@
+"""A detector of patterns that never were, whatever their level and size: a heart's odd beat, a day unlike all days.
+
+Lengths are half, one and two seasons of the calm rows, the season read from their autocorrelation. The statistic
+(`forecast.kernels.discord`) has a tail fitted to calm rows that had rows before them to be like. A score speaks of the pattern that ends
+with its row: `began` says how many rows before. It looks at the values alone; what the model learns is left to the standard detector.
+"""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from forecast.detect import tail
+from forecast.detect.detector import Detector
+from forecast.detect.evidence import Evidence, Verdict
+from forecast.detect.guarding import overruled
+from forecast.detect.standard import Calibration, Standard, Watching
+from forecast.errors import InputError
+from forecast.kernels import watch
+from forecast.kernels.discord import discord
+from forecast.kernels.tails import nats_of
+
+SHARES = (0.5, 1.0, 2.0)  # of a season
+SHORTEST = 16
+USUAL = 32  # season of rows that show none
+LIKE = 0.85  # of the highest peak of the autocorrelation, the first that comes near it
+
+
+class Patterns(NamedTuple):
+    """What calm rows say."""
+
+    guarding: Calibration
+    lengths: Tensor  # (B K) rows
+    tails: Tensor  # (B TAIL)
+
+
+class Remembered(NamedTuple):
+    """Calm rows' lengths and tails, and the rows so far; shapes in `forecast.kernels.discord`."""
+
+    guarding: Watching
+    lengths: Tensor
+    tails: Tensor
+    recent: Tensor
+    dots: Tensor
+    mean: Tensor
+    inverse: Tensor
+    late: Tensor
+    rows: Tensor  # (B)
+
+
+class Discord(Detector):
+    """The pattern least like any before it."""
+
+    def __init__(
+        self,
+        rate: float = 1e-3,  # false alarms per row
+        guard: float = 1e-6,  # a reading less likely than this is not learned by the model
+        lengths: tuple[int, ...] = (),  # rows of a pattern; none given: half, one and two seasons of the calm rows
+        memory: int = 20_000,  # rows back among which the like is looked for
+        quality: bool = True,  # whether frozen and silent sensors are alarms, apart from the budget
+    ) -> None:
+        if memory < 4 * max(lengths, default=SHORTEST) or min(lengths, default=2) < 2:
+            raise InputError(f"lengths={lengths}, memory={memory}: give at least 2 rows, and a memory of four patterns")
+        self.rate, self.guard, self.lengths, self.memory, self.quality = rate, guard, lengths, memory, quality
+        self.guarding = Standard(rate=rate, statistics=("spike",), guard=guard, quality=quality)
+
+    @property
+    def longest(self) -> int:
+        """Rows that there is room for in a pattern."""
+        return self.memory // 4
+
+    def calibrate(self, evidence: Evidence) -> Patterns:
+        guarding = self.guarding.calibrate(evidence)
+        values = evidence.row.values.double()
+        seasons = torch.tensor([season(one) for one in values]).clamp(max=self.longest / max(SHARES))
+        own = (seasons[:, None] * torch.tensor(SHARES)).long().clamp(min=SHORTEST)
+        lengths = torch.tensor(self.lengths).expand(len(values), -1) if self.lengths else own
+        bare = Patterns(guarding, lengths.contiguous(), tail.exponential(len(values)))
+        statistic = self._statistic(self.initial_state(bare), values)[1]
+        statistic[:, : values.shape[1] // 2] = torch.nan  # the first patterns have few to be like
+        return bare._replace(tails=tail.fit(statistic, tail.exponential(len(values))))
+
+    def initial_state(self, calibration: Patterns) -> Remembered:
+        batch, channels = calibration.guarding.unit.shape
+        none, number = calibration.guarding.unit.new_zeros, calibration.lengths.shape[1]
+        by_lag = batch, number, channels, self.memory
+        return Remembered(
+            self.guarding.initial_state(calibration.guarding),
+            calibration.lengths,
+            calibration.tails,
+            none(batch, channels, self.memory + self.longest + 1),
+            none(by_lag),
+            none(by_lag),
+            none(by_lag),
+            none(batch, number, self.longest),
+            torch.zeros(batch, dtype=torch.int64),
+        )
+
+    def follow(self, state: Remembered, evidence: Evidence) -> tuple[Remembered, Verdict]:
+        guarding, guarded = self.guarding.follow(state.guarding, evidence)
+        after, statistic = self._statistic(state, evidence.row.values.double())
+        each = [nats_of(one, own) for one, own in zip(statistic.numpy(), state.tails.numpy(), strict=True)]
+        nats = torch.from_numpy(np.array(each))
+        kind = torch.full(nats.shape, watch.PATTERN)
+        score, kind = overruled(self.score(nats), kind, guarded)
+        blame = torch.full_like(guarded.blame, 1 / guarded.blame.shape[-1])
+        return after._replace(guarding=guarding), Verdict(
+            score, score >= 0.5, blame, kind, guarded.learn, guarded.widen
+        )
+
+    def began(self, state: Remembered) -> Tensor:
+        return state.lengths.amax(1) - 1
+
+    def _statistic(self, state: Remembered, values: Tensor) -> tuple[Remembered, Tensor]:
+        """The statistic (B T) and the state after it."""
+        calm = state.guarding.calibration
+        y = ((values - calm.loc[:, None]) / calm.spread[:, None]).clamp(-1e3, 1e3).contiguous()
+        recent, dots, mean, inverse, late, rows = (leaf.clone() for leaf in state[3:])
+        statistic = y.new_empty(y.shape[:2])
+        discord(
+            y.numpy(),
+            state.lengths.numpy(),
+            recent.numpy(),
+            dots.numpy(),
+            mean.numpy(),
+            inverse.numpy(),
+            late.numpy(),
+            rows.numpy(),
+            statistic.numpy(),
+        )
+        return Remembered(*state[:3], recent, dots, mean, inverse, late, rows), statistic
+
+
+def season(values: Tensor) -> float:
+    """Rows of the season of calm rows (T C): the first high peak of the channels' mean autocorrelation behind its first zero."""
+    x = (values - values.nanmean(0)).nan_to_num(0.0)
+    rows = len(x)
+    power = torch.fft.rfft(x, n=2 * rows, dim=0).abs().square()
+    r = torch.fft.irfft(power, dim=0)[: rows // 3] / torch.arange(rows, rows - rows // 3, -1)[:, None]
+    r = (r / r[:1].clamp(min=1e-300)).mean(1)
+    below = (r < 0).nonzero()
+    first = max(int(below[0]) if len(below) else 0, 4)
+    peaks = [i for i in range(first + 1, len(r) - 1) if r[i] > 0 and r[i - 1] <= r[i] > r[i + 1]]
+    top = max((float(r[i]) for i in peaks), default=math.inf)
+    return float(next((i for i in peaks if float(r[i]) >= LIKE * top), USUAL))

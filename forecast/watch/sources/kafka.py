@@ -90,7 +90,7 @@ class Kafka(Source):
                 continue
             self._next[partition] = offset + 1
             lines.append((message.value() or b"").replace(b"\n", b" ") + b"\n")
-            parts.append(partition + 1)
+            parts.append(partition)
         return Chunk(b"".join(lines), self._position(), parts=np.array(parts)) if lines else None
 
     def acknowledge(self, position: Any) -> None:

@@ -17,7 +17,7 @@ from sklearn.decomposition import PCA
 from sklearn.ensemble import IsolationForest
 
 from forecast.detect import tail
-from forecast.kernels.watch import nats
+from forecast.kernels.tails import nats_of
 
 Array = NDArray[np.float64]
 Baseline = Callable[[Array, int, int], Array]  # values (T C), calm rows, seed → statistic (T)
@@ -88,5 +88,5 @@ def scores(statistic: Array, calm: int, rate: float) -> Array:
     """Scores of a bare statistic by the tail of its calm rows."""
     lanes = torch.from_numpy(statistic[None, :calm].copy())
     own = tail.fit(lanes, tail.exponential(1))[0].numpy()
-    e = np.array([nats(float(x), own) for x in statistic])
+    e: Array = nats_of(statistic, own)
     return e / (e - np.log(rate))

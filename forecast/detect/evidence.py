@@ -16,6 +16,8 @@ from torch import Tensor
 
 from forecast.distribution import Forecast, Gaussian
 from forecast.kernels import watch
+from forecast.kernels.lanes import lane_array
+from forecast.kernels.surprise import ROOM
 from forecast.kernels.surprise import surprise as kernel
 from forecast.types import Past, Row
 
@@ -82,8 +84,10 @@ def _is_plain(forecast: Forecast, values: Tensor) -> bool:
 def _under_normal(forecast: Forecast, values: Tensor) -> tuple[Tensor, Tensor]:
     assert isinstance(forecast, Gaussian)
     s, z = torch.empty(values.shape, dtype=torch.float64), torch.empty(values.shape, dtype=torch.float64)
-    y, mean, variance = (leaf.expand(values.shape).reshape(-1).numpy() for leaf in (values, *forecast.parts()[:2]))
-    kernel(y, mean, variance, s.view(-1).numpy(), z.view(-1).numpy())
+    y, mean, variance = (
+        leaf.expand(values.shape).contiguous().view(-1).numpy() for leaf in (values, *forecast.parts()[:2])
+    )
+    kernel(lane_array(ROOM, y.size > 1), y, mean, variance, s.view(-1).numpy(), z.view(-1).numpy())
     return s, z
 
 

@@ -1,9 +1,11 @@
-"""The fast path of a Monitor: states that stay where they are, one kernel call each for forecast, verdict and learning.
+"""The fast path of a Monitor: states that stay where they are, one pass over the sensors for forecast, verdict and learning.
 
 For models with a `Machine` (see `forecast.models.stepper`) under the standard detector, rows one unit of the clock apart and
 without inputs. Every number is the one that `Forecaster.predict`, `evidence_of`, `Standard.step` and `Forecaster.step` give, to the
 last bit. `machines` is a copy, at rest.
 """
+
+from collections.abc import Iterator
 
 import numpy as np
 import torch
@@ -14,12 +16,15 @@ from forecast.detect.detector import Detector
 from forecast.detect.evidence import Evidence, Verdict
 from forecast.detect.standard import Standard, Watching
 from forecast.distribution import Gaussian
-from forecast.kernels.surprise import surprise
-from forecast.kernels.watch import ESCAPED, HELD, watch
-from forecast.models.forecaster import Forecaster, Machine, Numbers
-from forecast.types import Row, State, take
+from forecast.kernels.judge import ESCAPED
+from forecast.kernels.live import TOGETHER
+from forecast.kernels.watch import plan_of
+from forecast.models.forecaster import Forecaster, Machine
+from forecast.ssm.live import apart, together
+from forecast.types import Row, State
 
-NONE = np.empty((0, 0, 0, 0)), np.empty((0, 0, 0))
+MOST_AT_ONCE = 128  # verdicts of one sensor that are made together
+Places = tuple[Verdict, tuple[int, int, int]]  # of outputs: tensors, and where their memory begins
 
 
 class Live:
@@ -27,11 +32,17 @@ class Live:
 
     def __init__(self, model: Forecaster, machine: Machine, detector: Standard, state: State, own: Watching) -> None:
         self._model, self._machine, self._like, self._calibration = model, machine, state, own.calibration
+        count, channels = own.calibration.unit.shape
+        self._count, self._channels = count, channels
         self._settings = detector.settings.numpy()
-        self._kept = tuple(leaf.contiguous().numpy() for leaf in own.calibration)
-        self._memory, self._offset = own.memory.clone().numpy(), own.offset.clone().numpy()
-        self._all = np.arange(len(self._memory))
-        self._last: tuple[Row, Numbers, Numbers, Numbers, Numbers, Verdict] | None = None
+        leaves = [leaf.reshape(count, -1).numpy() for leaf in (*own.calibration, own.memory, own.offset)]
+        self._leaves = [together(leaf) for leaf in leaves]
+        self._evidence = np.empty((2, count, channels))
+        plan = plan_of(channels, TOGETHER, self._settings, self._leaves)
+        self._plan = np.concatenate([plan, [part.ctypes.data for part in self._evidence]])
+        self._places: Iterator[Places] = iter(())
+        self._rows, self._made = 0, 1
+        self._last: tuple[Row, Verdict] | None = None
 
     @classmethod
     def of(cls, model: Forecaster, detector: Detector, state: State, own: State) -> "Live | None":
@@ -43,41 +54,21 @@ class Live:
 
     def takes(self, row: Row) -> bool:
         """Whether the row is such that the fast path gives the same."""
-        step = row.elapsed
-        plain = row.inputs.shape[-1] == 0 and row.values.dtype == torch.float64
+        values, inputs, step = row
+        plain = inputs.shape[-1] == 0 and values.dtype is torch.float64
         return plain and (step.item() < 1.5 if step.numel() == 1 else bool(step.max() < 1.5))
 
     def observe(self, row: Row, who: Tensor | None) -> Verdict:
         """The verdict on the next row (n C) of these sensors, and the states after it."""
-        which = None if who is None else who.numpy()
-        mean, variance = self._machine.moments(which)
-        y = (row.values if row.values.is_contiguous() else row.values.contiguous()).numpy()
-        n, channels = y.shape
-        s, z = np.empty(y.shape), np.empty(y.shape)
-        surprise(y.reshape(-1), mean.reshape(-1), variance.reshape(-1), s.reshape(-1), z.reshape(-1))
-        flat, wide, kind = np.empty((3, n, 1)), np.empty((2, n, 1, channels)), np.empty((n, 1), dtype=np.int64)
-        rows = n, 1, channels
-        odd = watch(
-            y.reshape(rows),
-            z.reshape(rows),
-            s.reshape(rows),
-            mean.reshape(rows),
-            self._kept,
-            self._settings,
-            self._memory,
-            self._offset,
-            (flat[0], flat[1], wide[0], kind, wide[1], flat[2]),
-            *NONE,
-            self._all if which is None else which,
-        )
-        if odd & ESCAPED:
-            self._widen(flat[2, :, 0], which)
-        self._machine.step(np.where(wide[1, :, 0] > 0.0, y, np.nan) if odd & HELD else y, which)
-        score, _, widen = torch.from_numpy(flat[:, :, 0]).unbind()
-        blame, learn = torch.from_numpy(wide[:, :, 0]).unbind()
-        alarm = torch.from_numpy(flat[0, :, 0] >= 0.5)
-        verdict = Verdict(score, alarm, blame, torch.from_numpy(kind[:, 0]), learn, widen)
-        self._last = row, mean, variance, s, z, verdict
+        values = row.values.contiguous()
+        count = len(values)
+        verdict, out = self._next(count)
+        if who is not None:
+            who = who.contiguous()
+        which = None if who is None else who.data_ptr()
+        if self._machine.observe(self._plan, count, values.data_ptr(), which, out) & ESCAPED:
+            self._let_go(verdict, values.numpy(), None if who is None else who.numpy())
+        self._last = row, verdict
         return verdict
 
     @property
@@ -85,21 +76,54 @@ class Live:
         """What the last row was seen as."""
         if self._last is None:
             return None
-        row, mean, variance, s, z, verdict = self._last
-        forecast = Gaussian(torch.from_numpy(mean)[:, None], torch.from_numpy(variance)[:, None])
+        row, verdict = self._last
+        count = len(row.values)
+        mean, variance, s, z = (
+            torch.from_numpy(part[:count].copy()) for part in (*self._machine.told, *self._evidence)
+        )
+        forecast = Gaussian(mean[:, None], variance[:, None])
         joint = forecast.joint_surprise(row.values[:, None])[:, 0]
-        evidence = Evidence(row, torch.from_numpy(s), torch.from_numpy(z), joint, forecast.median[:, 0])
-        return forecast, evidence, verdict
+        return forecast, Evidence(row, s, z, joint, forecast.median[:, 0]), verdict
 
     @property
     def machines(self) -> tuple[State, Watching]:
         """Copies of all states."""
-        memory, offset = torch.from_numpy(self._memory.copy()), torch.from_numpy(self._offset.copy())
-        return self._machine.state(self._like), Watching(self._calibration, memory, offset)
+        memory, offset = (torch.from_numpy(apart(leaf, self._count).copy()) for leaf in self._leaves[-2:])
+        own = Watching(
+            self._calibration, memory.unflatten(1, (self._channels, -1)), offset.unflatten(1, (self._channels + 1, -1))
+        )
+        return self._machine.state(self._like), own
 
-    def _widen(self, widen: Numbers, which: NDArray[np.int64] | None) -> None:
-        """The belief of those whose level has shifted: the one place where states are taken out and put back."""
+    def _next(self, count: int) -> Places:
+        """Outputs for a row of so many sensors: made for many rows at once where there are many alike."""
+        made = next(self._places, None) if count == self._rows else None
+        if made is None:
+            self._made = min(2 * self._made, max(MOST_AT_ONCE // count, 1)) if count == self._rows else 1
+            self._rows, self._places = count, _outputs(self._made, count, self._channels)
+            made = next(self._places)
+        return made
+
+    def _let_go(self, verdict: Verdict, values: NDArray[np.float64], which: NDArray[np.int64] | None) -> None:
+        """The belief of those whose level has shifted widens, and learns: the one place where states are taken out and put back."""
+        widen = verdict.widen.numpy()
         escaped = np.flatnonzero(widen != 1.0)
+        if len(escaped) == 0:
+            return
         sensors = escaped if which is None else which[escaped]
-        part = take(self._machine.state(self._like), torch.from_numpy(sensors))
+        part = self._machine.state(self._like, sensors)
         self._machine.put(self._model.widen(part, torch.from_numpy(widen[escaped])), sensors)
+        learned = np.where(verdict.learn.numpy()[escaped] > 0.0, values[escaped], np.nan)
+        self._machine.step(learned, sensors)
+
+
+def _outputs(rows: int, count: int, channels: int) -> Iterator[Places]:
+    """Verdicts to be filled, each in memory of its own."""
+    numbers = torch.empty(rows, 2 * count * (1 + channels), dtype=torch.float64)
+    kinds, alarms = torch.empty(rows, count, dtype=torch.int64), torch.empty(rows, count, dtype=torch.bool)
+    score, widen, blame, learn = numbers.split([count, count, count * channels, count * channels], 1)
+    blame, learn = (part.unflatten(1, (count, channels)) for part in (blame, learn))
+    made = zip(*(part.unbind(0) for part in (score, alarms, blame, kinds, learn, widen)), strict=True)
+    starts = [leaf.data_ptr() for leaf in (numbers, kinds, alarms)]
+    steps = [leaf.stride(0) * leaf.element_size() for leaf in (numbers, kinds, alarms)]
+    for k, leaves in enumerate(made):
+        yield Verdict(*leaves), (starts[0] + k * steps[0], starts[1] + k * steps[1], starts[2] + k * steps[2])

@@ -19,6 +19,7 @@ from forecast.detect.detector import Detector
 from forecast.detect.evidence import Evidence, Verdict
 from forecast.errors import unknown
 from forecast.kernels import watch
+from forecast.kernels.lanes import WIDTH, lane_array
 
 WORDS = ("spike", "shift", "variance", "drift", "burst", "together", "state")
 FAR = 1e300  # a limit that is none
@@ -143,19 +144,16 @@ class Standard(Detector):
             y.new_full((batch, kept, channels, watch.WAYS), math.nan),
             y.new_full((batch, kept, watch.GROUPS), math.nan),
         )
+        leaves = [leaf.contiguous().numpy() for leaf in (*state.calibration, memory, offset)]
         watch.watch(
-            y.numpy(),
-            z.numpy(),
-            s.numpy(),
-            expected.numpy(),
-            tuple(leaf.contiguous().numpy() for leaf in state.calibration),
-            settings.numpy(),
-            memory.numpy(),
-            offset.numpy(),
+            lane_array(watch.room(channels), batch > 1),
+            np.zeros(WIDTH, np.int64),
+            watch.plan_of(channels, 1, settings.numpy(), leaves),
+            tuple(leaf.numpy() for leaf in (y, z, s, expected)),
+            np.arange(batch),
             tuple(leaf.numpy() for leaf in out),
             raw.numpy(),
             group.numpy(),
-            np.arange(batch),
         )
         score, nats, blame, kind, learn, widen = out
         after = Watching(state.calibration, memory, offset)

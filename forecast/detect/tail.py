@@ -4,7 +4,7 @@ Up to the 1 - p quantile u the empirical distribution, at equal steps in nats; b
     P(X > u + y) = p (1 + ξ y/σ)^(-1/ξ),
 fitted to the excesses by Zhang & Stephens (2009), Technometrics 51(3): the posterior mean over a grid of θ = ξ/σ, no iteration.
 p = 200/n between 2 % and 10 %; ξ is drawn towards 0.1 as if by ten more excesses, and never below 0: no statistic is taken
-to have an end. Shapes: statistic (L N), NaN = missing; tail (L TAIL) as `forecast.kernels.watch` reads it.
+to have an end. Shapes: statistic (L N), NaN = missing; tail (L TAIL) as `forecast.kernels.tails` reads it.
 """
 
 import math
@@ -12,7 +12,7 @@ import math
 import torch
 from torch import Tensor
 
-from forecast.kernels.watch import KNOTS, TAIL
+from forecast.kernels.tails import KNOTS, TAIL
 
 LEAST = 100  # rows from which a sensor has a tail of its own
 EXCESSES = 200

@@ -65,16 +65,13 @@ def ready_from(folder: Path, before: Train | Compare, panel: Panel, horizon: int
     if isinstance(before, Train):
         found = artefact.load(folder / MODEL)
         same = found.facts["series"] == list(panel.names) and found.facts["channels"] == list(panel.channels)
-        shared = bool(found.model.traits & {"trained"})
-        return Ready(
-            found.facts["label"], found.model, found.parameters if same or shared else None, found.facts["horizon"]
-        )
+        return Ready(found.facts["label"], found.model, found.parameters if same else None, found.facts["horizon"])
     summary = json.loads((folder / "summary.json").read_text())
     label = summary["best"]
     print(f"{label} won the comparison: {summary['verdict']}")
     file = folder / "models" / f"{label}.safetensors"
     if file.exists():
-        return Ready(label, artefact.load(file).model, (), summary["horizon"])
+        return Ready(label, artefact.load(file).model, None, summary["horizon"])
     member = next(member for member in before.models if member.label == label)
     wanted = horizon or summary["horizon"]
     return Ready(label, member.build(horizon=wanted, facts=facts_of(panel)), None, wanted)

@@ -71,11 +71,9 @@ def fit(config: config.Train, panel: Panel, horizon: int, checkpoints: Path) -> 
     model = config.model.build(horizon=horizon, facts=facts_of(panel))
     ends = panel.lengths.numpy()
     if "trained" in model.traits:
-        return (
-            model,
-            (),
-            train(model, panel, ends, horizon, config.trainer, config.seed, checkpoints, config.resume is not None),
-        )
+        done = train(model, panel, ends, horizon, config.trainer, config.seed, checkpoints, config.resume is not None)
+        with torch.no_grad():
+            return model, model.estimate(panel.past(ends.tolist())), done
     started = time.process_time()
     with torch.no_grad():
         parameters = model.estimate(panel.past(ends.tolist()))

@@ -23,19 +23,50 @@ def lane_array(count: int, wide: bool) -> Any:
     """Room for `count` elements of many lanes, or of one; no vector lies across two cache lines."""
     size = count * (WIDTH if wide else 1)
     room = np.zeros(size + LINE)
-    skip = -room.ctypes.data // 8 % LINE
+    skip = -room.__array_interface__["data"][0] // 8 % LINE
     return room[skip : skip + size].view(LANE if wide else np.float64)
 
 
 if AVAILABLE:
-    from forecast.kernels.pointers import filled, integers_at, numbers_at, peek, pointer, poke, read, width, write
-    from forecast.kernels.vectors import above, exponent, fma, fnma, mantissa, pick, root, seen, some, total
+    from forecast.kernels.pointers import (
+        filled,
+        flags_at,
+        integers_at,
+        lanes_at,
+        numbers_at,
+        peek,
+        pointer,
+        poke,
+        read,
+        width,
+        write,
+    )
+    from forecast.kernels.vectors import (
+        above,
+        absolute,
+        exponent,
+        fma,
+        fnma,
+        mantissa,
+        pick,
+        polynomial,
+        root,
+        same,
+        seen,
+        some,
+        total,
+    )
 else:
 
     def absent(*_: Any) -> Any:
         """No kernel runs without the compiler."""
         raise ModuleNotFoundError("numba")
 
+    def polynomial(*_: float) -> Any:
+        """Nor any function of kernels."""
+        return absent
+
+    absolute = flags_at = lanes_at = same = absent
     above = exponent = filled = fma = fnma = mantissa = peek = pick = pointer = poke = read = root = seen = absent
     integers_at = numbers_at = some = total = width = write = absent
 
@@ -43,20 +74,25 @@ __all__ = [
     "LANE",
     "WIDTH",
     "above",
+    "absolute",
     "exponent",
     "filled",
+    "flags_at",
     "fma",
     "fnma",
     "integers_at",
     "lane_array",
+    "lanes_at",
     "mantissa",
     "numbers_at",
     "peek",
     "pick",
     "pointer",
     "poke",
+    "polynomial",
     "read",
     "root",
+    "same",
     "seen",
     "some",
     "total",

@@ -1,4 +1,4 @@
-"""Pointers for numba: where lane values or int64 numbers lie one after the other. See `lanes` and `vectors`.
+"""Pointers for numba: where lane values, int64 numbers or bytes lie one after the other. See `lanes` and `vectors`.
 
 An array that travels through a loop has its references counted, with an atomic instruction each time; a pointer owns
 nothing and costs nothing. The memory belongs to arrays that the caller keeps alive. No index is checked.
@@ -8,14 +8,14 @@ import operator
 from typing import Any
 
 from llvmlite import ir  # type: ignore[import-untyped]
-from numba import types
+from numba import errors, types
 from numba.extending import models, register_model
 
-from forecast.kernels.vectors import DOUBLE, WORD, Vector, constant, intrinsic, overload, shaped
+from forecast.kernels.vectors import BYTE, DOUBLE, WORD, Vector, constant, intrinsic, overload, shaped
 
 
 class Pointer(types.Type):
-    """Where lane values, or int64 numbers, lie one after the other: p[k], p[k] = x, p + k. It owns nothing: no
+    """Where lane values, integers or bytes lie one after the other: p[k], p[k] = x, p + k. It owns nothing: no
     reference is counted in a loop, and whoever passes the array keeps it."""
 
     def __init__(self, element: Any) -> None:
@@ -33,12 +33,14 @@ class PointerModel(models.PrimitiveModel):
 
 def _llvm(kind: Any) -> Any:
     """The LLVM type of a value in memory."""
-    return WORD if kind == types.int64 else shaped(kind, DOUBLE)
+    return {types.int64: WORD, types.uint8: BYTE}.get(kind) or shaped(kind, DOUBLE)
 
 
 @intrinsic
 def pointer(typing: Any, array: Any) -> Any:
-    """Where a contiguous array begins."""
+    """Where a contiguous array begins; any other is refused when the kernel is compiled for it."""
+    if array.layout != "C":
+        raise errors.TypingError(f"a pointer to {array}: contiguous arrays only")
     lanes = isinstance(array.dtype, types.Record)
     element = Vector(array.dtype.size // 8) if lanes else array.dtype
 
@@ -70,6 +72,26 @@ def integers_at(typing: Any, address: Any) -> Any:
 
 
 @intrinsic
+def flags_at(typing: Any, address: Any) -> Any:
+    """Bytes at an address, to be written."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.inttoptr(args[0], BYTE.as_pointer())
+
+    return Pointer(types.uint8)(types.intp), generate
+
+
+@intrinsic
+def lanes_at(typing: Any, like: Any, numbers: Any, index: Any) -> Any:
+    """The float64 numbers from `index` on as elements of as many lanes as those at `like`."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.bitcast(builder.gep(args[1], [args[2]]), _llvm(like.element).as_pointer())
+
+    return like(like, numbers, types.intp), generate
+
+
+@intrinsic
 def _shifted(typing: Any, where: Any, count: Any) -> Any:
     return where(where, types.intp), lambda context, builder, signature, args: builder.gep(args[0], [args[1]])
 
@@ -87,7 +109,8 @@ def _get(typing: Any, where: Any, index: Any) -> Any:
 @intrinsic
 def _set(typing: Any, where: Any, index: Any, value: Any) -> Any:
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        builder.store(args[2], builder.gep(args[0], [args[1]])).align = 8
+        size = 1 if where.element == types.uint8 else 8
+        builder.store(args[2], builder.gep(args[0], [args[1]])).align = size
         return context.get_dummy_value()
 
     return types.void(where, types.intp, where.element), generate

@@ -26,7 +26,7 @@ def overload(function: Any) -> Callable[[Callable[..., Any]], Any]:
     return lambda chooser: decorate(chooser)
 
 
-DOUBLE, WORD = ir.DoubleType(), ir.IntType(64)
+DOUBLE, WORD, BYTE = ir.DoubleType(), ir.IntType(64), ir.IntType(8)
 EXPONENT = 0x7FF << 52  # the bits of a float64 that hold its binary exponent
 ONE = 1023 << 52  # the bits of 1.0
 SHIFTED = 0x433 << 52  # the bits of 2⁵²: an integer below that, put in its low bits, is added to it
@@ -89,6 +89,31 @@ def root(typing: Any, x: Any) -> Any:
     return x(x), lambda context, builder, signature, args: _called(builder, "sqrt", x, list(args))
 
 
+@intrinsic
+def absolute(typing: Any, x: Any) -> Any:
+    """|x|."""
+    return x(x), lambda context, builder, signature, args: _called(builder, "fabs", x, list(args))
+
+
+def polynomial(*coefficients: float) -> Any:
+    """A function of kernels: Σ c_k x^k, halves added by powers of x (Estrin), so that no product waits for all others."""
+
+    @intrinsic
+    def evaluate(typing: Any, x: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            terms, power = [constant(x, DOUBLE, c) for c in coefficients], args[0]
+            while len(terms) > 1:
+                odd = terms[-1:] if len(terms) % 2 else []
+                pairs = zip(terms[1::2], terms[::2], strict=False)
+                terms = [_called(builder, "fma", x, [high, power, low]) for high, low in pairs] + odd
+                power = builder.fmul(power, power)
+            return terms[0]
+
+        return x(x), generate
+
+    return evaluate
+
+
 def _mask(builder: Any, kind: Any, truth: Any) -> Any:
     """1 where true, 0 elsewhere."""
     return builder.select(truth, constant(kind, DOUBLE, 1.0), constant(kind, DOUBLE, 0.0))
@@ -106,6 +131,12 @@ def seen(typing: Any, x: Any) -> Any:
 def above(typing: Any, x: Any, y: Any) -> Any:
     """1 where x > y, 0 elsewhere."""
     return x(x, x), lambda context, builder, signature, args: _mask(builder, x, builder.fcmp_ordered(">", *args))
+
+
+@intrinsic
+def same(typing: Any, x: Any, y: Any) -> Any:
+    """1 where x = y, 0 elsewhere."""
+    return x(x, y), lambda context, builder, signature, args: _mask(builder, x, builder.fcmp_ordered("==", *args))
 
 
 @intrinsic

@@ -1,10 +1,12 @@
 """Causal softmax attention over the last W observed rows, older ones weaker with time.
 
-    y_t = Σ_j softmax_j(q_tᵀ k_j / √K - slope · (time from j to t)) v_j   over the last W observed rows j ≤ t
+    y_t = Σ_j softmax_j(q_tᵀ R(age) k_j / √K - slope · age) v_j   over the last W observed rows j ≤ t, age the time from j to t
 
+R turns the pairs of a key by age · ω, so that a head can look a certain time back.
 Shapes: u, y (B T D); H heads of K; keys, values (B W H K), right-aligned, empty places 0. With W as long as the sequence it is full
 causal attention; a longer past is taken in pieces, so that memory stays O(W²).
-Sources: Vaswani et al. (2017); Press et al. (2022) ALiBi, here with elapsed time for positions and a learned slope.
+Sources: Vaswani et al. (2017); Press et al. (2022) ALiBi, here with elapsed time for positions and a learned slope; Su et al. (2024)
+RoFormer, eq. 34, with the frequencies of its §3.2.2 from 1 to 1/1000.
 """
 
 import math
@@ -14,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from forecast.layers.matrix import heads_of
-from forecast.layers.sequence import SequenceLayer, one_row
+from forecast.layers.sequence import SequenceLayer
 
 
 class AttentionState(NamedTuple):
@@ -29,10 +31,15 @@ class AttentionState(NamedTuple):
 class Attention(SequenceLayer[AttentionState]):
     """Softmax attention over a window of observed rows."""
 
+    turn: Tensor
+
     def __init__(self, width: int, window: int = 64) -> None:
         super().__init__()
         self.heads, self.window = heads_of(width), window
         self.enter, self.out = nn.Linear(width, 3 * width, bias=False), nn.Linear(width, width, bias=False)
+        pairs = width // self.heads // 2
+        turn = torch.logspace(0, -3, pairs, dtype=torch.float64)
+        self.register_buffer("turn", turn, persistent=False)
         self.log_decay = nn.Parameter(torch.linspace(math.log(0.5), math.log(1e-3), self.heads))  # slopes
 
     def initial_state(self, batch: int) -> AttentionState:
@@ -70,7 +77,8 @@ class Attention(SequenceLayer[AttentionState]):
             & there[:, None]
             & (rank[:, None] > rank[:, self.window :, None] - self.window)
         )
-        y = self._attend(q, keys, values, (now[:, :, None] - when[:, None]).clamp(min=0), seen)
+        turned = self._turned(q, now), self._turned(keys, when)
+        y = self._attend(*turned, values, (now[:, :, None] - when[:, None]).clamp(min=0), seen)
         # the last W observed rows, in order: empty and unobserved places sort to the front
         order = there.to(torch.int8).sort(dim=1, stable=True).indices[:, -self.window :]
         filled = there.gather(1, order)
@@ -78,6 +86,14 @@ class Attention(SequenceLayer[AttentionState]):
         keys, values = (torch.where(filled[..., None, None], part.gather(1, index), 0.0) for part in (keys, values))
         age = torch.where(filled, now[:, -1:] - when.gather(1, order), 0.0)
         return self.out(y.flatten(-2)), AttentionState(keys, values, age, filled)
+
+    def _turned(self, rows: Tensor, time: Tensor) -> Tensor:
+        """Rows (B S H K), their pairs turned by the time (B S) times each pair's frequency; an odd last column stays."""
+        angle = (time[..., None] * self.turn)[:, :, None]
+        cos, sin = angle.cos().to(rows.dtype), angle.sin().to(rows.dtype)
+        pairs = angle.shape[-1]
+        a, b, rest = rows.split([pairs, pairs, rows.shape[-1] - 2 * pairs], -1)
+        return torch.cat([a * cos - b * sin, a * sin + b * cos, rest], -1)
 
     def _attend(self, q: Tensor, keys: Tensor, values: Tensor, age: Tensor, seen: Tensor) -> Tensor:
         """(B T H K) from keys and values (B S H K), their age (B T S) and which are seen (B T S); 0 where none is."""
@@ -91,4 +107,25 @@ class Attention(SequenceLayer[AttentionState]):
     def step(
         self, u: Tensor, state: AttentionState, elapsed: Tensor, observed: Tensor
     ) -> tuple[Tensor, AttentionState]:
-        return one_row(self, u, state, elapsed, observed)
+        q, k, v = self.enter(u).unflatten(-1, (3, self.heads, -1)).unbind(1)
+        age = state.age + elapsed[:, None] * state.filled
+        fresh = (k, v, torch.zeros_like(elapsed), torch.ones_like(observed))
+        after = AttentionState(
+            *(
+                _moved(old, new, observed)
+                for old, new in zip((state.keys, state.values, age, state.filled), fresh, strict=True)
+            )
+        )
+        keys = self._turned(after.keys, -after.age)
+        y = self._attend(q[:, None], keys, after.values, after.age[:, None], after.filled[:, None])
+        return self.out(y[:, 0].flatten(-2)), after
+
+
+def _moved(rows: Tensor, new: Tensor, observed: Tensor) -> Tensor:
+    """Rows (B W …) up by one, the new one (B …) last, where it was observed."""
+    moved = torch.cat([rows[:, 1:], new[:, None].to(rows.dtype)], 1)
+    return (
+        moved
+        if not observed.is_meta and bool(observed.all())
+        else torch.where(observed.view(-1, *[1] * (rows.dim() - 1)), moved, rows)
+    )

@@ -60,6 +60,7 @@ class Bank(SequenceLayer[BankState]):
         of_next = torch.tensor([pole in second for pole in poles]).repeat(2)[kept]
         self.register_buffer("extra", torch.cat([of_next, torch.zeros(1, dtype=torch.bool)]), persistent=False)
         self.register_buffer("spread", torch.ones(len(self.extra)))
+        self._tables: dict[torch.dtype, tuple[Tensor, Tensor]] = {}  # of the poles, which never change
 
     @property
     def linear(self) -> int:
@@ -72,6 +73,15 @@ class Bank(SequenceLayer[BankState]):
         gain, none = -torch.expm1(-decay), torch.zeros_like(decay)
         pairs = ((-decay, -decay), (frequency, frequency), (gain, none), (none, -gain))
         return Modes(*[torch.cat(pair)[None] for pair in pairs])
+
+    def tables(self) -> tuple[Tensor, Tensor]:
+        """Powers of the poles for a row one unit after the last (1 2 2K), and the readout (2 2K), in the precision of the bank."""
+        kind = self.spread.dtype
+        if kind not in self._tables:
+            modes = self.modes()
+            powers = torch.stack(modes.power(torch.ones(1)), 1)[:, :, 0].to(kind).contiguous()
+            self._tables[kind] = powers, torch.stack([modes.c_r[0], modes.c_i[0]]).to(kind)
+        return self._tables[kind]
 
     def initial_state(self, batch: int) -> BankState:
         none = self.spread.new_zeros(batch)

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from forecast.errors import unknown
 from forecast.layers.sequence import SequenceLayer, one_row
 from forecast.ssm.hippo import diagonal_poles
-from forecast.ssm.modes import Modes, respond
+from forecast.ssm.modes import Modes, Ready, is_regular, one_more, respond, usable
 
 
 class S4DState(NamedTuple):
@@ -75,7 +75,11 @@ class S4D(SequenceLayer[S4DState]):
         return y + self.direct * u, S4DState(modes)
 
     def step(self, u: Tensor, state: S4DState, elapsed: Tensor, observed: Tensor) -> tuple[Tensor, S4DState]:
-        return one_row(self, u, state, elapsed, observed)
+        if torch.is_grad_enabled() or not usable(u) or not is_regular(elapsed):
+            return one_row(self, u, state, elapsed, observed)
+        u = torch.where(observed[:, None], u, 0.0)
+        y, modes = one_more(self.remembered(lambda: Ready.of(self.modes(), u.dtype)), u, state.modes)
+        return y + self.direct * u, S4DState(modes)
 
 
 def _divide(a_r: Tensor, a_i: Tensor, b_r: Tensor, b_i: Tensor) -> tuple[Tensor, Tensor]:

@@ -55,11 +55,14 @@ class Sampled(SequenceLayer[SampledState]):
         last = clock.amax(1)
         return out, SampledState(inner, count[:, -1], time[:, -1] - last, out[:, -1])
 
-    def step(self, u: Tensor, state: SampledState, elapsed: Tensor, observed: Tensor) -> tuple[Tensor, SampledState]:
+    def clock(self, state: SampledState, elapsed: Tensor, observed: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Rows counted and time since the last sample after one more row, and where it is a sample; any leading axes."""
         live = ((state.count > 0) & (elapsed > 0)) | observed
         count = state.count + live
-        since = state.since + elapsed.to(torch.float64) * live
-        due = live & (count % self.every == 0)
+        return count, state.since + elapsed.to(torch.float64) * live, live & (count % self.every == 0)
+
+    def step(self, u: Tensor, state: SampledState, elapsed: Tensor, observed: Tensor) -> tuple[Tensor, SampledState]:
+        count, since, due = self.clock(state, elapsed, observed)
         if not (u.is_meta or bool(due.any())):
             return state.held, SampledState(state.inner, count, since, state.held)
         y, inner = self.inner.step(u, state.inner, torch.where(due, since / self.every, 0.0), due)

@@ -8,15 +8,30 @@ A reading is an impulse: what it puts into the state does not depend on the time
 """
 
 from abc import ABC, abstractmethod
-from typing import Generic, TypeVar
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar
 
+import torch
 from torch import Tensor, nn
 
 S = TypeVar("S")
+Made = TypeVar("Made")
 
 
 class SequenceLayer(nn.Module, ABC, Generic[S]):
     """Rows in, rows out, in parallel or one by one."""
+
+    _remembered: tuple[Any, Any] | None = None
+
+    def remembered(self, make: Callable[[], Made]) -> Made:
+        """What follows from the weights alone, made once for as long as these are what they are; anew where gradients flow."""
+        if self.training or torch.is_grad_enabled():
+            return make()
+        version = [(weight.data_ptr(), weight._version, weight.dtype) for weight in self.parameters(recurse=False)]
+        if self._remembered is None or self._remembered[0] != version:
+            self._remembered = version, make()
+        made: Made = self._remembered[1]
+        return made
 
     @abstractmethod
     def initial_state(self, batch: int) -> S:

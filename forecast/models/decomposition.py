@@ -59,7 +59,9 @@ def facts(model: Structural, theta: Tensor, spread: Tensor) -> tuple[tuple[str, 
     """Standard deviations of the noises in units of the data, and half-lives in rows, of parameters (P)."""
     coefs = model.coefficients(theta[None])[0]
     names = ["observation"] + ["level"] * model.moving + ["slope"] * model.sloped
-    names += [f"season {season.length}" for season in model.seasons] + ["memory"] * model.memory
+    for season in model.seasons:
+        names += [f"season {season.length}"] + [f"growth of season {season.length}"] * (season.growth > 0)
+    names += ["memory"] * model.memory
     said = [(f"noise of the {name}", f"{float(v.sqrt() * spread):.4g}") for name, v in zip(names, coefs, strict=False)]
     at = model.variances
     if model.trend == "damped":

@@ -14,9 +14,10 @@ import torch
 from torch import Tensor
 
 from forecast.distribution import Quantiles
+from forecast.layers import live
 from forecast.layers.heads import QuantileHead, pinball
 from forecast.layers.scale import CausalScale, Units
-from forecast.layers.two_paths import TwoPaths
+from forecast.layers.two_paths import TwoPaths, TwoPathsState
 from forecast.models.forecaster import Forecaster
 from forecast.models.recipe import Recipe
 from forecast.ssm.modes import is_regular
@@ -95,21 +96,51 @@ class DeepForecaster(Forecaster):
 
     def step(self, state: DeepState, row: Row) -> DeepState:
         fold = row.values.shape
+        if live.able(self.encoder.bank, row.values):
+            return self._live(state, row)
+        elapsed = row.elapsed[:, None].expand(fold).flatten()
         _, moments = self.scale.run(row.values[:, None], row.elapsed[:, None], state.moments)
         u, observed = self._rows(Units.of(moments), row.values, row.inputs, state.static)
-        elapsed = row.elapsed[:, None].expand(fold).flatten()
         y, encoder = self.encoder.step(u.flatten(0, 1), _fold(state.encoder), elapsed, observed.flatten())
         return DeepState(moments, _unfold(encoder, fold), y.unflatten(0, fold), state.static)
 
+    def _live(self, state: DeepState, row: Row) -> DeepState:
+        """The same at the cost of a live row: most rows are no samples of the deep path."""
+        fold, deep, inner = row.values.shape, self.encoder.deep, state.encoder.deep
+        f, moments, bank = live.advance(
+            self.scale, self.encoder.bank, BOUND, row.values, row.elapsed, state.moments, state.encoder.bank
+        )
+        if deep is None:
+            return DeepState(moments, TwoPathsState(bank, ()), f.view(*fold, -1), state.static)
+        observed = ~row.values.isnan()
+        count, since, due = deep.clock(inner, row.elapsed[:, None], observed)
+        if bool(due.any()):
+            rows = torch.cat([f, self._beside(observed, row.inputs, state.static).flatten(0, 1)], -1)
+            elapsed = row.elapsed[:, None].expand(fold).flatten()
+            _, after = deep.step(rows, _fold(inner), elapsed, observed.flatten())
+            inner = _unfold(after, fold)
+        else:
+            inner = inner._replace(count=count, since=since)
+        return DeepState(
+            moments, TwoPathsState(bank, inner), torch.cat([f.view(*fold, -1), inner.held], -1), state.static
+        )
+
     def _rows(self, units: Units, values: Tensor, inputs: Tensor, static: Tensor) -> tuple[Tensor, Tensor]:
         """What the encoder is given (… C F), and where something was observed (… C)."""
-        kind, observed = self.head.weight.dtype, ~values.isnan()
-        x = units.standardise(values.to(torch.float64), BOUND).nan_to_num(nan=0.0)
-        inputs = self.head.known.standardise(inputs)
-        known = torch.cat([inputs, static.expand(*inputs.shape[:-1], -1).to(inputs.dtype)], -1)[..., None, :].expand(
-            *values.shape, -1
+        observed = ~values.isnan()
+        x = units.standardise(values.to(torch.float64), BOUND).nan_to_num(nan=0.0).to(self.head.weight.dtype)
+        return torch.cat([x[..., None], self._beside(observed, inputs, static)], -1), observed
+
+    def _beside(self, observed: Tensor, inputs: Tensor, static: Tensor) -> Tensor:
+        """The columns of an encoder row after its value (… C F - 1): whether it was observed, inputs, static covariates."""
+        kind, known = self.head.weight.dtype, inputs
+        if inputs.shape[-1] + static.shape[-1] == 0:
+            return observed[..., None].to(kind)
+        known = torch.cat(
+            [self.head.known.standardise(inputs), static.expand(*inputs.shape[:-1], -1).to(torch.float64)], -1
         )
-        return torch.cat([torch.stack([x.to(kind), observed.to(kind)], -1), known.to(kind)], -1), observed
+        known = known[..., None, :].expand(*observed.shape, -1)
+        return torch.cat([observed[..., None].to(kind), known.to(kind)], -1)
 
     def predict(self, state: DeepState, future: Future) -> Quantiles:
         return self._forecast(state.features, Units.of(state.moments[:, None]), future.inputs, future.elapsed)

@@ -36,11 +36,18 @@ class Machine(Protocol):
     def step(self, values: Numbers, which: Chosen | None) -> None:
         """The states after a row (n C)."""
 
+    def observe(self, verdicts: Chosen, count: int, values: int, which: int | None, out: tuple[int, int, int]) -> int:
+        """Forecast, the standard detector's verdict and step in one pass, see `kernels.monitor`; the last three are addresses."""
+
+    @property
+    def told(self) -> tuple[Numbers, Numbers]:
+        """Mean and variance that the rows of the last pass were judged by, in their order."""
+
     def put(self, state: State, which: Chosen | None) -> None:
         """These series have this state now."""
 
-    def state(self, like: State) -> State:
-        """A copy of all states; what no step changes comes from `like`."""
+    def state(self, like: State, which: Chosen | None = None) -> State:
+        """A copy of the states of these series; what no step changes comes from `like`, the states of all."""
 
 
 class Forecaster(pl.LightningModule, ABC):

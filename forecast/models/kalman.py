@@ -12,22 +12,22 @@ import logging
 import math
 from typing import NamedTuple, Self
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from forecast.distribution import Gaussian
 from forecast.errors import unknown
 from forecast.models.decomposition import Components, facts, parts_of
-from forecast.models.forecaster import Chosen, Machine, Numbers
+from forecast.models.forecaster import Chosen, Machine
 from forecast.models.spaced import SpacedForecaster
 from forecast.models.units import input_units, units
 from forecast.ssm.belief import Belief, series_innermost
+from forecast.ssm.compiled import step_row
 from forecast.ssm.fit import minimise
 from forecast.ssm.kalman import Filtered, advance, engine_for, loglik
 from forecast.ssm.live import Live
 from forecast.ssm.structural import TRENDS, Season, Structural
-from forecast.types import Parameters, Past, Row, take
+from forecast.types import Parameters, Past, Row, take, tree_map
 
 LONGEST_RING = 24
 LEAST_PRIOR = 900.0  # variance of a harmonic at the start, in squared typical changes
@@ -87,12 +87,16 @@ class Kalman(SpacedForecaster):
         return cls(trend="damped", season=4, channels=2)
 
     def estimate(self, past: Past) -> Parameters:
+        kind, past = (
+            past.values.dtype,
+            tree_map(Tensor.double, past),
+        )  # parameters come from float64 whatever the precision
         values = _by_channel(past.values)
         loc, spread = units(values)
         enough = values.isfinite().sum(-1) >= self.needs
         usable = (enough & spread.isfinite()).nonzero()[:, 0]
         theta = values.new_full((len(values), self.model.parameters), math.nan)
-        input_loc, input_spread = input_units(past.inputs)
+        input_loc, input_spread = input_units(past.inputs, past.values)
         if len(usable):
             regressors = ((past.inputs - input_loc[:, None]) / input_spread[:, None]).repeat_interleave(
                 self.channels, 0
@@ -101,20 +105,22 @@ class Kalman(SpacedForecaster):
             theta[usable] = self._fit(scaled[usable], regressors[usable])
         lost = int(theta.isnan().any(-1).sum())
         if lost:
-            _log.info("kalman: %d of %d series have too few observed rows (needs %d)", lost, len(values), self.needs)
+            name = type(self).__name__.lower()
+            _log.info("%s: %d of %d series have too few observed rows (needs %d)", name, lost, len(values), self.needs)
         shape = past.values.shape[0], self.channels
-        return Fitted(theta.reshape(*shape, -1), loc.reshape(shape), spread.reshape(shape), input_loc, input_spread)
+        made = Fitted(theta.reshape(*shape, -1), loc.reshape(shape), spread.reshape(shape), input_loc, input_spread)
+        return tree_map(lambda leaf: leaf.to(kind), made)
 
     def _fit(self, values: Tensor, regressors: Tensor) -> Tensor:
         """Maximum-likelihood parameters (n P) of scaled values (n T): the better end of two climbs."""
         model, count = self.model, values.isfinite().sum(-1)
-        belief = model.start(len(values), values)
 
         def objective(theta: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
             theta = theta.detach().requires_grad_()
             with torch.enable_grad():
                 coefs = model.with_regressors(model.coefficients(theta), regressors[rows])
-                found = loglik(self.program, coefs, take(belief, rows), values[rows, :, None], engine=self.engine)
+                belief = model.start(len(rows), values, theta)
+                found = loglik(self.program, coefs, belief, values[rows, :, None], engine=self.engine)
                 value = -found / count[rows]
                 (slope,) = torch.autograd.grad(value.sum(), theta)
             return value.detach(), slope
@@ -126,16 +132,21 @@ class Kalman(SpacedForecaster):
 
     def initial_state(self, parameters: Parameters, static: Tensor) -> State:
         flat = parameters.theta.flatten(0, 1)
-        belief = self.model.start(len(flat), flat)
+        belief = self.model.start(len(flat), flat, flat)
         leaves = [
             _of_channels(series_innermost(leaf), self.channels) for leaf in (self.model.coefficients(flat), *belief)
         ]
         return State(parameters, *leaves)
 
     def step(self, state: State, row: Row) -> State:
-        if bool((row.elapsed < 1.5).all()):
+        step = row.elapsed
+        if not (step.item() < 1.5 if step.numel() == 1 else bool((step < 1.5).all())):
+            return super().step(state, row)
+        if self.inputs or engine_for(self.engine, row.values) != "numba":
             return self._advance(state, row.past())[0]
-        return super().step(state, row)
+        fitted, leaves = state.fitted, (state.mean, state.covariance, state.diffuse, state.tally)
+        scaled = (row.values.numpy() - fitted.loc.numpy()) / fitted.spread.numpy()
+        return State(fitted, state.coefs, *step_row(self.program, state.coefs, leaves, scaled, self.robust))
 
     def fresh(self, state: State) -> Tensor:
         return state.tally[..., 0].amax(-1) == 0
@@ -203,33 +214,21 @@ class Kalman(SpacedForecaster):
         return lows, highs, values.new_ones(1, 1, 1)
 
 
-class Kept:
-    """Live states of all series, each channel a series of its own."""
+class Kept(Live):
+    """Live states of all series."""
 
     def __init__(self, model: Kalman, state: State) -> None:
-        self._channels = state.mean.shape[1]
         loc, spread = state.fitted.loc.flatten(), state.fitted.spread.flatten()
         coefs, belief = state.coefs.flatten(0, 1), _flat(state)
-        self._live = Live(model.program, coefs, belief, loc, spread, model.needs, model.robust)
-
-    def moments(self, which: Chosen | None) -> tuple[Numbers, Numbers]:
-        mean, variance = self._live.moments(self._flatten(which))
-        return mean.reshape(-1, self._channels), variance.reshape(-1, self._channels)
-
-    def step(self, values: Numbers, which: Chosen | None) -> None:
-        self._live.step(values.reshape(-1), self._flatten(which))
+        super().__init__(model.program, coefs, belief, loc, spread, model.needs, model.robust, model.channels)
 
     def put(self, state: State, which: Chosen | None) -> None:
-        self._live.put(_flat(state), self._flatten(which))
+        self.place(_flat(state), which)
 
-    def state(self, like: State) -> State:
-        return State(like.fitted, like.coefs, *[_of_channels(leaf, self._channels) for leaf in self._live.belief])
-
-    def _flatten(self, which: Chosen | None) -> Chosen | None:
-        """Channel by channel."""
-        if which is None or self._channels == 1:
-            return which
-        return (which[:, None] * self._channels + np.arange(self._channels)).reshape(-1)
+    def state(self, like: State, which: Chosen | None = None) -> State:
+        if which is not None:
+            like = take(like, torch.from_numpy(which))
+        return State(like.fitted, like.coefs, *[_of_channels(leaf, self._channels) for leaf in self.belief(which)])
 
 
 def _flat(state: State) -> Belief:

@@ -21,8 +21,10 @@ def units(values: Tensor) -> tuple[Tensor, Tensor]:
     return loc, torch.where(spread > 0, spread, floor)
 
 
-def input_units(inputs: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and spread of each input (B K); an input that never changes has spread 1."""
-    loc = inputs.mean(1)
-    spread = (inputs - loc[:, None]).square().mean(1).sqrt()
+def input_units(inputs: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and spread (B K) of each input since the first observed value (B T C); one that never changes has spread 1."""
+    begun = values.isfinite().any(-1).cummax(1).values
+    known = torch.where(begun[..., None], inputs, math.nan)
+    loc = known.nanmean(1).nan_to_num(0.0)
+    spread = (known - loc[:, None]).square().nanmean(1).sqrt()
     return loc, torch.where(spread > 1e-12 * loc.abs(), spread, torch.ones_like(spread))

@@ -1,5 +1,6 @@
 """The numba engine: a program's filter, likelihood and score on NumPy views of tensors."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,8 +14,10 @@ from forecast.kernels.score import room as score_room
 from forecast.kernels.score import score_series
 from forecast.ssm.belief import Belief
 from forecast.ssm.program import Program
+from forecast.ssm.shared import groups_of, likelihoods
 
 Array = NDArray[Any]
+NONE = np.empty((0, 0, 0))
 
 
 def rows_first(coefs: Tensor) -> Array:
@@ -54,15 +57,42 @@ def filter_rows(
     return Belief(*after), torch.from_numpy(loglik), torch.from_numpy(mean), torch.from_numpy(variance)
 
 
+def step_row(
+    program: Program, coefs: Tensor, belief: Sequence[Tensor], values: Array, dof: float
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """The belief (B C …) after one row (B C) of series with one channel each, as `filter_rows` gives it, without detours."""
+    many, m, shape = values.size, program.size, values.shape
+    numbers, *start = (_resting(leaf) for leaf in (coefs, *belief))
+    if not np.count_nonzero(start[3][1]):  # nothing is diffuse any more
+        start[2] = np.empty((0, many))
+    end = [np.empty(leaf.shape) for leaf in start]
+    filter_series(
+        *memory(many, room(m, 1, 1, len(numbers), 0)), values.reshape(many, 1, 1), numbers[None], np.empty((0, m, many)),
+        program.kernel, dof, False, np.arange(many), tuple(start), tuple(end), np.empty(many), NONE, NONE,
+    )  # fmt: skip
+    made = [torch.from_numpy(leaf.T.reshape(*shape, len(leaf))) for leaf in end]
+    return made[0], made[1], made[2] if len(end[2]) else belief[2], made[3]
+
+
+def _resting(leaf: Tensor) -> Array:
+    """(B C n) as (n B·C), without a copy where it lies like that."""
+    array = leaf.numpy()
+    return np.ascontiguousarray(array.reshape(-1, array.shape[2]).T)
+
+
 def likelihood(program: Program, coefs: Tensor, belief: Belief, values: Tensor, drive: Tensor) -> Tensor:
     """The likelihood alone (B)."""
     batch, rows, channels = values.shape
-    start, loglik, none = _start(belief), np.empty(batch), np.empty((0, 0, 0))
+    start, loglik, y = _start(belief), np.empty(batch), values.contiguous().numpy()
     numbers, pushes = rows_first(coefs), _pushes(drive, program.size, batch)
-    filter_series(
-        *memory(batch, room(program.size, rows, channels, numbers.shape[0] * numbers.shape[1], len(pushes))),
-        values.contiguous().numpy(), numbers, pushes, program.kernel, 0.0, True, np.arange(batch), start, start, loglik, none, none,
-    )  # fmt: skip
+    groups, alone = groups_of(coefs, belief, values, drive)
+    for group in groups:
+        likelihoods(program, numbers, start, y, group, loglik)
+    if len(alone):
+        filter_series(
+            *memory(len(alone), room(program.size, rows, channels, numbers.shape[0] * numbers.shape[1], len(pushes))),
+            y, numbers, pushes, program.kernel, 0.0, True, alone, start, start, loglik, NONE, NONE,
+        )  # fmt: skip
     return torch.from_numpy(loglik)
 
 

@@ -3,16 +3,20 @@
     d = -B g,  x' = x + α d,  B' = V B V' + ρ s s',  V = I - ρ s y',  ρ = 1 / s'y     (Nocedal & Wright 2006, §6.1)
 Box bounds by projection: a parameter that its gradient presses against its bound takes no part in the step. α is halved
 (0.35) until Armijo's condition holds. Series that have come to an end leave the batch.
-Shapes: x (B P); an objective answers value (n) and gradient (n P) for the rows it is asked for.
+Shapes: x (B P); an objective answers value (n) and gradient (n P) for the rows it is asked for. The steps are numpy: on so
+few numbers a tensor costs more than its arithmetic.
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 Objective = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]  # (x (n P), rows (n)) -> (value, gradient)
+Array = NDArray[Any]
 
 
 class Optimum(NamedTuple):
@@ -33,51 +37,60 @@ def minimise(
     longest: float = 2.0,
 ) -> Optimum:
     """The minimum of each series' objective from `start`, within the box low … high (P)."""
-    x = start.clamp(low, high)
-    rows = torch.arange(len(x), device=x.device)
-    value, g = objective(x, rows)
-    best, ends = value.clone(), x.clone()
-    used = len(x)
-    B = torch.eye(x.shape[1], dtype=x.dtype, device=x.device).repeat(len(x), 1, 1)
-    virgin = torch.ones(len(x), dtype=torch.bool, device=x.device)
+    used = 0
+
+    def ask(x: Array, rows: Array) -> tuple[Array, Array]:
+        nonlocal used
+        used += len(rows)
+        value, gradient = objective(torch.from_numpy(x).to(start), torch.from_numpy(rows).to(start.device))
+        return value.detach().cpu().double().numpy(), gradient.detach().cpu().double().numpy()
+
+    bounds = low.cpu().double().numpy(), high.cpu().double().numpy()
+    x = start.detach().cpu().double().numpy().clip(*bounds)
+    rows = np.arange(len(x))
+    value, g = ask(x, rows)
+    best, ends = value.copy(), x.copy()
+    B = np.tile(np.eye(x.shape[1]), (len(x), 1, 1))
+    virgin = np.ones(len(x), bool)
     for turn in range(iterations):
-        d, slope = _direction(x, g, B, low, high, longest if turn else min(longest, 1.0))
-        new, f, h, moved, asked = _line_search(objective, rows, x, value, d, slope, low, high)
-        used += asked
-        s, y = new - x, h - g
-        B, virgin = _update(B, s, y, virgin)
-        gained = value - f
+        d, slope = _direction(x, g, B, *bounds, longest if turn else min(longest, 1.0))
+        new, f, h, moved = _line_search(ask, rows, x, value, d, slope, *bounds)
         ends[rows], best[rows] = new, f
-        go_on = moved & (gained > tolerance * (1 + f.abs()))
-        rows, x, value, g, B, virgin = rows[go_on], new[go_on], f[go_on], h[go_on], B[go_on], virgin[go_on]
+        go_on = moved & (value - f > tolerance * (1 + np.abs(f)))
+        B, virgin = _update(B[go_on], (new - x)[go_on], (h - g)[go_on], virgin[go_on])
+        rows, x, value, g = rows[go_on], new[go_on], f[go_on], h[go_on]
         if len(rows) == 0:
             break
-    return Optimum(ends, best, used)
+    return Optimum(torch.from_numpy(ends).to(start), torch.from_numpy(best).to(start), used)
 
 
-def _direction(x: Tensor, g: Tensor, B: Tensor, low: Tensor, high: Tensor, longest: float) -> tuple[Tensor, Tensor]:
+def _direction(x: Array, g: Array, B: Array, low: Array, high: Array, longest: float) -> tuple[Array, Array]:
     """A descent direction (n P), and the slope along it (n)."""
     free = ~(((x <= low) & (g > 0)) | ((x >= high) & (g < 0)))
     pull = g * free
-    d = -(B @ pull[..., None])[..., 0] * free
-    slope = (d * pull).sum(-1)
-    d = torch.where((slope < 0)[:, None], d, -pull)
-    d = d * (longest / d.abs().amax(-1).clamp(min=longest))[:, None]
+    d = -(B * pull[:, None]).sum(-1) * free
+    d = np.where(((d * pull).sum(-1) < 0)[:, None], d, -pull)
+    d = d * (longest / np.abs(d).max(-1).clip(longest))[:, None]
     return d, (d * pull).sum(-1)
 
 
 def _line_search(
-    objective: Objective, rows: Tensor, x: Tensor, value: Tensor, d: Tensor, slope: Tensor, low: Tensor, high: Tensor
-) -> tuple[Tensor, Tensor, Tensor, Tensor, int]:
-    """Points, values, gradients, which series moved, and evaluations used."""
-    new, f, g = x.clone(), value.clone(), torch.zeros_like(x)
-    step = torch.ones_like(value)
-    open_ = torch.arange(len(rows), device=x.device)
-    used = 0
+    ask: Callable[[Array, Array], tuple[Array, Array]],
+    rows: Array,
+    x: Array,
+    value: Array,
+    d: Array,
+    slope: Array,
+    low: Array,
+    high: Array,
+) -> tuple[Array, Array, Array, Array]:
+    """Points, values, gradients, and which series moved."""
+    new, f, g = x.copy(), value.copy(), np.zeros_like(x)
+    step = np.ones_like(value)
+    open_ = np.arange(len(rows))
     for _ in range(12):
-        at = (x[open_] + step[open_, None] * d[open_]).clamp(low, high)
-        got, slope_at = objective(at, rows[open_])
-        used += len(open_)
+        at = (x[open_] + step[open_, None] * d[open_]).clip(low, high)
+        got, slope_at = ask(at, rows[open_])
         enough = got <= value[open_] + 1e-4 * step[open_] * slope[open_]
         done = open_[enough]
         new[done], f[done], g[done] = at[enough], got[enough], slope_at[enough]
@@ -85,19 +98,20 @@ def _line_search(
         if len(open_) == 0:
             break
         step[open_] *= 0.35
-    moved = torch.ones(len(rows), dtype=torch.bool, device=x.device)
+    moved = np.ones(len(rows), bool)
     moved[open_] = False
-    return new, f, g, moved, used
+    return new, f, g, moved
 
 
-def _update(B: Tensor, s: Tensor, y: Tensor, virgin: Tensor) -> tuple[Tensor, Tensor]:
+def _update(B: Array, s: Array, y: Array, virgin: Array) -> tuple[Array, Array]:
     """The inverse Hessian after a step; the first one is scaled to s'y / y'y before it."""
     sy = (s * y).sum(-1)
     curved = sy > 1e-12
-    unit = torch.eye(s.shape[1], dtype=s.dtype, device=s.device)
-    scale = sy / (y * y).sum(-1).clamp(min=1e-300)
-    B = torch.where((curved & virgin)[:, None, None], scale[:, None, None] * unit, B)
-    rho = torch.where(curved, 1 / torch.where(curved, sy, 1.0), 0.0)[:, None, None]
-    V = unit - rho * s[:, :, None] * y[:, None, :]
-    after = V @ B @ V.mT + rho * s[:, :, None] * s[:, None, :]
-    return torch.where(curved[:, None, None], after, B), virgin & ~curved
+    unit = np.eye(s.shape[1])
+    scale = sy / (y * y).sum(-1).clip(1e-300)
+    B = np.where((curved & virgin)[:, None, None], scale[:, None, None] * unit, B)
+    rho = np.divide(1.0, sy, out=np.zeros_like(sy), where=curved)
+    By = (B * y[:, None]).sum(-1)
+    both = (By * rho[:, None])[:, :, None] * s[:, None]
+    square = (rho * (1 + rho * (y * By).sum(-1)))[:, None, None] * s[:, :, None] * s[:, None]
+    return np.where(curved[:, None, None], B - both - both.transpose(0, 2, 1) + square, B), virgin & ~curved

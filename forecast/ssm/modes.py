@@ -35,6 +35,29 @@ class Modes(NamedTuple):
         return size * torch.cos(e * self.log_i), size * torch.sin(e * self.log_i)
 
 
+class Ready(NamedTuple):
+    """Modes as the kernel takes them for a row one unit after the last."""
+
+    table: Tensor  # (1 2 N D)
+    readout: Tensor  # (2 N D)
+
+    @classmethod
+    def of(cls, modes: Modes, kind: torch.dtype) -> "Ready":
+        """In this precision."""
+        one = torch.ones(1, dtype=torch.float64, device=modes.log_r.device)
+        table = torch.stack(modes.power(one), 1).to(kind)
+        return cls(table, torch.stack([modes.c_r, modes.c_i]).to(kind))
+
+
+def one_more(ready: Ready, u: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+    """The kernel on one row (B D) without gradients: bit-equal to `recur`."""
+    after, y = state.to(u.dtype, copy=True, memory_format=torch.contiguous_format), torch.empty_like(u)
+    gap, marks = torch.zeros(len(u), 1, dtype=torch.int64), u.new_empty(len(u), 0, *state.shape[1:])
+    parts = (u.contiguous()[:, None], *ready, gap, after, y[:, None], marks)
+    scan_modes.advance(*(part.detach().numpy() for part in parts))
+    return y, after
+
+
 def usable(u: Tensor) -> bool:
     """Whether the kernel can work on this tensor: compiled, on the CPU, in single or double precision."""
     return jit.AVAILABLE and u.device.type == "cpu" and u.dtype in (torch.float32, torch.float64)

@@ -2,7 +2,9 @@
 
     y = μ + Σ γ + x'β + r + v;   μ' = μ + δ + w,  δ' = φ δ + w,  r' = ρ r + w     (φ = 1: full trend)
 A season may also walk: γ' of its row in the season = γ + w, each row on its own and without a sum that is kept; the level
-is then 0, the season carries it (with a short memory: a seasonal ARIMA (1,0,1)(0,1,1)).
+is then 0, the season carries it (with a short memory: a seasonal ARIMA (1,0,1)(0,1,1)). Such a season may grow:
+each season adds δ_t to its row, δ a constant and a few harmonics of the season that are damped and move,
+    γ_{t+s} = γ_t + δ_t + w,  δ_t = c_t + Σ a_t^k,  c' = φ c + w,  (a, a*)^k' = φ rotation(2πk/s) (a, a*)^k + w,  φ = kept^(1/s)
 A drift is a slope that never changes and is given with the start (Theta: half the slope of the straight line); a mean
 is a level that never changes.
 A season of `length` rows is either a ring of dummies, γ' = -(sum of the last length-1 effects) + w, or a few harmonics,
@@ -37,22 +39,33 @@ class Season:
     """A ring of dummies, or `harmonics` pairs where that is not 0.
 
     The first rows of a long season hardly tell its harmonics apart: with a `prior` they start with that variance.
+    A season that walks may grow by a sum of `growth` states (odd: a constant and pairs), of which a season keeps the share `kept`;
+    they start at 0.
     """
 
     length: int
     harmonics: int = 0
     prior: float = 0.0
     walk: bool = False
+    growth: int = 0
+    kept: float = 0.9
 
     @property
     def size(self) -> int:
         """States it takes; the harmonic at half the season length needs one only but keeps two."""
-        return 2 * self.harmonics or self.length
+        return (2 * self.harmonics or self.length) + self.growth
 
     @property
     def rank(self) -> int:
         """Diffuse dimensions."""
         return 0 if self.prior else 2 * self.harmonics or self.length - 1 + self.walk
+
+    @property
+    def turns(self) -> list[tuple[float, float]]:
+        """Angle and damping of each rotating pair."""
+        pairs = self.harmonics or (self.growth - 1) // 2
+        damping = self.kept ** (1 / self.length) if self.growth else 1.0
+        return [(2 * math.pi * k / self.length, damping) for k in range(1, pairs + 1)]
 
 
 @dataclass(frozen=True)
@@ -83,7 +96,8 @@ class Structural:
     @property
     def variances(self) -> int:
         """Variances among the parameters."""
-        return 1 + self.moving + self.sloped + len(self.seasons) + self.memory
+        growths = sum(season.growth > 0 for season in self.seasons)
+        return 1 + self.moving + self.sloped + len(self.seasons) + growths + self.memory
 
     @property
     def parameters(self) -> int:
@@ -112,8 +126,10 @@ class Structural:
             b.noise(level, level, variances + 1)
         b.read(level)
         persistence = b.numbers() if self.memory else 0
-        for k, season in enumerate(self.seasons):
-            _add_season(b, season, variances + 1 + self.moving + self.sloped + k)
+        variance = variances + 1 + self.moving + self.sloped
+        for season in self.seasons:
+            _add_season(b, season, variance)
+            variance += 1 + (season.growth > 0)
         if self.memory:
             r = b.states()
             b.multiply(r, persistence)
@@ -145,10 +161,11 @@ class Structural:
         if self.memory:
             parts.append(LONGEST * theta[:, -1:].tanh())
         for season in self.seasons:
-            for k in range(1, season.harmonics + 1):
-                angle = 2 * math.pi * k / season.length
-                turn = [math.cos(angle), math.sin(angle), -math.sin(angle), math.cos(angle)]
-                parts.append(theta.new_tensor(turn).expand(len(theta), 4))
+            fixed = [season.kept ** (1 / season.length)] * (season.growth > 0)
+            for angle, damping in season.turns:
+                c, s = damping * math.cos(angle), damping * math.sin(angle)
+                fixed += [c, s, -s, c]
+            parts.append(theta.new_tensor(fixed).expand(len(theta), len(fixed)))
         return torch.cat(parts, 1)
 
     def with_regressors(self, coefs: Tensor, regressors: Tensor) -> Tensor:
@@ -188,6 +205,31 @@ class Structural:
             covariance[:, range(at, m), range(at, m)] = self.shrinkage
         return fresh(mean, covariance, diffuse, rank=self.rank)
 
+    @property
+    def place(self) -> int:
+        """Where the variance of a memory stands in the triangle of a covariance."""
+        m = self.program.size
+        at = m - self.regressors - 1
+        return at * m - at * (at - 1) // 2
+
+    def slope(self, theta: Tensor, coefs: Tensor, by_coefs: Tensor, by_covariance: Tensor) -> Tensor:
+        """Derivatives by parameters (B P), of those by coefficients (B K) and by the starting covariance (B N)."""
+        free = self.variances
+        made = torch.zeros_like(theta)
+        made[:, :free] = by_coefs[:, :free] * coefs[:, :free]
+        if self.trend == "damped":
+            low, high = DAMPING
+            phi = coefs[:, free]
+            made[:, free] = by_coefs[:, free] * (phi - low) * (high - phi) / (high - low)
+        if self.memory:
+            at = free + (self.trend == "damped")
+            rho, noise = coefs[:, at], coefs[:, free - 1]
+            rest = 1 - rho.square()
+            pull = by_covariance[:, self.place] * noise / rest
+            made[:, free - 1] += pull
+            made[:, at] = (by_coefs[:, at] + 2 * pull * rho / rest) * (LONGEST - rho.square() / LONGEST)
+        return made
+
     def starts(self, batch: int, like: Tensor) -> list[Tensor]:
         """Two places (B P) to climb from: smooth and restless, in units of the spread of the changes."""
         made = []
@@ -196,7 +238,7 @@ class Structural:
                 [noise]
                 + [level] * self.moving
                 + [slope] * self.sloped
-                + [season] * len(self.seasons)
+                + [v for one in self.seasons for v in [season] + [1e-4] * (one.growth > 0)]
                 + [0.2] * self.memory
             )
             theta = [math.log(v) for v in variances] + [2.0] * (self.trend == "damped") + [0.5] * self.memory
@@ -212,7 +254,7 @@ class Structural:
 
 
 def _add_season(b: Builder, season: Season, variance: int) -> None:
-    first = b.states(season.size)
+    first = b.states(season.size - season.growth)
     if season.harmonics:
         for k in range(season.harmonics):
             i = first + 2 * k
@@ -221,6 +263,8 @@ def _add_season(b: Builder, season: Season, variance: int) -> None:
             b.noise(i + 1, i + 1, variance)
             b.read(i)
         return
+    if season.growth:
+        _add_growth(b, season, first, variance + 1)
     b.shift(first, season.length)
     b.noise(first, first, variance)
     if not season.walk:
@@ -229,10 +273,26 @@ def _add_season(b: Builder, season: Season, variance: int) -> None:
     b.read(first)
 
 
+def _add_growth(b: Builder, season: Season, ring: int, variance: int) -> None:
+    """The row that was read gains the sum of the growth before the ring turns on."""
+    common = b.states()
+    b.add(ring, common)
+    b.multiply(common, b.numbers(), fixed=True)
+    b.noise(common, common, variance)
+    for _ in season.turns:
+        i = b.states(2)
+        b.add(ring, i)
+        b.mix(i, i + 1, b.numbers(4), fixed=True)
+        b.noise(i, i, variance)
+        b.noise(i + 1, i + 1, variance)
+
+
 def _start_of(season: Season, like: Tensor) -> Tensor:
     """Diffuse part of a season: free harmonics; in the ring length-1 free effects, of which "next" is minus the sum."""
     if season.harmonics or season.walk:
-        return torch.eye(season.size, dtype=like.dtype, device=like.device)
+        free = torch.eye(season.size, dtype=like.dtype, device=like.device)
+        free[season.size - season.growth :] = 0.0
+        return free
     free = torch.eye(season.length, dtype=like.dtype, device=like.device)
     free[1] = -1.0
     free[1, 1] = 0.0

@@ -27,13 +27,15 @@ from tests.laws.bench import (
 
 Law = Callable[[type[Forecaster]], None]
 NEEDS: dict[str, str] = {}  # law name → trait it binds
+SPARES: dict[str, str] = {}  # law name → trait of members that it does not bind all the same
 
 
-def binds(trait: str) -> Callable[[Law], Law]:
-    """This law binds the members that declare the trait."""
+def binds(trait: str, but: str = "") -> Callable[[Law], Law]:
+    """This law binds the members that declare the trait, and not `but` that one."""
 
     def mark(law: Law) -> Law:
         NEEDS[law.__name__] = trait
+        SPARES[law.__name__] = but
         return law
 
     return mark
@@ -228,7 +230,7 @@ def law_06_precision_in_is_precision_out(kind: type[Forecaster]) -> None:
         ), "the state is narrower than the data"
 
 
-@binds("trained")
+@binds("trained", but="kernel")
 def law_06_no_stray_device(kind: type[Forecaster]) -> None:
     b = bench(kind)
     model, lead = b.model.to("meta"), horizon(b.model)

@@ -8,7 +8,7 @@ import torch
 import yaml
 
 from forecast.models.forecaster import Forecaster
-from tests.laws.laws import LAWS, NEEDS
+from tests.laws.laws import LAWS, NEEDS, SPARES
 
 CONF = Path(__file__).parents[2] / "conf" / "model"
 TRAITS = ("scale", "shift", "continuous", "panel", "generative", "trained", "kernel", "covariates")
@@ -32,7 +32,7 @@ def bound() -> list[tuple[str, str]]:
         (word, law)
         for word, kind in kinds.items()
         for law in LAWS
-        if NEEDS.get(law) is None or NEEDS[law] in kind.traits
+        if NEEDS.get(law) is None or (NEEDS[law] in kind.traits and SPARES[law] not in kind.traits)
     ]
 
 

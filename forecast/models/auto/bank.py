@@ -2,13 +2,18 @@
 
 Scale: y itself or its logarithm (positive series alone), standardised as in `forecast.models.units`.
 Trend: none; damped; drift = half the slope of the straight line, which never changes (Theta); or, beside
-two seasons, a level that does not move, or a season that walks, and a memory.
+two seasons, a season that walks, walks and grows evenly, or walks and grows by two harmonics, and a memory.
 Disturbance: white, or white and a first-order memory, together an ARMA(1,1).
 A season of up to 24 rows is a ring of dummies, a longer one six harmonics. A second, longer season is a profile: for
 each of its positions the mean deviation from the shorter season's mean, shrunk by how well its repeats agree. Where no season
 is known, those that calendars have are tried on the series that repeat at that lag:
 
     correlation of z_t and z_{t-m} ≥ 0.3,  z = y - centred mean of m rows, three seasons and 60 rows at least
+
+A series may keep another time than its panel (a day of 23 rows where the clock leaves out an hour). In place of a stated
+season of 16 ≤ m ≤ 24 rows it has one of k rows, 3/4 m ≤ k ≤ 5/4 m, where that one holds far better over the last 3 m rows:
+
+    mean |y_t - y_{t-k}| < 1/2 mean |y_t - y_{t-m}|
 """
 
 from dataclasses import dataclass
@@ -22,6 +27,8 @@ from forecast.ssm.structural import DRIFT, MEAN, Season, Structural
 RING, HARMONICS = 24, 6
 PRIOR = 900.0  # variance of a harmonic at the start, in squared typical changes
 CALENDAR, REPEAT, LEAST = (7, 12, 24, 52), 0.3, 60  # seasons to look for, what shows one, rows it takes
+GROWTHS = (0, 1, 5)  # states of the growth of a season that walks
+NEAR, BETTER = 16, 0.5  # the least season in whose place others are tried, and what share of its changes they may leave
 Bank = tuple["Form", ...]
 
 
@@ -40,7 +47,10 @@ class Form:
         """As a report calls it."""
         parts = [{"none": "level", "damped": "damped trend", DRIFT: "drift"}.get(self.model.trend, self.model.trend)]
         parts = parts[: not self.model.walks]
-        parts += [f"{'walking ' * season.walk}season {season.length}" for season in self.model.seasons]
+        parts += [
+            f"{'growing ' * (season.growth > 0)}{'walking ' * season.walk}season {season.length}"
+            for season in self.model.seasons
+        ]
         parts += [f"profile {self.profile}"] * (self.profile > 0) + ["memory"] * self.model.memory
         return ("log: " if self.logarithm else "") + ", ".join(parts)
 
@@ -64,20 +74,29 @@ def bank(
     profiles = [long] if long > short else []
     scales = (False, True) if logarithm else (False,)
     kinds = [(trend, False) for trend in trends] + [(trend, True) for trend in trends if memory and trend != DRIFT]
-    kinds += [(MEAN, True)] * bool(memory and profiles)
-    plain = [Form(Structural(trend, memory=more), log) for log in scales for trend, more in kinds if not (more and own)]
+    own_kinds = [kind for kind in kinds if kind[1] or not profiles] or kinds
+    plain = [
+        Form(Structural(trend, memory=more), log)
+        for log in scales
+        for trend, more in kinds[: 1 if profiles else None]
+        if not (more and own)
+    ]
     rings = [
         Form(Structural(trend, own, memory=more), log, profile, short)
         for profile in (0, *profiles)
         for log in scales
-        for trend, more in kinds
+        for trend, more in own_kinds
         if own
     ]
     walks = [
-        Form(Structural(MEAN, (Season(short, walk=True),), memory=True), log, profile, short)
+        Form(_walk(short, growth), log, profile, short)
         for profile in (0, *profiles)
         for log in scales
+        for growth in GROWTHS
         if memory and profiles and short <= RING
+    ]
+    near = [
+        Form(_walk(length, GROWTHS[-1]), log, short=length) for length in near_to(short) for log in scales if memory
     ]
     sought = [
         Form(Structural(trend, (_season(length),)), log, short=length, sought=True)
@@ -86,7 +105,17 @@ def bank(
         for trend in trends
         if not own
     ]
-    return (*plain, *rings, *walks, *sought)
+    return (*plain, *rings, *walks, *near, *sought)
+
+
+def near_to(season: int) -> list[int]:
+    """Lengths that are tried in place of a stated one."""
+    lengths = range(-(-3 * season // 4), 5 * season // 4 + 1) if NEAR <= season <= RING else range(0)
+    return [length for length in lengths if length != season]
+
+
+def _walk(length: int, growth: int) -> Structural:
+    return Structural(MEAN, (Season(length, walk=True, growth=growth),), memory=True)
 
 
 def _season(length: int) -> Season:
@@ -98,10 +127,12 @@ def on_scale(form: Form, y: Tensor) -> Tensor:
     return y.log() if form.logarithm else y
 
 
-def usable(form: Form, y: Tensor) -> Tensor:
-    """Which lanes (n T) a form can be fitted to."""
+def usable(form: Form, y: Tensor, own: Tensor | None = None) -> Tensor:
+    """Which lanes (n T) a form can be fitted to; `own` (n): the season that each lane has in place of the stated one."""
     seen = y.isfinite()
     enough = seen.sum(1) >= form.needs
+    if own is not None and form.short > 1 and not form.sought:
+        enough &= own == form.short
     if form.sought:
         enough &= (seen.sum(1) >= max(LEAST, 3 * form.short)) & (_repeat(y, form.short) >= REPEAT)
     return enough & (torch.where(seen, y, 1.0) > 0).all(1) if form.logarithm else enough
@@ -142,6 +173,19 @@ def standardised(z: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Values in units of the model, and these units: location and spread (n)."""
     loc, spread = units(z)
     return (z - loc[:, None]) / spread[:, None], loc, spread
+
+
+def own_season(y: Tensor, stated: int) -> Tensor:
+    """The season (n) of each lane (n T), which is another than the stated one only where that one plainly fails."""
+    lags = [stated, *near_to(stated)]
+    rows = 3 * stated
+    if y.shape[1] < rows + max(lags):
+        return torch.full((len(y),), stated)
+    recent = y[:, -rows:]
+    change = [(recent - y[:, -rows - lag : y.shape[1] - lag]).abs().nanmean(1) for lag in lags]
+    left = torch.stack(change, 1).nan_to_num(torch.inf)
+    least = left.min(1)
+    return torch.where(least.values < BETTER * left[:, 0], torch.tensor(lags)[least.indices], stated)
 
 
 def _repeat(y: Tensor, lag: int) -> Tensor:

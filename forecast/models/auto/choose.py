@@ -2,9 +2,10 @@
 
 Every form is fitted to the rows before the last v, then forecasts them from several origins, parameters unchanged:
 
-    score = log(mean |error|) + min(1, 100/n) · AICc/(2 n),     weight ∝ exp(-8 · score)
+    score = log(mean |error|) + min(1, 100/n) · AICc/(2 n) + 0.2 min(3, 100/n) [no slope],     weight ∝ exp(-6 · score)
 
-both relative to the lane's best form (AICc/(2n) is the logarithm of a one-step error too). The K best keep their
+both relative to the lane's best form (AICc/(2n) is the logarithm of a one-step error too). The last term: few rows do not tell
+a slope from none, and series that people keep mostly have one. The K best keep their
 weights and are fitted to all rows. A form whose forecast leaves the last value by more than three times the largest
 change ever seen over as many rows, or the bound of its 90 % interval by more than twelve times, gets no weight beside
 one that does not.
@@ -23,11 +24,12 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from forecast.models.auto.bank import Bank, Form, aicc, on_scale, usable
-from forecast.models.auto.fit import Fit, Tried, fit, tried
+from forecast.models.auto.bank import Bank, Form, aicc, on_scale, own_season, usable
+from forecast.models.auto.fit import Fit, Job, Tried, fits, tried
 
-SLOTS = 4
-TRUST, SHARPNESS = 100.0, 8.0
+SLOTS = 5
+TRUST, SHARPNESS = 100.0, 6.0
+FLAT = 0.2  # what a form without a slope has to be better by, at 100 rows
 NARROW, WIDE = 5.0, 13.0  # a and b
 DOUBT = 5.0  # held-out errors that weigh as much as the belief that c is 1
 FAR = 3.0
@@ -50,18 +52,69 @@ class Chosen(NamedTuple):
 def choose(bank: Bank, y: Tensor, horizon: int, seasons: tuple[int, ...]) -> Chosen:
     """Forms, parameters and weights of lanes (n T)."""
     found = empty(bank, len(y), y)
+    groups = _groups(bank, y, horizon, seasons)
+    jobs = [Job(bank[k], group.y[lanes, : group.rows]) for group in groups for k, lanes in group.tries]
+    fitted = iter(fits(jobs))
+    picked = [_picked(bank, group, [next(fitted) for _ in group.tries], horizon) for group in groups]
+    again = iter(
+        fits(
+            [
+                Job(bank[one.k], group.y[one.lanes], one.start)
+                for group, (_, ones) in zip(groups, picked, strict=True)
+                for one in ones
+            ]
+        )
+    )
+    for group, (part, ones) in zip(groups, picked, strict=True):
+        away = torch.zeros_like(part.weight)
+        for one in ones:
+            last = next(again)
+            _put(part, one.lanes, one.slots, last)
+            away[one.lanes, one.slots] = _away(bank[one.k], last, group.y[one.lanes], horizon)
+        mild = (away <= FAR) & (part.weight > 0)
+        weight = torch.where(mild | ~mild.any(1, keepdim=True), part.weight, 0.0)
+        for whole, piece in zip(found, part._replace(weight=weight / weight.sum(1, keepdim=True)), strict=True):
+            whole[group.lanes] = piece
+    return found
+
+
+class Group(NamedTuple):
+    """Lanes of similar length, which are tried on the same number of rows."""
+
+    lanes: Tensor  # (n) of all
+    y: Tensor  # (n T)
+    held: int  # rows at the end that forms are tried on
+    tries: list[tuple[int, Tensor]]  # forms, and which of these lanes they can be fitted to
+
+    @property
+    def rows(self) -> int:
+        """Those before the ones held out."""
+        return self.y.shape[1] - self.held
+
+
+class Pick(NamedTuple):
+    """A form that some lanes of a group have in some slots, and where to climb from."""
+
+    k: int
+    lanes: Tensor
+    slots: Tensor
+    start: Tensor
+
+
+def _groups(bank: Bank, y: Tensor, horizon: int, seasons: tuple[int, ...]) -> list[Group]:
     first = y.isfinite().to(torch.int64).argmax(1)
     length = torch.where(y.isfinite().any(1), y.shape[1] - first, 0)
     kind = (length.clamp(min=1).log() / math.log(CLASS)).floor().to(torch.int64)
+    made = []
     for one in kind.unique().tolist():
-        rows = (kind == one).nonzero()[:, 0]
-        longest = int(length[rows].max())
+        lanes = (kind == one).nonzero()[:, 0]
+        longest = int(length[lanes].max())
         if longest:
             held = _held_out(math.floor(CLASS**one), horizon, max(seasons, default=1))
-            part = _choose(bank, y[rows, y.shape[1] - longest :], horizon, held)
-            for whole, piece in zip(found, part, strict=True):
-                whole[rows] = piece
-    return found
+            own, part = own_season(y[lanes], min(seasons, default=1)), y[lanes, y.shape[1] - longest :]
+            usables = [usable(form, part[:, : longest - held], own).nonzero()[:, 0] for form in bank]
+            made.append(Group(lanes, part, held, [(k, some) for k, some in enumerate(usables) if len(some)]))
+    return made
 
 
 def empty(bank: Bank, count: int, like: Tensor) -> Chosen:
@@ -90,44 +143,31 @@ def _held_out(length: int, horizon: int, season: int) -> int:
     return min(horizon, int(0.3 * length))
 
 
-def _choose(bank: Bank, y: Tensor, horizon: int, held: int) -> Chosen:
-    """The same for lanes of similar length, `held` rows of each held out."""
-    rows = y.shape[1] - held
+def _picked(bank: Bank, group: Group, fitted: list[Fit], horizon: int) -> tuple[Chosen, list[Pick]]:
+    """The best forms of each lane with their weights, and what to fit again."""
+    y, rows, held = group.y, group.rows, group.held
     stop = y.shape[1] - max(1, min(horizon // 2, held // 2))
     origins = list(range(rows, stop + 1, max(1, held // 6))) if held else []
     score, sizes = y.new_full((len(y), len(bank)), math.inf), y.new_zeros(len(y), len(bank), 4)
-    starts: dict[int, Tensor] = {}
-    for k, form in enumerate(bank):
-        lanes = usable(form, y[:, :rows]).nonzero()[:, 0]
-        if len(lanes):
-            found = fit(form, y[lanes, :rows])
-            starts[k] = y.new_full((len(y), form.model.parameters), math.nan)
-            starts[k][lanes] = found.theta
-            made = tried(form, found, y[lanes], origins, horizon) if held else None
-            scores, sizes[lanes, k] = _score(form, found, y[lanes, :rows], made)
-            idle = bool(form.profile) & (found.profile == 0).all(1)  # the form without a profile is there too
-            score[lanes, k] = torch.where(idle, math.inf, scores)
+    starts = {}
+    for (k, lanes), found in zip(group.tries, fitted, strict=True):
+        form, starts[k] = bank[k], y.new_full((len(y), found.theta.shape[1]), math.nan)
+        starts[k][lanes] = found.theta
+        made = tried(form, found, y[lanes], origins, horizon) if held else None
+        scores, sizes[lanes, k] = _score(form, found, y[lanes, :rows], made)
+        idle = bool(form.profile) & (found.profile == 0).all(1)  # the form without a profile is there too
+        score[lanes, k] = torch.where(idle, math.inf, scores)
     best = score.amin(1, keepdim=True)
     weight = torch.where(score.isfinite(), (SHARPNESS * (best - score)).exp(), 0.0).nan_to_num(0.0)
     top = weight.topk(min(SLOTS, len(bank)), 1)
-    chosen = empty(bank, len(y), y)
-    away = torch.zeros_like(chosen.weight)
-    for slot in range(top.indices.shape[1]):
-        kept = (top.values[:, slot] > 0.01 * top.values[:, 0]) & (top.values[:, 0] > 0)
-        chosen.form[:, slot] = torch.where(kept, top.indices[:, slot], -1)
-        chosen.weight[:, slot] = torch.where(kept, top.values[:, slot], 0.0)
-        for k in starts:
-            lanes = (chosen.form[:, slot] == k).nonzero()[:, 0]
-            if len(lanes):
-                again = fit(bank[k], y[lanes], starts[k][lanes])
-                _put(chosen, lanes, slot, again)
-                away[lanes, slot] = _away(bank[k], again, y[lanes], horizon)
-    mild = (away <= FAR) & (chosen.weight > 0)
-    allowed = mild | ~mild.any(1, keepdim=True)
-    weight = torch.where(allowed, chosen.weight, 0.0)
-    seen = y.isfinite().sum(1)
+    kept = (top.values > 0.01 * top.values[:, :1]) & (top.values[:, :1] > 0)
+    chosen, used = empty(bank, len(y), y), slice(top.indices.shape[1])
+    chosen.form[:, used] = torch.where(kept, top.indices, -1)
+    chosen.weight[:, used] = torch.where(kept, top.values, 0.0)
     size = sizes.gather(1, top.indices[:, :1, None].expand(-1, 1, 4))[:, 0]
-    return chosen._replace(weight=weight / weight.sum(1, keepdim=True), widen=_widened(seen, size))
+    places = {k: (chosen.form == k).nonzero(as_tuple=True) for k in starts}
+    picks = [Pick(k, lanes, slots, starts[k][lanes]) for k, (lanes, slots) in places.items() if len(lanes)]
+    return chosen._replace(widen=_widened(y.isfinite().sum(1), size)), picks
 
 
 def _score(form: Form, fitted: Fit, y: Tensor, made: Tried | None) -> tuple[Tensor, Tensor]:
@@ -137,6 +177,7 @@ def _score(form: Form, fitted: Fit, y: Tensor, made: Tried | None) -> tuple[Tens
     """
     count = y.isfinite().sum(1)
     criterion = (TRUST / count).clamp(max=1.0) * aicc(fitted.loglik, form, count) / (2 * count)
+    criterion = criterion + FLAT * (TRUST / count).clamp(max=3.0) * (form.model.trend == "none")
     if made is None:
         return criterion, y.new_zeros(len(y), 4)
     median = made.mean.exp() if form.logarithm else made.mean
@@ -174,9 +215,9 @@ def _widened(seen: Tensor, size: Tensor) -> Tensor:
     return (1 + few) * own
 
 
-def _put(chosen: Chosen, lanes: Tensor, slot: int, fitted: Fit) -> None:
-    """The parameters of one slot."""
-    chosen.theta[lanes, slot, : fitted.theta.shape[1]] = fitted.theta
-    chosen.drift[lanes, slot], chosen.loc[lanes, slot] = fitted.drift, fitted.loc
-    chosen.spread[lanes, slot] = fitted.spread
-    chosen.profile[lanes, slot, : fitted.profile.shape[1]] = fitted.profile
+def _put(chosen: Chosen, lanes: Tensor, slots: Tensor, fitted: Fit) -> None:
+    """The parameters of some slots."""
+    chosen.theta[lanes, slots, : fitted.theta.shape[1]] = fitted.theta
+    chosen.drift[lanes, slots], chosen.loc[lanes, slots] = fitted.drift, fitted.loc
+    chosen.spread[lanes, slots] = fitted.spread
+    chosen.profile[lanes, slots, : fitted.profile.shape[1]] = fitted.profile

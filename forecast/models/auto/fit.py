@@ -7,11 +7,15 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from forecast.models.auto.bank import Form, drift_of, on_scale, position, profile_of, standardised, unprofiled
 from forecast.ssm.belief import Belief
-from forecast.ssm.fit import minimise
+from forecast.ssm.fit import Objective, minimise
 from forecast.ssm.kalman import advance, ahead, loglik
+from forecast.ssm.structural import LONGEST, Structural
+
+STEPS, CLOSE = 40, 1e-6  # of a climb: most steps, and the relative gain that ends it
 
 
 class Fit(NamedTuple):
@@ -33,34 +37,70 @@ class Tried(NamedTuple):
     actual: Tensor  # (n W H) as it is, NaN past the end
 
 
-def fit(form: Form, y: Tensor, start: Tensor | None = None, both: bool = False) -> Fit:
-    """Maximum likelihood, climbed from `start` (n P) or from the model's own starting point."""
+class Job(NamedTuple):
+    """One form to fit to lanes (n T), from a start (n P) of its own or from the model's."""
+
+    form: Form
+    y: Tensor
+    start: Tensor | None = None
+
+
+def fit(form: Form, y: Tensor, start: Tensor | None = None) -> Fit:
+    """Maximum likelihood of one form."""
+    return fits([Job(form, y, start)])[0]
+
+
+def fits(jobs: list[Job]) -> list[Fit]:
+    """Those of many forms: lanes of one model climb together, whatever their scale and length."""
+    made = [_prepared(job) for job in jobs]
+    together: dict[tuple[Structural, int], list[int]] = {}
+    for k, job in enumerate(jobs):
+        together.setdefault((job.form.model, job.y.shape[1].bit_length()), []).append(k)
+    for (model, _), members in together.items():
+        longest = max(jobs[k].y.shape[1] for k in members)
+        x = torch.cat([pad(made[k][0], (longest - jobs[k].y.shape[1], 0), value=torch.nan) for k in members])
+        theta = torch.cat([made[k][1].theta for k in members])
+        count = x.isfinite().sum(1)
+        objective = _objective(model, x, count, torch.cat([made[k][1].drift for k in members]))
+        end = minimise(objective, theta, *model.bounds(x), STEPS, CLOSE)
+        sizes = [len(jobs[k].y) for k in members]
+        for k, best, value in zip(members, end.x.split(sizes), (-end.value * count).split(sizes), strict=True):
+            made[k] = made[k][0], made[k][1]._replace(theta=best, loglik=made[k][1].loglik + value)
+    return [found for _, found in made]
+
+
+def _prepared(job: Job) -> tuple[Tensor, Fit]:
+    """Values in units of the model, where to start, and what turns the likelihood into that of the values as they are."""
+    form, y = job.form, job.y
     z = on_scale(form, y)
     at, profile = position(y), profile_of(form, z)
     x, loc, spread = standardised(unprofiled(z, at, profile))
     drift = drift_of(x) if form.model.trend == "drift" else x.new_zeros(len(x))
-    starts = form.model.starts(len(x), x) if start is None else [start]
-    count = x.isfinite().sum(1)
-    low, high = form.model.bounds(x)
+    start = form.model.starts(len(x), x)[0] if job.start is None else job.start
+    jacobian = torch.where(y.isfinite(), y, 1.0).log().sum(1) if form.logarithm else 0.0
+    return x, Fit(start, drift, loc, spread, profile, -x.isfinite().sum(1) * spread.log() - jacobian)
+
+
+def _objective(model: Structural, x: Tensor, count: Tensor, drift: Tensor) -> Objective:
+    """Mean negative log-likelihood of lanes (n T) and its derivatives by the parameters."""
+    before = Belief(
+        *[leaf.T.contiguous() for leaf in model.start(len(x), x, x.new_zeros(len(x), model.parameters), drift)]
+    )
 
     def objective(theta: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
-        theta = theta.detach().requires_grad_()
+        mean, covariance, diffuse, tally = [leaf[:, rows].T for leaf in before]
+        coefs = model.coefficients(theta)
+        if model.memory:
+            rho, noise = LONGEST * theta[:, -1].tanh(), coefs[:, model.variances - 1]
+            covariance[:, model.place] = noise / (1 - rho.square())
         with torch.enable_grad():
-            belief = form.model.start(len(rows), x, theta, drift[rows])
-            found = loglik(form.model.program, form.model.coefficients(theta), belief, x[rows, :, None])
-            value = -found / count[rows]
-            (slope,) = torch.autograd.grad(value.sum(), theta)
-        return value.detach(), slope
+            asked = coefs.requires_grad_(), covariance.requires_grad_()
+            found = loglik(model.program, coefs, Belief(mean, covariance, diffuse, tally), x[rows, :, None])
+            by_coefs, by_covariance = torch.autograd.grad(found.sum(), asked)
+        scale = -1 / count[rows]
+        return scale * found.detach(), scale[:, None] * model.slope(theta, coefs.detach(), by_coefs, by_covariance)
 
-    ends = [minimise(objective, one, low, high, 40, 1e-6) for one in (starts if both else starts[:1])]
-    best = torch.stack([end.value.nan_to_num(torch.inf) for end in ends]).argmin(0)
-    lane = torch.arange(len(x))
-    theta, value = (
-        torch.stack([end.x for end in ends])[best, lane],
-        torch.stack([end.value for end in ends])[best, lane],
-    )
-    jacobian = torch.where(y.isfinite(), y, 1.0).log().sum(1) if form.logarithm else 0.0
-    return Fit(theta, drift, loc, spread, profile, -value * count - count * spread.log() - jacobian)
+    return objective
 
 
 def begin(form: Form, fitted: Fit) -> tuple[Tensor, Belief]:
@@ -85,8 +125,6 @@ def tried(form: Form, fitted: Fit, y: Tensor, origins: list[int], horizon: int) 
         mean, variance = ahead(program, coefs, belief, horizon)
         slot = (at[:, origin - 1 : origin] + 1 + lead) % fitted.profile.shape[1]
         center = fitted.loc[:, None] + fitted.spread[:, None] * mean[..., 0] + fitted.profile.gather(1, slot)
-        actual = torch.nn.functional.pad(
-            y[:, origin : origin + horizon], (0, max(origin + horizon - rows, 0)), value=torch.nan
-        )
+        actual = pad(y[:, origin : origin + horizon], (0, max(origin + horizon - rows, 0)), value=torch.nan)
         made.append((center, variance[..., 0] * fitted.spread[:, None].square(), actual))
     return Tried(*[torch.stack(parts, 1) for parts in zip(*made, strict=True)])

@@ -1,0 +1,248 @@
+"""One row of live sensors in one pass: the forecast made before it, the verdict on it, and the states after it.
+
+What `live` (forecast), `surprise`, `watch` and `live` (step) do one after the other, to the last bit, but a block of sensors is read
+and written once, and its transition is gone through once. A sensor whose level has escaped is not stepped: that is left to the caller,
+who widens its belief first. Plans as in `live` and `watch`; the second one ends with the addresses of surprise and score (n C).
+"""
+
+from typing import Any
+
+import numpy as np
+
+from forecast.kernels.advance import branches, note, still_diffuse
+from forecast.kernels.blocks import load_rows, load_symmetric, restart
+from forecast.kernels.elementary import under_normal
+from forecast.kernels.jit import apart, exact, inner
+from forecast.kernels.judge import judge
+from forecast.kernels.kalman import cut_belief, cut_scratch, load_belief
+from forecast.kernels.lanes import (
+    above,
+    filled,
+    flags_at,
+    integers_at,
+    numbers_at,
+    peek,
+    pick,
+    pointer,
+    poke,
+    read,
+    seen,
+    some,
+    width,
+    write,
+)
+from forecast.kernels.live import AT, TOGETHER, locate, store_belief, told, unfold
+from forecast.kernels.transition import diffuse_transition, transition
+from forecast.kernels.update import TOLERANCE, diffuse, gain, learn, observe, rank_one, weaken
+from forecast.kernels.watch import FIRST, LEAVES, cut_row, sensors_of, settle, unsettle
+from forecast.kernels.watch import room as verdict_room
+
+EVIDENCE = FIRST + len(LEAVES)  # entry of the plan where the addresses of surprise and score stand
+
+
+def room(m: int, K: int, C: int) -> tuple[int, int]:
+    """Elements of `memory` and of `whole`."""
+    shared = (6 * m + m * m + 1) + (m + 2 * m * m) + 4
+    return verdict_room(C) + shared + C * series_room(m, K), 64 + C * (64 + m)
+
+
+def series_room(m: Any, K: Any) -> Any:
+    """Elements of one channel."""
+    return (K + 2) + m + 6 + (m + 2 * m * m)
+
+
+_series_room = inner(series_room)
+
+
+@inner
+def cut_series(p: Any, K: Any, m: Any) -> Any:
+    """Coefficients, loc and spread; M; tally; F; what is expected; the belief."""
+    M = p + (K + 2)
+    belief, _ = cut_belief(M + (m + 6), m)
+    return p, M, M + m, M + (m + 4), M + (m + 5), belief
+
+
+@inner
+def expect(model: Any, coef: Any, slot: Any, belief: Any, scratch: Any, M: Any) -> Any:
+    """What is expected, F, the noise in it; M is filled in."""
+    m, reads, first, noise = model[0], model[4], model[5], model[6]
+    A, P, _ = belief
+    F = gain(reads, 0, first[1], coef, 0, slot, m, P, scratch[0], False, M, True)
+    R = coef[noise[0]] if noise[0] >= 0 else filled(coef, 0.0)
+    return observe(reads, 0, first[1], coef, 0, slot, A), F + R, R
+
+
+@apart
+def forecast(model: Any, coef: Any, slot: Any, belief: Any, tally: Any, scratch: Any, M: Any) -> Any:
+    """The belief through the transition; what is expected, F, and the variance, infinite while it is diffuse."""
+    m, reads, first = model[0], model[4], model[5]
+    A, P, D = belief
+    G, Mi, work = scratch[0], scratch[2], scratch[5]
+    zero = filled(coef, 0.0)
+    open_ = still_diffuse(tally) > 0
+    if some(above(tally[0], zero)):
+        if open_:
+            diffuse_transition(model, coef, 0, slot, A, D, G, G, 0, False, work)
+        transition(model, coef, 0, slot, A, P, G, False, G, 0, False, work)
+    expected, F, _ = expect(model, coef, slot, belief, scratch, M)
+    variance = F
+    if open_:
+        Fi = gain(reads, 0, first[1], coef, 0, slot, m, D, G, False, Mi, True)
+        wide = above(Fi, filled(Fi, TOLERANCE)) * above(tally[1], zero)
+        variance = pick(wide, filled(F, np.inf), F)
+    return expected, F, variance
+
+
+@apart
+def absorb(
+    model: Any,
+    coef: Any,
+    slot: Any,
+    belief: Any,
+    initial: Any,
+    tally: Any,
+    scratch: Any,
+    M: Any,
+    value: Any,
+    expected: Any,
+    F: Any,
+    dof: Any,
+) -> Any:
+    """The belief, past its transition, after a reading; lanes that have not begun stand at the initial one."""
+    m, reads, first, noise = model[0], model[4], model[5], model[6]
+    A, P, D = belief
+    G, _, Mi, K, N, _, spare = scratch
+    one, zero = filled(value, 1.0), filled(value, 0.0)
+    fresh = one - above(tally[0], zero)
+    spare[0] = value
+    note(spare, 0, 1, tally)
+    R = coef[noise[0]] if noise[0] >= 0 else zero
+    if some(fresh):
+        restart(fresh, slot, m, belief, initial)
+        expected, F, R = expect(model, coef, slot, belief, scratch, M)
+    ok = seen(value)
+    if not some(ok):
+        return
+    v = pick(ok, value, expected) - expected
+    if dof > 0.0:
+        F = weaken(dof, R, v, F)
+    Fi, chosen, usual, open_ = one, zero, ok * above(F, zero), still_diffuse(tally) > 0
+    if open_:
+        Fi = gain(reads, 0, first[1], coef, 0, slot, m, D, G, False, Mi, True)
+        chosen, usual, _ = branches(ok, F, Fi, tally)
+    learn(m, A, M, G, 0, v, usual / pick(usual, F, one))
+    rank_one(P, G, m)
+    if open_:
+        diffuse(m, A, P, D, M, Mi, F, chosen / pick(chosen, Fi, one), v, above(tally[1], zero), K, N)
+
+
+@inner
+def begin(rest: Any, has_diffuse: Any, m: Any, block: Any, together: Any, initial: Any) -> Any:
+    """The belief before this row, once more."""
+    load_rows(rest[0], m, TOGETHER, block, together, initial[0])
+    load_symmetric(rest[1], m, TOGETHER, block, together, initial[1])
+    if has_diffuse:
+        load_symmetric(rest[2], m, TOGETHER, block, together, initial[2])
+
+
+@inner
+def load_row(numbers: Any, C: Any, first: Any, full: Any, c: Any, target: Any) -> Any:
+    """Channel c of the rows (n C) of a block; lanes past the last sensor repeat it."""
+    if C == 1 and full == width(target):
+        return read(target, numbers, first)
+    for l in range(width(target)):
+        poke(target, 0, l, numbers[(first + (l if l < full else full - 1)) * C + c])
+    return target[0]
+
+
+@inner
+def store_row(value: Any, C: Any, first: Any, full: Any, c: Any, numbers: Any, spare: Any) -> Any:
+    """The way back."""
+    if C == 1 and full == width(spare):
+        write(numbers, first, value)
+        return
+    spare[0] = value
+    for l in range(full):
+        numbers[(first + l) * C + c] = peek(spare, 0, l)
+
+
+@inner
+def tell(made: Any, C: Any, first: Any, full: Any, count: Any, out: Any, kinds: Any, alarms: Any, spare: Any) -> Any:
+    """Verdicts of a block: score, widen (n each), blame, learn (n C each) in `out`, kinds and alarms."""
+    store_row(made[0][0], 1, first, full, 0, out, spare)
+    store_row(made[3][0], 1, first, full, 0, out + count, spare)
+    for c in range(C):
+        store_row(made[4][c], C, first, full, c, out + 2 * count, spare)
+        store_row(made[5][c], C, first, full, c, out + (2 + C) * count, spare)
+    for l in range(full):
+        kinds[first + l], alarms[first + l] = int(peek(made[2], 0, l)), np.uint8(out[first + l] >= 0.5)
+
+
+@exact
+def monitor(
+    memory: Any,
+    whole: Any,
+    plan: Any,
+    verdicts: Any,
+    count: Any,
+    dof: Any,
+    values: Any,
+    which: Any,
+    out: Any,
+    kinds: Any,
+    alarms: Any,
+) -> Any:
+    """A row (count C) of the sensors which[…]; the last five are addresses, see `tell`. HELD, ESCAPED, both or neither."""
+    m, K, needs, C = plan[1], plan[2], plan[4], plan[6]
+    has_diffuse, model, coefs, rest, R = unfold(plan)
+    means, variances = numbers_at(plan[AT + 8]), numbers_at(plan[AT + 9])
+    watched, order, readings = pointer(verdicts), integers_at(which), numbers_at(values)
+    surprises, scores, settings = (
+        numbers_at(watched[EVIDENCE]),
+        numbers_at(watched[EVIDENCE + 1]),
+        numbers_at(watched[2]),
+    )
+    row, made, work, p = cut_row(pointer(memory), C)
+    scratch, p = cut_scratch(p, m)
+    initial, p = cut_belief(p, m)
+    before, p = p, p + 4
+    W, size, one = width(p), _series_room(m, K), filled(p, 1.0)
+    slots = pointer(whole)
+    block, places, odd, together = slots + C * m, slots + (C * m + 64), 0, True
+    for s in range(0, count, W):
+        full = min(W, count - s)
+        direct = sensors_of(order, count, s, W, TOGETHER, block)
+        cal, own, offset = settle(watched, block, direct, p + C * size)
+        for c in range(C):
+            coef, M, tally, F, expected, belief = cut_series(p + c * size, K, m)
+            where, slot = places + 64 * c, slots + c * m
+            together = locate(order, count, s, W, c * plan[0], R, where)
+            load_rows(coefs, K + 2, TOGETHER, where, together, coef)
+            load_belief(rest, has_diffuse, 1, TOGETHER, where, together, slot, m, belief, tally)
+            expected[0], F[0], variance = forecast(model, coef, slot, belief, tally, scratch, M)
+            row[0][c] = load_row(readings, C, s, full, c, before)
+            row[3][c], variance = told(expected[0], variance, tally, needs, coef[K], coef[K + 1])
+            row[2][c], row[1][c] = under_normal(row[0][c], row[3][c], variance)
+            store_row(row[3][c], C, s, full, c, means, before)
+            store_row(variance, C, s, full, c, variances, before)
+            store_row(row[2][c], C, s, full, c, surprises, before)
+            store_row(row[1][c], C, s, full, c, scores, before)
+        odd |= judge(C, row, cal, own, offset, settings, made, work)
+        wide = above(made[3][0], one) + above(one, made[3][0])
+        for c in range(C):
+            coef, M, tally, F, expected, belief = cut_series(p + c * size, K, m)
+            where, slot = places + 64 * c, slots + c * m
+            if some(wide + (one - above(tally[0], one - one))):
+                begin(rest, has_diffuse, m, where, together, initial)
+                load_rows(rest[3], 4, TOGETHER, where, together, before)
+            value = pick(made[5][c], (row[0][c] - coef[K]) / coef[K + 1], filled(p, np.nan))
+            absorb(model, coef, slot, belief, initial, tally, scratch, M, value, expected[0], F[0], dof)
+            if some(wide):
+                restart(wide, slot, m, belief, initial)
+                for k in range(4):
+                    tally[k] = pick(wide, before[k], tally[k])
+            store_belief(belief, tally, has_diffuse, slot, m, where, together, full, rest)
+        tell(made, C, s, full, count, numbers_at(out), integers_at(kinds), flags_at(alarms), before)
+        if not direct:
+            unsettle(watched, block, full, own, offset)
+    return odd

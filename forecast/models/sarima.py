@@ -1,0 +1,56 @@
+"""Seasonal ARIMA with regressors on the exact Kalman filter: (p, d, q)(P, D, Q) for every channel of every series at once.
+
+    φ(L) Φ(L^s) (1-L)^d (1-L^s)^D (y - x'β) = θ(L) Θ(L^s) w,   model and start as in `forecast.ssm.arima`
+Fitted like `kalman`: batched BFGS on the exact score, from two starts; missing values, steps and live rows are as there. A season
+longer than 60 rows would take as many states as that and is left out, which is said.
+"""
+
+import logging
+from typing import Self
+
+from forecast.errors import InputError
+from forecast.models.decomposition import Components
+from forecast.models.kalman import Kalman
+from forecast.models.spaced import SpacedForecaster
+from forecast.ssm.arima import Arima
+from forecast.types import Parameters, Past
+
+LONGEST_SEASON = 60
+MOST = 5  # of p, q, P, Q
+
+_log = logging.getLogger("forecast")
+
+
+class Sarima(Kalman):
+    """SARIMA of each channel, fitted by maximum likelihood."""
+
+    def __init__(
+        self,
+        order: tuple[int, int, int] = (1, 1, 1),
+        seasonal: tuple[int, int, int] = (0, 1, 1),
+        season: int = 1,
+        channels: int = 1,
+        inputs: int = 0,
+        engine: str | None = None,
+    ) -> None:
+        SpacedForecaster.__init__(self)
+        for name, (p, d, q) in (("order", order), ("seasonal", seasonal)):
+            if not (0 <= p <= MOST and 0 <= q <= MOST and 0 <= d <= 2 - (name == "seasonal")):
+                raise InputError(
+                    f"model.{name}={[p, d, q]}: lags are 0 … {MOST}, differences 0 … 2, seasonal ones 0 or 1"
+                )
+        if season > LONGEST_SEASON and any(seasonal):
+            _log.info("sarima: a season of %d rows is left out (at most %d)", season, LONGEST_SEASON)
+        used = seasonal if 1 < season <= LONGEST_SEASON else (0, 0, 0)
+        self.model = Arima(order, used, season if any(used) else 1, inputs)  # type: ignore[assignment]  # it answers the same
+        self.program = self.model.program
+        self.order, self.seasonal, self.season = order, seasonal, season
+        self.channels, self.inputs, self.robust, self.engine = channels, inputs, 0.0, engine
+        self.needs = self.model.rank + self.model.parameters + 1
+
+    @classmethod
+    def example(cls) -> Self:
+        return cls(order=(1, 1, 0), seasonal=(0, 1, 1), season=3, channels=2)
+
+    def components(self, parameters: Parameters, past: Past) -> list[Components]:
+        return []  # an ARIMA model has no parts that a series is the sum of

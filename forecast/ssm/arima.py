@@ -1,0 +1,191 @@
+"""Seasonal ARIMA with regressors as a program: φ(L) Φ(L^s) (1-L)^d (1-L^s)^D (y - x'β) = θ(L) Θ(L^s) w.
+
+The differences are states: y_{t-1} and its first difference, exactly diffuse, and a ring of the last s seasonal differences, so that
+a missing value costs nothing but itself. The ARMA part is Harvey's (1989, §3.4.3), its companion matrix a turn of r slots and a few
+additions; it starts from its stationary distribution. Without any difference there is a mean, exactly diffuse.
+Parameters θ (B P), all free: log variance of w; partial autocorrelations x / √(1 + x²) of φ, Φ and, with the other sign, of θ, Θ, which keeps
+them stationary and invertible (Monahan 1984, Biometrika 71(2)). The likelihood is statsmodels' with `use_exact_diffuse=True`.
+"""
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from forecast.ssm.belief import Belief, fresh
+from forecast.ssm.program import Builder, Program
+
+LOWEST, HIGHEST = -18.0, 10.0  # log variance, in units of the series' spread
+FARTHEST = 7.0  # x of a partial autocorrelation: 0.99
+DOUBLINGS = 14  # of the sum that is the stationary covariance: 16,384 rows
+
+
+@dataclass(frozen=True)
+class Arima:
+    """Orders (p, d, q) and (P, D, Q) with its period; regressors with prior N(0, shrinkage)."""
+
+    order: tuple[int, int, int]
+    seasonal: tuple[int, int, int] = (0, 0, 0)
+    period: int = 1
+    regressors: int = 0
+    shrinkage: float = 1.0
+
+    @property
+    def differences(self) -> int:
+        """States of the level and its differences, or of the mean."""
+        return max(self.order[1], int(self.order[1] + self.seasonal[1] == 0))
+
+    @property
+    def ring(self) -> int:
+        """States of the seasonal difference."""
+        return self.period * self.seasonal[1]
+
+    @property
+    def rank(self) -> int:
+        """Diffuse dimensions of the start."""
+        return self.differences + self.ring
+
+    @property
+    def parameters(self) -> int:
+        """Free parameters P."""
+        return 1 + self.order[0] + self.order[2] + self.seasonal[0] + self.seasonal[2]
+
+    @cached_property
+    def _lags(self) -> tuple[list[int], list[int]]:
+        """Lags at which the AR and the MA polynomial are not 0, lag 0 apart."""
+        made = []
+        for short, long in ((self.order[0], self.seasonal[0]), (self.order[2], self.seasonal[2])):
+            lags = {i + self.period * j for i in range(short + 1) for j in range(long + 1)}
+            made.append(sorted(lags - {0}))
+        return made[0], made[1]
+
+    @property
+    def _slots(self) -> int:
+        """States of the ARMA part."""
+        ar, ma = self._lags
+        return max([1, *ar, *[lag + 1 for lag in ma]])
+
+    @cached_property
+    def program(self) -> Program:
+        """States: level and differences (or mean), ring, ARMA slots, β; coefficients: variances, AR, regressors."""
+        b = Builder()
+        levels, ring, u = b.states(self.differences), b.states(self.ring), b.states(self._slots)
+        moved = [*range(levels, levels + self.order[1])]
+        sources = [ring] * bool(self.ring) + [u]
+        for k, level in enumerate(moved):  # the lower ones first, while the higher ones are still of the row before
+            for part in [*moved[k + 1 :], *sources]:
+                b.add(level, part)
+        if self.ring:
+            b.add(ring, u)
+            b.shift(ring, self.ring)
+        ar, ma = self._lags
+        writes = [0, *ma]
+        variances = b.numbers(len(writes) * (len(writes) + 1) // 2)
+        weights, nothing = b.numbers(len(ar)), b.numbers()
+        last = u + self._slots - 1
+        if self._slots > 1:
+            b.shift(u, self._slots)
+        for k, lag in enumerate(ar):
+            if u + lag - 1 != last:
+                b.add(u + lag - 1, last, weights + k)
+        ends = self._slots in ar
+        b.multiply(last, weights + ar.index(self._slots) if ends else nothing, fixed=not ends)
+        at = variances
+        for k, i in enumerate(writes):
+            for j in writes[k:]:
+                b.noise(u + i, u + j, at)
+                at += 1
+        for state in [*range(self.differences), *sources]:
+            b.read(state)
+        for _ in range(self.regressors):
+            b.read(b.states(), 0, b.numbers(), fixed=True)
+        return b.program()
+
+    def polynomials(self, theta: Tensor) -> tuple[Tensor, Tensor]:
+        """AR weights a (B La) of x_t = Σ a x_{t-lag} and MA weights b (B Lb) of w_t + Σ b w_{t-lag}."""
+        p, q, P, Q = self.order[0], self.order[2], self.seasonal[0], self.seasonal[2]
+        ar, seasonal_ar, ma, seasonal_ma = theta[:, 1:].split([p, P, q, Q], 1)
+        a = _product(-stationary(ar), -stationary(seasonal_ar), self.period)
+        b = _product(-stationary(ma), -stationary(seasonal_ma), self.period)
+        of_ar, of_ma = self._lags
+        return -a[:, of_ar], b[:, of_ma]
+
+    def coefficients(self, theta: Tensor) -> Tensor:
+        """Coefficients (B K) of parameters (B P), without those of the regressors."""
+        a, b = self.polynomials(theta)
+        writes = torch.cat([torch.ones_like(theta[:, :1]), b], 1)
+        i, j = torch.triu_indices(writes.shape[1], writes.shape[1])
+        return torch.cat([theta[:, :1].exp() * writes[:, i] * writes[:, j], a, torch.zeros_like(theta[:, :1])], 1)
+
+    def with_regressors(self, coefs: Tensor, regressors: Tensor) -> Tensor:
+        """Coefficients (B T K) of rows with regressors (B T X)."""
+        if not self.regressors:
+            return coefs
+        return torch.cat([coefs[:, None].expand(-1, regressors.shape[1], -1), regressors], -1)
+
+    def start(self, batch: int, like: Tensor, theta: Tensor) -> Belief:
+        """The belief before the first row."""
+        m, at = self.program.size, self.rank
+        diffuse = like.new_zeros(m, m)
+        diffuse[range(at), range(at)] = 1.0
+        stationary = self._covariance(theta)
+        after = m - at - self._slots
+        covariance = torch.nn.functional.pad(stationary, (at, after, at, after))
+        if after:
+            prior = like.new_zeros(m, m)
+            prior[range(m - after, m), range(m - after, m)] = self.shrinkage
+            covariance = covariance + prior
+        return fresh(like.new_zeros(batch, m), covariance, diffuse, rank=self.rank)
+
+    def _covariance(self, theta: Tensor) -> Tensor:
+        """P = A P A' + R R' σ² (B r r), by doubling: P ← P + A P A', A ← A A."""
+        a, b = self.polynomials(theta)
+        r = self._slots
+        ar, ma = self._lags
+        A = torch.zeros_like(theta[:, :1, None]).expand(-1, r, r).clone()
+        A[:, range(r - 1), range(1, r)] = 1.0
+        A[:, [lag - 1 for lag in ar], 0] += a
+        R = torch.cat([torch.ones_like(theta[:, :1]), b], 1)
+        place = torch.zeros(1 + len(ma), r, dtype=theta.dtype, device=theta.device)
+        place[range(1 + len(ma)), [0, *ma]] = 1.0
+        R = R @ place
+        P = theta[:, :1, None].exp() * R[:, :, None] * R[:, None, :]
+        for _ in range(DOUBLINGS if ar else max(1, math.ceil(math.log2(r + 1)))):
+            P, A = P + A @ P @ A.mT, A @ A
+        return P
+
+    def starts(self, batch: int, like: Tensor) -> list[Tensor]:
+        """Two places (B P) to climb from: little memory, and much."""
+        p, q, P, Q = self.order[0], self.order[2], self.seasonal[0], self.seasonal[2]
+        made = [
+            [math.log(0.5)] + [0.3] * p + [0.2] * P + [0.3] * q + [0.8] * Q,
+            [math.log(0.5)] + [1.5] * min(p, 1) + [-0.3] * (p - 1) * (p > 1) + [0.5] * P + [0.8] * q + [0.3] * Q,
+        ]
+        return [like.new_tensor(theta).expand(batch, -1) for theta in made]
+
+    def bounds(self, like: Tensor) -> tuple[Tensor, Tensor]:
+        """Lowest and highest parameters (P)."""
+        free = self.parameters - 1
+        return like.new_tensor([LOWEST] + [-FARTHEST] * free), like.new_tensor([HIGHEST] + [FARTHEST] * free)
+
+
+def stationary(x: Tensor) -> Tensor:
+    """Weights (B p) of a stationary autoregression of free numbers (B p): Durbin-Levinson on partial autocorrelations."""
+    partial = x / (1 + x.square()).sqrt()
+    found = partial[:, :0]
+    for k in range(x.shape[1]):
+        found = torch.cat([found - partial[:, k : k + 1] * found.flip(1), partial[:, k : k + 1]], 1)
+    return found
+
+
+def _product(short: Tensor, long: Tensor, period: int) -> Tensor:
+    """Coefficients (B L) of (1 + Σ short L^i)(1 + Σ long L^(period·j)), lag 0 first."""
+    one = short.new_ones(len(short), 1)
+    first, made = torch.cat([one, short], 1), None
+    for j, weight in enumerate(torch.cat([one, long], 1).split(1, 1)):
+        part = torch.nn.functional.pad(first * weight, (period * j, period * (long.shape[1] - j)))
+        made = part if made is None else made + part
+    assert made is not None
+    return made

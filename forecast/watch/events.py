@@ -33,6 +33,12 @@ class Rule:
     minor: float = 0.65
     silent: int = 20  # rows of a sensor that fail to come while others' do make an alert; 0: they do not
 
+    def __post_init__(self) -> None:
+        if not 1 <= self.k <= self.m or self.quiet < 1:
+            raise InputError(
+                f"events: k={self.k} of m={self.m} points, quiet={self.quiet}: 1 ≤ k ≤ m, and quiet at least 1"
+            )
+
     def severity(self, score: float) -> str:
         """The tier of a peak score."""
         tiers = (("critical", self.critical), ("major", self.major), ("minor", self.minor))

@@ -27,6 +27,7 @@ from forecast.watch.readings import Floats, Ints
 from forecast.watch.records import DamagedError
 from forecast.watch.refit import LAG, Refit, Refits
 from forecast.watch.scorer import Scored, Scorer, missing
+from forecast.watch.strain import Strain
 from forecast.watch.warmup import HEADS, SIZE, Head, Plan, Warming
 
 NEVER = Refit()
@@ -67,6 +68,7 @@ class Live(Scorer):
         self.step = np.zeros(0, dtype=np.float64)  # microseconds
         self.since = np.zeros(0, dtype=np.int64)  # time of the last row of the warm-up
         self.start = np.zeros(0, dtype=np.int64)  # its place in the stream
+        self.strain = Strain(self.kinds)
         self.warming: dict[int, Warming] = {}
         self._fresh: list[int] = []  # sensors whose fixed part is not written yet
         self._all: set[int] = set()  # banks whose records have another shape than those that were written
@@ -78,6 +80,7 @@ class Live(Scorer):
         none = np.zeros(count, dtype=np.int64)
         self.last, self.since = np.concatenate([self.last, none]), np.concatenate([self.since, none])
         self.start = np.concatenate([self.start, none])
+        self.strain.grow(count)
         if self.refits is not None:
             self.refits.grow(names)
         self.step = np.concatenate([self.step, np.ones(count)])
@@ -90,6 +93,7 @@ class Live(Scorer):
         while len(left):
             now, left = (left, left[:0]) if self.refits is None else _cut(rows.who, left, self.refits)
             self._score(rows, now, out)
+            self.strain.count(rows.who[now], out.alarm[now], out.kind[now])
             if self.refits is not None:
                 self._keep(rows, now, out, self.refits)
         return out
@@ -122,7 +126,7 @@ class Live(Scorer):
             self.banks[self.bank[sensor]].free.append(int(self.place[sensor]))
             (self.place[sensor],) = bank.add([machines])
             self.bank[sensor] = number
-        self.step[sensor] = step
+        self.step[sensor], self.strain.packed[sensor] = step, 0
         self._fresh.append(sensor)
         _log.info("refit of sensor %d after %d rows; seasons %s", sensor, refits.count[sensor], key.seasons or "none")
 
@@ -266,7 +270,7 @@ class Live(Scorer):
 
     def records(self, who: Ints) -> list[bytes]:
         none = np.zeros(len(self.bank), dtype=np.int64)
-        goal = none.copy()
+        goal = self.strain.packed.copy()
         for sensor in set(who.tolist()) & self.warming.keys():
             goal[sensor] = self.warming[sensor].goal
         kept = (none, none) if self.refits is None else (self.refits.count, self.refits.base)
@@ -306,6 +310,7 @@ class Live(Scorer):
             if self.refits is not None:
                 self.refits.count[sensor], self.refits.base[sensor] = kept
             if number:
+                self.strain.packed[sensor] = goal
                 if number not in known:
                     raise DamagedError("the store has states of sensors but no header to read them by")
                 self.bank[sensor] = known[number]

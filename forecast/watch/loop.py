@@ -193,7 +193,8 @@ class Loop:
         count = len(who)
         if count == 0:
             return
-        self._touched.append(before.awakened(self.book, self.held, int(readings.time[0])))
+        if parts is None:
+            self._touched.append(before.awakened(self.book, self.held, int(readings.time[0])))
         order = np.arange(self.counts["readings"], self.counts["readings"] + count)
         self.counts["readings"] += count
         rows = Rows(who, readings.time, readings.value, order)

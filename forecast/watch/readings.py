@@ -20,7 +20,7 @@ class Chunk(NamedTuple):
     position: Any  # plain values; `Source.open` takes it
     topics: tuple[str, ...] | None = None  # of every line, where the source has topics
     ended: bool = False  # nothing more will come
-    parts: Ints | None = None  # of every line, where the source has parts (partitions): their numbers, from 1 on
+    parts: Ints | None = None  # of every line, where the source has parts (partitions): their numbers
 
 
 class Aside(NamedTuple):

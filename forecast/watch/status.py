@@ -1,7 +1,7 @@
 """How things stand in a state folder: the state of every sensor, and false alarms against what was asked for.
 
-    NEW  known, no row taken yet · WARMING  until `eta` · ACTIVE  scored · SILENT  others go on, it does not · DEGRADED  more than thirty
-    times the alarms asked for, at least 50: its model does not fit any more · MUTED  its alerts are kept and not sent
+    NEW  known, no row taken yet · WARMING  until `eta` · ACTIVE  scored · SILENT  others go on, it does not · DEGRADED  more than a fifth
+    of its last 512 to 1,024 rows were alarms: its model does not fit any more · MUTED  its alerts are kept and not sent
 The first of SILENT, MUTED, DEGRADED that holds is shown. Time is event time: `now` is the newest time of the stream. The budget
 is asked for per sensor and day. Events that were labelled real or expected are no false alarms; those without a label may
 be, so that the observed rate is a range. Kinds that are apart from the budget (missing, frozen, silent …) are counted apart.
@@ -20,12 +20,11 @@ from forecast.watch.book import apart
 from forecast.watch.events import Mute
 from forecast.watch.moments import NONE
 from forecast.watch.store import Reader
+from forecast.watch.strain import APART, too_many
 from forecast.watch.warmup import SIZE, Head, Warming, step_of
 
 DAY = 86_400e6  # microseconds
 STATES = ("NEW", "WARMING", "ACTIVE", "DEGRADED", "SILENT", "MUTED")
-APART = frozenset({"missing", "frozen", "out of range", "silent"})  # kinds that the budget does not cover
-DEGRADED, ENOUGH = 30.0, 50  # times the alarms asked for; alarms
 STRICTER = (1.0, 0.3, 0.1, 0.03, 0.01)  # rates of a preview, as a share of the one in use
 
 
@@ -109,7 +108,7 @@ def _sensor(name: str, record: bytes, asked: Asked) -> Sensor:
     days = max(head.last - head.since, 0) / DAY
     budget = asked.alarms(days, head.step)
     state = "ACTIVE"
-    if part.alarms >= ENOUGH and part.alarms > DEGRADED * budget:
+    if too_many(head.goal, asked.alarms(head.step / DAY, head.step)):
         state = "DEGRADED"
     if any(mute.kind == "*" and mute.holds(name, "", asked.now) for mute in asked.mutes):
         state = "MUTED"

@@ -206,7 +206,14 @@ class Reader:
             raise InputError(f"{path}: no such store; `forecast watch` makes one")
         self.path = path
         self._base = sqlite3.connect(f"file:{path}?mode=ro", uri=True, check_same_thread=False)
-        if not self._base.execute("SELECT 1 FROM sqlite_master WHERE name = 'labels'").fetchone():
+        try:
+            made = self._base.execute("SELECT 1 FROM sqlite_master WHERE name = 'labels'").fetchone()
+        except sqlite3.DatabaseError as error:
+            self._base.close()
+            raise DamagedError(
+                f"{path}: {reason(error)}; start `forecast watch` on it, which goes back to a good copy"
+            ) from error
+        if not made:
             self._base.close()
             raise InputError(f"{path}: not made yet; `forecast watch` is about to, ask again")
 

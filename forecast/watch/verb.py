@@ -96,7 +96,10 @@ def prepared(config: Watch, bucket: int | None = None) -> Loop:
     sinks: list[Sink] = [build("sink", each if bucket is None else of_bucket(each, bucket)) for each in listed]
     roles = values("forecast.watch.columns.Roles", {k: v for k, v in config.rows.items() if k in ROLES}, "rows.")
     own = {key: value for key, value in config.rows.items() if key not in ("zones", *ROLES)}
-    options = Options(**values("forecast.watch.loop.Options", own | dict(config.commit), "rows."))
+    options = Options(
+        **values("forecast.watch.loop.Options", own, "rows."),
+        **values("forecast.watch.loop.Options", config.commit, "commit."),
+    )
     telling = Telling(
         Rule(**values("forecast.watch.events.Rule", config.events, "events.")),
         tuple(Mute.of(each) for each in config.mute),
@@ -152,6 +155,8 @@ def scorer(config: Watch) -> Live:
             )
         return build_detector(config.detector, rate)
 
+    if config.warmup < 2 or config.longest_warmup < 2:
+        raise InputError(f"warmup={config.warmup}, longest_warmup={config.longest_warmup}: at least 2 rows of each")
     plan_ = Plan(config.warmup, config.longest_warmup, season)
     refit = Refit(**values("forecast.watch.refit.Refit", config.refit, "refit."))
     return Live(label, model, detector, plan_, refit)

@@ -40,7 +40,7 @@ class Head(NamedTuple):
     number: int  # of its bank; 0 while it warms up
     last: int  # time of its last row
     step: float  # usual distance of two rows, microseconds
-    goal: int  # rows at which the next decision is due
+    goal: int  # rows at which the next decision is due; once it is scored: its alarms of late (`forecast.watch.strain`)
     since: int  # time of the last row of the warm-up
     start: int  # place of that row in the stream
     kept: int = 0  # rows that were kept for refits, the warm-up's among them

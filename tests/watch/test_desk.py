@@ -97,13 +97,6 @@ def test_every_sensor_has_a_state(path: Path) -> None:
     assert sensors(path)["odd"].state == "ACTIVE"
 
 
-def test_a_sensor_with_far_more_alarms_than_asked_for_is_degraded(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(status, "ENOUGH", 2)
-    assert sensors(path)["odd"].state == "DEGRADED"
-    monkeypatch.setattr(status, "DEGRADED", 1000.0)
-    assert sensors(path)["odd"].state == "ACTIVE"
-
-
 def test_labels_move_the_gauge_and_the_preview_and_nothing_else(path: Path, tmp_path: Path) -> None:
     spikes = sorted({one["id"] for one in alerts(path) if one["kind"] != "silent"})
     assert len(spikes) == 2

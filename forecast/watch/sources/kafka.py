@@ -4,6 +4,8 @@ Every partition is read from the kept offset on. An offset that the broker no lo
 silence. A message is one reading as JSON; within a partition order is kept, so a sensor's readings belong into one partition.
 """
 
+import logging
+import time
 from typing import Any
 
 import confluent_kafka as kafka
@@ -15,7 +17,9 @@ from forecast.watch.secrets import secret
 from forecast.watch.sources.source import Source
 
 MOST = 5_000
+QUIET = 60.0  # seconds between two lines about a broker that is away
 GRACE = 20.0  # seconds to learn of the partitions
+_log = logging.getLogger("forecast")
 
 
 class Kafka(Source):
@@ -36,10 +40,13 @@ class Kafka(Source):
             "group.id": group,
             "enable.auto.commit": False,
             "auto.offset.reset": "error",
+            "log_level": 0,  # every attempt to connect would be a line; `_away` says it once in a while
+            "error_cb": self._away,
             "security.protocol": ("SASL_" if user else "") + ("SSL" if tls else "PLAINTEXT"),
         }
         if user:
             settings |= {"sasl.mechanism": "PLAIN", "sasl.username": user, "sasl.password": secret(password_variable)}
+        self._said = -QUIET
         self.consumer = kafka.Consumer(settings, logger=None)
         self._next: dict[int, int] = {}
         self._part = (0, 1)
@@ -83,7 +90,7 @@ class Kafka(Source):
                 continue
             self._next[partition] = offset + 1
             lines.append((message.value() or b"").replace(b"\n", b" ") + b"\n")
-            parts.append(partition + 1)
+            parts.append(partition)
         return Chunk(b"".join(lines), self._position(), parts=np.array(parts)) if lines else None
 
     def acknowledge(self, position: Any) -> None:
@@ -94,6 +101,12 @@ class Kafka(Source):
     def close(self) -> None:
         """Leave."""
         self.consumer.close()
+
+    def _away(self, error: kafka.KafkaError) -> None:
+        """The broker cannot be reached, or can again without our doing: it is tried on and on."""
+        if time.monotonic() - self._said >= QUIET:
+            self._said = time.monotonic()
+            _log.warning("kafka://%s: %s; tried again until it answers", self.servers, error.str())
 
     def _position(self) -> dict[str, Any]:
         return {"next": {str(p): offset for p, offset in sorted(self._next.items())}}

@@ -11,15 +11,13 @@ import torch
 from forecast import artefact
 from forecast.errors import InputError
 from forecast.experiment import compare as comparing
-from forecast.experiment import config
 from forecast.experiment import predict as predicting
 from forecast.experiment.backtest import Plan
-from forecast.experiment.checks import read_yaml
-from forecast.experiment.members import CONF, facts_of, labelled, member
+from forecast.experiment.members import labelled, member
 from forecast.experiment.predict import Ready
 from forecast.experiment.tables import SHOWN
 from forecast.experiment.train import MODEL
-from forecast.experiment.training import train
+from forecast.experiment.weights import built, trainer
 from forecast.metrics import METRICS
 from forecast.models.forecaster import Forecaster
 from forecast.series.panel import Panel
@@ -34,11 +32,7 @@ def fit(model: Model, panel: Panel, horizon: int | None = None, *, seed: int = 0
     Models without weights are ready at once: `predict` estimates their parameters on the panel it is given.
     """
     torch.manual_seed(seed)
-    made = member(model, settings).build(horizon=horizon or max(panel.season, 1), facts=facts_of(panel))
-    if "trained" in made.traits:
-        with tempfile.TemporaryDirectory() as folder:
-            train(made, panel, panel.lengths.numpy(), getattr(made, "horizon", 1), trainer(), seed, Path(folder))
-    return made
+    return built(member(model, settings), panel, horizon or max(panel.season, 1), panel.lengths.numpy(), seed)
 
 
 def load(path: str | Path) -> Forecaster:
@@ -75,9 +69,3 @@ def compare(
     members = labelled([member(model) for model in models])
     with tempfile.TemporaryDirectory() as folder:
         return comparing.compare(plan, members, Path(folder) / "cells", trainer()).table
-
-
-def trainer() -> config.Trainer:
-    """The default trainer, conf/trainer/cpu.yaml."""
-    made: config.Trainer = config.complete(config.Trainer, read_yaml(CONF / "trainer" / "cpu.yaml"))
-    return made

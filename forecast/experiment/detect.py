@@ -20,8 +20,8 @@ from forecast.experiment import config, data, tables
 from forecast.experiment.detection import Found, calm_rows, days_of, detect, rate_of, ready, rows_per_day
 from forecast.experiment.detectors import build
 from forecast.experiment.judging import Scored, beside, labelled_rows
-from forecast.experiment.members import facts_of
 from forecast.experiment.tracking import recording
+from forecast.experiment.weights import built
 from forecast.report import detection as report
 from forecast.report.numbers import number
 from forecast.series.labels import Labels
@@ -41,7 +41,7 @@ def run(config: config.Detect, out: Path) -> int:
     rate = rate_of(panel, config.false_alarms_per_day, config.false_alarm_rate)
     started = time.process_time()
     calm = calm_rows(panel, config.calm)
-    model = config.model.build(horizon=1, facts=facts_of(panel))
+    model = built(config.model, panel, 1, calm, config.seed)
     with recording(config.tracking, Path(config.out), f"detect {source.name}", {"verb": "detect"}) as recorder:
         monitor = ready(model, build(config.detector, rate, panel.season), panel, calm)
         artefact.save_monitor(out / MONITOR, monitor)

@@ -3,13 +3,16 @@
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from forecast.detect import monitor
 from forecast.experiment.detection import calm_rows, rate_of, ready
 from forecast.experiment.detection import detect as detected
 from forecast.experiment.detectors import build
-from forecast.experiment.members import facts_of, member
+from forecast.experiment.members import member
+from forecast.experiment.weights import built
 from forecast.models.forecaster import Forecaster
 from forecast.series.panel import Panel
 
@@ -29,7 +32,9 @@ def detect(
     """Scores of the rows after the calm ones, and events, with a budget of false alarms a day of each series, or a row."""
     rate = rate_of(panel, false_alarms_per_day, false_alarm_rate)
     rows = calm_rows(panel, calm)
-    found = detected(ready(_built(model, panel), build(detector, rate, panel.season), panel, rows), panel, rows, gap)
+    found = detected(
+        ready(_built(model, panel, rows), build(detector, rate, panel.season), panel, rows), panel, rows, gap
+    )
     return found.scores, found.events
 
 
@@ -46,9 +51,11 @@ class Monitor(monitor.Monitor):
         detector: Named = "standard",
     ) -> None:
         rate = rate_of(panel, false_alarms_per_day, false_alarm_rate)
-        made = ready(_built(model, panel), build(detector, rate, panel.season), panel, panel.lengths.numpy())
+        rows = panel.lengths.numpy()
+        made = ready(_built(model, panel, rows), build(detector, rate, panel.season), panel, rows)
         super().__init__(made.model, made.detector, made.machines)
 
 
-def _built(model: Named | Forecaster, panel: Panel) -> Forecaster:
-    return model if isinstance(model, Forecaster) else member(model).build(horizon=1, facts=facts_of(panel))
+def _built(model: Named | Forecaster, panel: Panel, calm: NDArray[np.int64]) -> Forecaster:
+    """A forecaster as it is given; of a word, its weights trained on the calm rows."""
+    return model if isinstance(model, Forecaster) else built(member(model), panel, 1, calm)

@@ -111,6 +111,24 @@ def test_from_python_and_the_monitor_goes_on() -> None:
     assert live.tolist() == pytest.approx(scores["score"].tolist(), abs=1e-12)
 
 
+def test_weights_are_trained_on_the_calm_rows() -> None:
+    """A model of shared weights says what comes next as well as a Kalman filter does, and no row after the calm ones is used for it."""
+    time = np.arange(700)
+    wave = np.sin(2 * np.pi * time / 12) + 0.05 * np.random.default_rng(0).normal(size=700)
+    panel = panel_of([torch.from_numpy(wave)], seasons=(12,))
+    scores, _ = fc.detect(panel, false_alarm_rate=1e-3, model="lti", calm=500)
+    off = (scores["expected"] - scores["value"]).abs()
+    assert float(off.mean()) < 0.1
+    changed = wave.copy()
+    changed[500:] = wave[500:] * 3
+    again, _ = fc.detect(
+        panel_of([torch.from_numpy(changed)], seasons=(12,)), false_alarm_rate=1e-3, model="lti", calm=500
+    )
+    assert float(again["expected"].iloc[0]) == pytest.approx(
+        float(scores["expected"].iloc[0]), abs=1e-5
+    )  # float32, FFT
+
+
 def labelled(folder: Path) -> Path:
     """Noise with a labelled stretch of large values, and one labelled row among the calm ones."""
     values = np.random.default_rng(4).normal(size=1200)

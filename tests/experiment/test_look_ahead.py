@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from forecast.experiment import compare
-from forecast.experiment.api import trainer
 from forecast.experiment.backtest import Plan, backtest
 from forecast.experiment.cells import Cell
 from forecast.experiment.members import labelled, member, members
+from forecast.experiment.weights import trainer
 from forecast.experiment.work import Fitted
 from forecast.series.catalogue import catalogue, find, load
 from forecast.series.panel import Panel

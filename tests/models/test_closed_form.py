@@ -131,13 +131,13 @@ def test_a_training_that_gains_nothing_is_not_kept(tmp_path: Path) -> None:
     """With a rate that ruins the weights, the model ends at its closed form."""
     from dataclasses import replace
 
-    from forecast.experiment import api
     from forecast.experiment.training import train
+    from forecast.experiment.weights import trainer
     from forecast.series.panel import panel_of
 
     panel = replace(panel_of([series(500)]), seasons=(24,))
     model = StackForecaster(blocks=("s4d",), width=8, learning_rate=30.0, horizon=12, seasons=(24,), channels=2)
-    settings = replace(api.trainer(), max_steps=12, context=96)
+    settings = replace(trainer(), max_steps=12, context=96)
     torch.manual_seed(0)
     done = train(model, panel, panel.lengths.numpy(), 12, settings, 0, tmp_path)
     assert done.best == done.at_start

@@ -25,8 +25,9 @@ from forecast.experiment.benchmark import Results, options
 from forecast.experiment.detection import days_of, follow, ready, rows_per_day
 from forecast.experiment.detectors import build
 from forecast.experiment.judging import Scored, judge
-from forecast.experiment.members import Member, facts_of, member
+from forecast.experiment.members import Member, member
 from forecast.experiment.tracking import recording
+from forecast.experiment.weights import built
 from forecast.metrics import detection as metrics
 from forecast.series import catalogue
 from forecast.series.panel import Panel
@@ -114,7 +115,7 @@ def ours(chosen: Choice, models: tuple[Member, ...]) -> Iterator[Subject]:
 
             def score(case: Case, word: str = word, one: Member = one) -> Told:
                 calm = np.array([case.calm])
-                model = one.build(horizon=1, facts=facts_of(case.panel))
+                model = built(one, case.panel, 1, calm)
                 detector = build({"name": word, "quality": False}, chosen.rate, _season(case.panel))
                 monitor = ready(model, detector, case.panel, calm)
                 began = int(detector.began(monitor.machines.detector)[0])

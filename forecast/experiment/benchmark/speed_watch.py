@@ -28,11 +28,11 @@ import torch
 
 from forecast import artefact
 from forecast.errors import ForecastError
-from forecast.experiment.api import trainer
 from forecast.experiment.benchmark.peers import ask
 from forecast.experiment.benchmark.speed_kalman import Figure
 from forecast.experiment.members import facts_of, member
 from forecast.experiment.training import train
+from forecast.experiment.weights import trainer
 from forecast.series.panel import panel_of
 
 SUBJECTS = ("moving", "kalman 2", "kalman 13")

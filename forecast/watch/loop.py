@@ -28,6 +28,9 @@ from forecast.watch.sources.source import Source
 from forecast.watch.store import Commit, Cursor, Reader, Store
 from forecast.watch.teller import Teller, Telling
 
+FEW = 1 << 16  # bytes: where a source has less than that at hand,
+GATHER = 0.02  # seconds are waited for more: a turn costs about as much for ten rows as for a thousand
+
 _log = logging.getLogger("forecast")
 
 
@@ -150,6 +153,8 @@ class Loop:
             self.take(chunk)
         if self._pending >= self.options.readings or time.monotonic() >= self._due:
             self.commit()
+        elif chunk is not None and len(chunk.text) < FEW and not chunk.ended:
+            time.sleep(max(min(GATHER, seconds, self._due - time.monotonic()), 0.0))
         return chunk is not None and chunk.ended
 
     def abandon(self) -> None:

@@ -40,10 +40,21 @@ def test_two_runs_and_a_pipe_tell_what_one_run_tells(tmp_path: Path) -> None:
     assert {json.loads(line)["state"] for line in told["one"].splitlines()} >= {"open", "closed"}
 
 
-def test_what_is_refused_says_what_to_do(tmp_path: Path) -> None:
-    done = forecast(tmp_path, "source.path=nothing.csv", "source.follow=false")
-    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
-    assert "no such file; pass source.path=FILE" in done.stderr
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["source.path=nothing.csv"], "no such file; pass source.path=FILE"),
+        (["source.path=p.csv", "history=nothing.csv"], "no such file; pass history=FILE"),
+        (["source.path=p.csv", "events.k=5", "events.m=2"], "1 ≤ k ≤ m"),
+        (["source.path=p.csv", "warmup=-3"], "at least 2 rows"),
+    ],
+)
+def test_what_is_refused_says_what_to_do(words: list[str], said: str, tmp_path: Path) -> None:
+    (tmp_path / "p.csv").write_text("time,sensor,value\n1700000000,a,1\n")
+    done = forecast(tmp_path, *words, "source.follow=false")
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
+    assert said in done.stderr
+    assert not (tmp_path / "outputs" / "watch" / "state" / "lock").exists()
 
 
 @pytest.mark.slow

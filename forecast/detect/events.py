@@ -9,6 +9,7 @@ from forecast.detect.evidence import KINDS, Verdict
 SEVERITIES = ((0.8, "critical"), (2 / 3, "major"), (0.0, "minor"))  # four and two times the nats of the boundary
 SHARE = 0.2  # blame from which a channel is named
 MOST = 3
+BETWEEN = "; "  # between the names of channels, which may hold spaces
 
 
 class Event(NamedTuple):

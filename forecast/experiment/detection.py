@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from forecast.detect.detector import Detector
-from forecast.detect.events import events
+from forecast.detect.events import BETWEEN, events
 from forecast.detect.evidence import KINDS
 from forecast.detect.monitor import Monitor, Seen
 from forecast.errors import InputError
@@ -150,7 +150,7 @@ def _events(seen: Seen, times: pd.Index, name: str, channels: tuple[str, ...], g
         "peak": times[[e.peak for e in found]],
         "severity": [e.severity for e in found],
         "kind": [e.kind for e in found],
-        "top_channels": [" ".join(channels[c] for c in e.channels) for e in found],
+        "top_channels": [BETWEEN.join(channels[c] for c in e.channels) for e in found],
         "score": [e.score for e in found],
     }
     return pd.DataFrame(columns)

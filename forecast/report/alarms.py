@@ -42,13 +42,14 @@ def plot_watched(ax: Axes, rows: pd.DataFrame, spans: pd.DataFrame, channel: str
         seen["ds"], seen["lower"], seen["upper"], color=BLUE, alpha=0.25, linewidth=0, label="95 % interval"
     )
     if len(seen) < len(rows):
-        ax.fill_between(seen["ds"], seen["low"], seen["high"], color=INK, linewidth=0.9, label=safe(channel))
+        ax.fill_between(seen["ds"], seen["low"], seen["high"], color=INK, linewidth=0.9, label="readings")
     else:
-        ax.plot(seen["ds"], seen["value"], color=INK, linewidth=1.4, label=safe(channel))
+        ax.plot(seen["ds"], seen["value"], color=INK, linewidth=1.4, label="readings")
     bad = seen[seen["alarm"].astype(bool)]
     ax.plot(bad["ds"], bad["value"], "o", color=VERMILION, markersize=5, label="alarm")
     shade(ax, spans, rows)
     fit_to(ax, seen)
+    ax.set_ylabel(safe(channel))
     ax.tick_params(labelbottom=False)
     strip = ax.inset_axes((0, -0.3, 1, 0.22), sharex=ax)
     plot_scores(strip, seen)
@@ -118,5 +119,9 @@ def plot_thresholds(ax: Axes, p_value: np.ndarray, per: float, unit: str, rate: 
     ax.plot(grid, np.maximum(grid * len(p_value), 0.3) / per, color=INK, linestyle="--", label="if all were false")
     ax.axvline(rate, color=VERMILION, linestyle=":", linewidth=2, label="asked for")
     ax.set(xscale="log", yscale="log", xlabel="false-alarm rate per row", ylabel=f"alarmed rows {unit}")
+    for axis in (ax.xaxis, ax.yaxis):
+        axis.set_major_formatter(
+            lambda value, _: f"{value:,.0f}" if value >= 1 else f"{value:g}"
+        )  # powers of ten would be mathematics
     legend(ax, 3)
     return ax

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from forecast.detect.events import BETWEEN
 from forecast.errors import InputError
 from forecast.report import page
 from forecast.report.alarms import plot_swimlanes, plot_thresholds, plot_watched
@@ -60,7 +61,7 @@ class Tables(NamedTuple):
 
     def reading(self, event: Any) -> tuple[str, pd.DataFrame]:
         """The channel most to blame for an event, where it is scored, and its rows."""
-        for channel in str(event.top_channels).split():
+        for channel in str(event.top_channels).split(BETWEEN):
             rows = self.of(event.unique_id, channel)
             if len(rows):
                 return channel, rows
@@ -156,7 +157,7 @@ def told(event: Any, channel: str, inside: pd.DataFrame, every: pd.DataFrame) ->
     """Actual, expected, deviation, length, blame and similar events."""
     at = inside[inside["ds"] == event.peak].iloc[0]
     off, half = float(at["value"] - at["expected"]), float(at["upper"] - at["lower"]) / 2 / SPREAD
-    spreads = f", {number(round(abs(off / half), 1))} standard deviations" if half > 0 and np.isfinite(off) else ""
+    spreads = f", {abs(off / half):.1f} standard deviations" if half > 0 and np.isfinite(off) else ""
     yield (
         "at its peak",
         f"{number(at['value'])}, expected {number(at['expected'])} ({number(at['lower'])} to {number(at['upper'])})",
@@ -192,13 +193,14 @@ def blame(tables: Tables) -> Iterator[Section]:
     """Which channel carried which event?"""
     if tables.summary["channels"] < 2 or tables.events.empty:
         return
-    rows = {}
+    rows: dict[str, dict[str, float]] = {}
     for event in _each(tables.events.head(20)):
         inside = tables.scores[(tables.scores["ds"] == event.peak)]
         if tables.summary["series"] > 1:
             inside = inside[inside["unique_id"].str.startswith(f"{event.unique_id}/")]
         names = inside["unique_id"].str.removeprefix(f"{event.unique_id}/")
         label = moment(event.peak) if tables.summary["series"] == 1 else f"{event.unique_id} {moment(event.peak)}"
+        label = label if label not in rows else f"{label} ({len(rows) + 1})"
         rows[label] = dict(zip(names, inside["blame"], strict=True))
     table = pd.DataFrame(rows).T.sort_index()
     finding = "Share of each channel in the score, at the peak of each event."

@@ -21,6 +21,7 @@ Values = NDArray[np.float64]
 BANDS = ((0.05, 0.95, 0.18), (0.1, 0.9, 0.18), (0.3, 0.7, 0.25))
 LINES = ((BLUE, "o", "-"), (VERMILION, "s", "--"), (GREEN, "^", "-."), (PURPLE, "D", ":"), (GREY, "v", "-"))
 HEAT = ListedColormap(colormaps["cividis"](np.linspace(0.95, 0.2, 256)))  # its ends are lost on white and on dark
+LETTERS = 60  # of the names below a picture; more than that are turned
 
 
 def plot_leaderboard(ax: Axes, board: pd.DataFrame, reference: str, title: str) -> Axes:
@@ -143,7 +144,12 @@ def plot_heat(ax: Axes, table: pd.DataFrame, title: str) -> Axes:
     norm = Normalize(0, float(values.max()))
     mesh = ax.pcolormesh(values, cmap=HEAT, norm=norm, edgecolors="face", linewidth=0.2)
     steps = max(1, len(table.columns) // 12)
-    ax.set_xticks(np.arange(0, len(table.columns), steps) + 0.5, [safe(name) for name in table.columns[::steps]])
+    names = [safe(name) for name in table.columns[::steps]]
+    ax.set_xticks(np.arange(0, len(table.columns), steps) + 0.5, names)
+    if sum(map(len, names)) > LETTERS:
+        ax.tick_params(axis="x", labelrotation=30)
+        for label in ax.get_xticklabels():
+            label.set(horizontalalignment="right", rotation_mode="anchor")
     ax.set_yticks(np.arange(len(table)) + 0.5, [safe(name) for name in table.index])
     ax.invert_yaxis()
     ax.grid(visible=False)

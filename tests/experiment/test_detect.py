@@ -35,7 +35,7 @@ def test_a_spike_is_an_event_and_exit_code_3(tmp_path: Path) -> None:
     folder = tmp_path / "detect" / "latest"
     events = pd.read_csv(folder / "events.csv")
     worst = events.sort_values("score").iloc[-1]
-    assert worst["top_channels"].split()[0] == "heat"
+    assert worst["top_channels"].split("; ")[0] == "heat"
     assert pd.Timestamp(worst["start"]) == pd.Timestamp("2026-02-20")
     scores = pd.read_parquet(folder / "scores.parquet")
     columns = ["unique_id", "ds", "value", "expected", "lower", "upper", "score", "p_value", "alarm"]
@@ -43,6 +43,24 @@ def test_a_spike_is_an_event_and_exit_code_3(tmp_path: Path) -> None:
     assert (scores["alarm"] == (scores["score"] >= 0.5)).all()
     page = (folder / "report.html").read_text()
     assert "Events, the worst first" in page and "<script" not in page
+
+
+def test_a_card_shows_the_channel_to_blame_whatever_its_name(tmp_path: Path) -> None:
+    """Names may hold spaces."""
+    from forecast.report.detection import read
+
+    noise = np.random.default_rng(0).normal(size=(400, 2))
+    noise[350:360, 1] += 30
+    frame = pd.DataFrame(noise, columns=["air heat", "flow rate RMS"])
+    frame.insert(0, "time", pd.date_range("2026-01-01", periods=400, freq="h"))
+    frame.to_csv(tmp_path / "p.csv", index=False)
+    said = forecast("detect", f"data.path={tmp_path / 'p.csv'}", "calm=250", f"out={tmp_path}")
+    assert said.code == 3, said.err
+    tables = read(tmp_path / "detect" / "latest")
+    worst = next(tables.events.itertuples())
+    assert worst.top_channels == "flow rate RMS"
+    channel, rows = tables.reading(worst)
+    assert channel == "flow rate RMS" and float(rows["value"].max()) > 25
 
 
 def test_nothing_to_find_is_exit_code_0(tmp_path: Path) -> None:

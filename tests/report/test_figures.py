@@ -143,3 +143,20 @@ def test_numbers_for_people() -> None:
 
 def test_labels() -> None:
     assert safe("_x") == "\u200b_x" and safe("a\nb") == "a b" and len(safe("a" * 300)) == 28
+
+
+def test_powers_of_ten_are_numbers(ax: Axes) -> None:
+    """Mathematics is not read in labels, so that no name can be taken for it."""
+    from forecast.report.alarms import plot_thresholds
+
+    plot_thresholds(ax, np.geomspace(1e-9, 0.5, 5000), 0.01, "per day", 1e-3)
+    ax.figure.canvas.draw()
+    shown = [label.get_text() for label in [*ax.get_xticklabels(), *ax.get_yticklabels()]]
+    assert any(shown) and not any("$" in text for text in shown)
+
+
+def test_long_names_below_a_heat_map_do_not_run_into_each_other(ax: Axes) -> None:
+    names = [f"a channel with a long name {k}" for k in range(8)]
+    figures.plot_heat(ax, pd.DataFrame(np.ones((3, 8)), columns=names), "share")
+    assert {label.get_rotation() for label in ax.get_xticklabels()} == {30.0}
+    figures.plot_heat(ax, pd.DataFrame(np.ones((3, 2)), columns=["a", "b"]), "share")

@@ -2,64 +2,23 @@
 own.
 
     y = loc + spread · (μ + Σ γ + x'β + v),  model and start as in `forecast.ssm.structural`
-Parameters are fitted for all series at once: batched BFGS on the exact score, from two starts, the better one kept.
-A season of up to 24 rows is a ring of dummies, a longer one six harmonics. Rows further apart than one unit of the
-clock move the belief by the whole number of units nearest to their distance; the first row of a series moves nothing.
-Medians are held within h + 1 ranges of the observed values around them: a trend is never extrapolated into the absurd.
+A season of up to 24 rows is a ring of dummies, a longer one six harmonics.
 """
 
-import logging
-import math
-from typing import NamedTuple, Self
+from typing import Self
 
-import torch
-from torch import Tensor
-
-from forecast.distribution import Forecast, Gaussian
 from forecast.errors import unknown
+from forecast.models.by_channel import ChannelForecaster, by_channel
 from forecast.models.decomposition import Components, facts, parts_of
-from forecast.models.forecaster import Chosen, Machine
-from forecast.models.spaced import SpacedForecaster
-from forecast.models.units import input_units, units
-from forecast.ssm.belief import Belief, series_innermost
-from forecast.ssm.compiled import step_row
-from forecast.ssm.fit import minimise
-from forecast.ssm.kalman import Filtered, advance, engine_for, loglik
-from forecast.ssm.live import Live
 from forecast.ssm.structural import TRENDS, Season, Structural
-from forecast.types import Parameters, Past, Row, take, tree_map
+from forecast.types import Parameters, Past
 
 LONGEST_RING = 24
 LEAST_PRIOR = 900.0  # variance of a harmonic at the start, in squared typical changes
 
-_log = logging.getLogger("forecast")
 
-
-class Fitted(NamedTuple):
-    """Parameters of each series; the columns of several channels follow one another."""
-
-    theta: Tensor  # (B C P)
-    loc: Tensor  # (B C)
-    spread: Tensor  # (B C)
-    input_loc: Tensor  # (B K)
-    input_spread: Tensor  # (B K)
-
-
-class State(NamedTuple):
-    """Parameters and belief."""
-
-    fitted: Fitted
-    coefs: Tensor  # (B C Kc): what the kernels read, made of theta
-    mean: Tensor  # (B C m)
-    covariance: Tensor  # (B C n)
-    diffuse: Tensor  # (B C n)
-    tally: Tensor  # (B C 4)
-
-
-class Kalman(SpacedForecaster):
+class Kalman(ChannelForecaster):
     """Structural model of each channel, fitted by maximum likelihood."""
-
-    traits = frozenset({"scale", "shift", "kernel", "generative", "covariates"})
 
     def __init__(
         self,
@@ -72,179 +31,30 @@ class Kalman(SpacedForecaster):
         robust: float = 0.0,
         engine: str | None = None,
     ) -> None:
-        super().__init__()
         if trend not in TRENDS:
             raise unknown("trend", trend, TRENDS)
         lengths = [length for length in (seasons or (season,)) if length > 1]
-        self.model = Structural(trend, tuple(_season(length, harmonics) for length in lengths), inputs)
-        self.program = self.model.program
+        model = Structural(trend, tuple(_season(length, harmonics) for length in lengths), inputs)
+        super().__init__(model, channels, inputs, robust, engine)
+        self.model: Structural = model
         self.trend, self.season, self.seasons, self.harmonics = trend, season, seasons, harmonics
-        self.channels, self.inputs, self.robust, self.engine = channels, inputs, robust, engine
-        self.needs = self.model.rank + self.model.parameters
 
     @classmethod
     def example(cls) -> Self:
         return cls(trend="damped", season=4, channels=2)
-
-    def estimate(self, past: Past) -> Parameters:
-        kind, past = (
-            past.values.dtype,
-            tree_map(Tensor.double, past),
-        )  # parameters come from float64 whatever the precision
-        values = _by_channel(past.values)
-        loc, spread = units(values)
-        enough = values.isfinite().sum(-1) >= self.needs
-        usable = (enough & spread.isfinite()).nonzero()[:, 0]
-        theta = values.new_full((len(values), self.model.parameters), math.nan)
-        input_loc, input_spread = input_units(past.inputs, past.values)
-        if len(usable):
-            regressors = ((past.inputs - input_loc[:, None]) / input_spread[:, None]).repeat_interleave(
-                self.channels, 0
-            )
-            scaled = (values - loc[:, None]) / spread[:, None]
-            theta[usable] = self._fit(scaled[usable], regressors[usable])
-        lost = int(theta.isnan().any(-1).sum())
-        if lost:
-            name = type(self).__name__.lower()
-            _log.info("%s: %d of %d series have too few observed rows (needs %d)", name, lost, len(values), self.needs)
-        shape = past.values.shape[0], self.channels
-        made = Fitted(theta.reshape(*shape, -1), loc.reshape(shape), spread.reshape(shape), input_loc, input_spread)
-        return tree_map(lambda leaf: leaf.to(kind), made)
-
-    def _fit(self, values: Tensor, regressors: Tensor) -> Tensor:
-        """Maximum-likelihood parameters (n P) of scaled values (n T): the better end of two climbs."""
-        model, count = self.model, values.isfinite().sum(-1)
-
-        def objective(theta: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
-            theta = theta.detach().requires_grad_()
-            with torch.enable_grad():
-                coefs = model.with_regressors(model.coefficients(theta), regressors[rows])
-                belief = model.start(len(rows), values, theta)
-                found = loglik(self.program, coefs, belief, values[rows, :, None], engine=self.engine)
-                value = -found / count[rows]
-                (slope,) = torch.autograd.grad(value.sum(), theta)
-            return value.detach(), slope
-
-        low, high = model.bounds(values)
-        ends = [minimise(objective, start, low, high) for start in model.starts(len(values), values)]
-        best = torch.stack([end.value.nan_to_num(math.inf) for end in ends]).argmin(0)
-        return torch.stack([end.x for end in ends])[best, torch.arange(len(values))]
-
-    def initial_state(self, parameters: Parameters, static: Tensor) -> State:
-        flat = parameters.theta.flatten(0, 1)
-        belief = self.model.start(len(flat), flat, flat)
-        leaves = [
-            _of_channels(series_innermost(leaf), self.channels) for leaf in (self.model.coefficients(flat), *belief)
-        ]
-        return State(parameters, *leaves)
-
-    def step(self, state: State, row: Row) -> State:
-        step = row.elapsed
-        if not (step.item() < 1.5 if step.numel() == 1 else bool((step < 1.5).all())):
-            return super().step(state, row)
-        if self.inputs or engine_for(self.engine, row.values) != "numba":
-            return _proper(state, self._advance(state, row.past())[0])
-        fitted, leaves = state.fitted, (state.mean, state.covariance, state.diffuse, state.tally)
-        scaled = (row.values.numpy() - fitted.loc.numpy()) / fitted.spread.numpy()
-        after = step_row(self.program, state.coefs, leaves, scaled, self.robust)
-        return _proper(state, State(fitted, state.coefs, *after))
-
-    def _spaced(self, state: State, past: Past, each: bool = False) -> tuple[State, Forecast]:
-        after, made = super()._spaced(state, past, each)
-        return _proper(state, after), made
-
-    def fresh(self, state: State) -> Tensor:
-        return state.tally[..., 0].amax(-1) == 0
-
-    def follow(self, state: State, past: Past, each: bool) -> tuple[State, Gaussian]:
-        after, done = self._advance(state, past)
-        return after, self._forecast(state, done, past.values, each)
-
-    def machine(self, state: State) -> Machine | None:
-        if self.inputs or engine_for(self.engine, state.mean) != "numba" or not len(state.mean):
-            return None
-        return Kept(self, state)
 
     def components(self, parameters: Parameters, past: Past) -> list[Components]:
         if self.inputs:
             return []  # coefficients that change with time are not smoothed here
         found: list[Components] = []
         flat = [leaf.flatten(0, 1) for leaf in parameters[:3]]
-        for lane, values in enumerate(_by_channel(past.values.double())):
+        for lane, values in enumerate(by_channel(past.values.double())):
             theta, loc, spread = (leaf[lane].double() for leaf in flat)
             start, coefs = self.model.start(1, theta[None]), self.model.coefficients(theta[None])
             parts = parts_of(self.model, start, ((values - loc) / spread)[None], loc, spread, coefs)
             names = tuple(name for name, _ in self.model.components)
             found.append(Components("", names, *parts, facts(self.model, theta, spread)))
         return found
-
-    def widen(self, state: State, factor: Tensor) -> State:
-        covariance = state.covariance.clone()
-        covariance[..., 0] = covariance[..., 0] * factor[:, None]
-        return state._replace(covariance=covariance)
-
-    def _advance(self, state: State, past: Past) -> tuple[State, Filtered]:
-        """The state after rows one unit apart, and their forecasts in units of the model."""
-        fitted = state.fitted
-        values = _by_channel((past.values - fitted.loc[:, None]) / fitted.spread[:, None])
-        coefs = state.coefs.flatten(0, 1)
-        if self.inputs:
-            regressors = (past.inputs - fitted.input_loc[:, None]) / fitted.input_spread[:, None]
-            coefs = self.model.with_regressors(coefs, regressors.repeat_interleave(self.channels, 0))
-        done = advance(self.program, coefs, _flat(state), values[..., None], dof=self.robust, engine=self.engine)
-        return State(fitted, state.coefs, *[_of_channels(leaf, self.channels) for leaf in done.belief]), done
-
-    def _forecast(self, state: State, done: Filtered, values: Tensor, each: bool) -> Gaussian:
-        """In the units of the data; missing where too little has been observed."""
-        shape = values.shape[0], self.channels, values.shape[1]
-        mean, variance = [part[..., 0].reshape(shape).mT for part in (done.mean, done.variance)]
-        before = state.tally[:, :, 0][:, None]
-        seen = before + (values.isfinite().cumsum(1) - values.isfinite().to(torch.int64)) if each else before
-        low, high, lead = self._reach(state, values, each)
-        room = (high - low) * (lead + 1)
-        mean = torch.maximum(torch.minimum(mean, high + room), low - room)
-        known = (seen >= self.needs) & variance.isfinite()
-        spread = state.fitted.spread[:, None]
-        mean = torch.where(known, state.fitted.loc[:, None] + spread * mean, math.nan)
-        return Gaussian(mean, torch.where(known, variance * spread * spread, math.nan))
-
-    def _reach(self, state: State, values: Tensor, each: bool) -> tuple[Tensor, Tensor, Tensor]:
-        """Smallest and largest value observed before each forecast, in the model's units, and its lead."""
-        low, high = state.tally[:, None, :, 2], state.tally[:, None, :, 3]
-        if not each:
-            return low, high, torch.arange(1, values.shape[1] + 1, dtype=values.dtype)[None, :, None]
-        scaled = (values - state.fitted.loc[:, None]) / state.fitted.spread[:, None]
-        lows = torch.cat([low, scaled.nan_to_num(math.inf)], 1).cummin(1).values[:, :-1]
-        highs = torch.cat([high, scaled.nan_to_num(-math.inf)], 1).cummax(1).values[:, :-1]
-        return lows, highs, values.new_ones(1, 1, 1)
-
-
-def _proper(state: State, after: State) -> State:
-    """What no row changes is the same leaf, so that whoever keeps states need not write it again; a diffuse part that is gone stays gone."""
-    after = after._replace(fitted=state.fitted, coefs=state.coefs)
-    return after if state.diffuse.any() else after._replace(diffuse=state.diffuse)
-
-
-class Kept(Live):
-    """Live states of all series."""
-
-    def __init__(self, model: Kalman, state: State) -> None:
-        loc, spread = state.fitted.loc.flatten(), state.fitted.spread.flatten()
-        coefs, belief = state.coefs.flatten(0, 1), _flat(state)
-        super().__init__(model.program, coefs, belief, loc, spread, model.needs, model.robust, model.channels)
-
-    def put(self, state: State, which: Chosen | None) -> None:
-        self.place(_flat(state), which)
-
-    def state(self, like: State, which: Chosen | None = None) -> State:
-        if which is not None:
-            like = take(like, torch.from_numpy(which))
-        return State(like.fitted, like.coefs, *[_of_channels(leaf, self._channels) for leaf in self.belief(which)])
-
-
-def _flat(state: State) -> Belief:
-    """The belief of every channel of every series."""
-    return Belief(*[leaf.flatten(0, 1) for leaf in state[2:]])
 
 
 def _season(length: int, harmonics: int) -> Season:
@@ -256,14 +66,3 @@ def _season(length: int, harmonics: int) -> Season:
     if harmonics == 0 and length <= LONGEST_RING:
         return Season(length)
     return Season(length, min(harmonics or 6, (length - 1) // 2), max(LEAST_PRIOR, length**2 / 4))
-
-
-def _of_channels(leaf: Tensor, channels: int) -> Tensor:
-    """(B·C …) as (B C …), the memory as it is."""
-    parts: Tensor = leaf.unflatten(0, (-1, channels))
-    return parts
-
-
-def _by_channel(values: Tensor) -> Tensor:
-    """(B T C) as (B·C T): each channel a series."""
-    return values.mT.flatten(0, 1)

@@ -9,11 +9,8 @@ import logging
 from typing import Self
 
 from forecast.errors import InputError
-from forecast.models.decomposition import Components
-from forecast.models.kalman import Kalman
-from forecast.models.spaced import SpacedForecaster
+from forecast.models.by_channel import ChannelForecaster
 from forecast.ssm.arima import Arima
-from forecast.types import Parameters, Past
 
 LONGEST_SEASON = 60
 MOST = 5  # of p, q, P, Q
@@ -21,7 +18,7 @@ MOST = 5  # of p, q, P, Q
 _log = logging.getLogger("forecast")
 
 
-class Sarima(Kalman):
+class Sarima(ChannelForecaster):
     """SARIMA of each channel, fitted by maximum likelihood."""
 
     def __init__(
@@ -33,7 +30,6 @@ class Sarima(Kalman):
         inputs: int = 0,
         engine: str | None = None,
     ) -> None:
-        SpacedForecaster.__init__(self)
         for name, (p, d, q) in (("order", order), ("seasonal", seasonal)):
             if not (0 <= p <= MOST and 0 <= q <= MOST and 0 <= d <= 2 - (name == "seasonal")):
                 raise InputError(
@@ -42,15 +38,10 @@ class Sarima(Kalman):
         if season > LONGEST_SEASON and any(seasonal):
             _log.info("sarima: a season of %d rows is left out (at most %d)", season, LONGEST_SEASON)
         used = seasonal if 1 < season <= LONGEST_SEASON else (0, 0, 0)
-        self.model = Arima(order, used, season if any(used) else 1, inputs)  # type: ignore[assignment]  # it answers the same
-        self.program = self.model.program
+        model = Arima(order, used, season if any(used) else 1, inputs)
+        super().__init__(model, channels, inputs, 0.0, engine, spare=1)
         self.order, self.seasonal, self.season = order, seasonal, season
-        self.channels, self.inputs, self.robust, self.engine = channels, inputs, 0.0, engine
-        self.needs = self.model.rank + self.model.parameters + 1
 
     @classmethod
     def example(cls) -> Self:
         return cls(order=(1, 1, 0), seasonal=(0, 1, 1), season=3, channels=2)
-
-    def components(self, parameters: Parameters, past: Past) -> list[Components]:
-        return []  # an ARIMA model has no parts that a series is the sum of

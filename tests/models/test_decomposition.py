@@ -10,8 +10,9 @@ from statsmodels.tsa.statespace.structural import UnobservedComponents
 from torch import Tensor
 
 from forecast.models.auto_ssm import AutoSsm
+from forecast.models.by_channel import Fitted
 from forecast.models.decomposition import Components
-from forecast.models.kalman import Fitted, Kalman
+from forecast.models.kalman import Kalman
 from forecast.types import Past
 
 D = torch.float64

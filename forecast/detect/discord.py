@@ -15,7 +15,7 @@ from torch import Tensor
 from forecast.detect import tail
 from forecast.detect.detector import Detector
 from forecast.detect.evidence import Evidence, Verdict
-from forecast.detect.guarding import overruled
+from forecast.detect.guarding import verdict
 from forecast.detect.standard import Calibration, Standard, Watching
 from forecast.errors import InputError
 from forecast.kernels import watch
@@ -104,11 +104,8 @@ class Discord(Detector):
         each = [nats_of(one, own) for one, own in zip(statistic.numpy(), state.tails.numpy(), strict=True)]
         nats = torch.from_numpy(np.array(each))
         kind = torch.full(nats.shape, watch.PATTERN)
-        score, kind = overruled(self.score(nats), kind, guarded)
         blame = torch.full_like(guarded.blame, 1 / guarded.blame.shape[-1])
-        return after._replace(guarding=guarding), Verdict(
-            score, score >= 0.5, blame, kind, guarded.learn, guarded.widen
-        )
+        return after._replace(guarding=guarding), verdict(self.score(nats), kind, blame, guarded)
 
     def began(self, state: Remembered) -> Tensor:
         return state.lengths.amax(1) - 1

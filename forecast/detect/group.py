@@ -18,7 +18,7 @@ from torch import Tensor
 from forecast.detect import tail
 from forecast.detect.detector import Detector
 from forecast.detect.evidence import Evidence, Verdict
-from forecast.detect.guarding import overruled
+from forecast.detect.guarding import verdict
 from forecast.detect.standard import Calibration, Standard, Watching
 from forecast.errors import InputError
 from forecast.kernels import group, watch
@@ -115,9 +115,8 @@ class Group(Detector):
         nats = _strangest(_strangest(means, state.tails)[..., None], state.final[:, None])
         blame, shares = _blame(share, self.rates[:1], state.shares)
         kind = torch.where(blame.amax(-1) > ALONE, watch.SPIKE, watch.TOGETHER)
-        score, kind = overruled(self.score(nats.masked_fill(energy.isnan(), 0.0)), kind, guarded)
-        verdict = Verdict(score, score >= 0.5, blame, kind, guarded.learn, guarded.widen)
-        return state._replace(guarding=guarding, slow=slow, level=level, shares=shares), verdict
+        after = state._replace(guarding=guarding, slow=slow, level=level, shares=shares)
+        return after, verdict(self.score(nats.masked_fill(energy.isnan(), 0.0)), kind, blame, guarded)
 
     def _compressed(self, y: Tensor, units: Units, slow: Tensor) -> tuple[Tensor, Tensor]:
         """Compressed values (B T C) and the slow reference after them."""

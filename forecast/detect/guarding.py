@@ -8,7 +8,9 @@ from forecast.detect.evidence import QUALITY, Verdict
 TROUBLE = torch.tensor(QUALITY)
 
 
-def overruled(score: Tensor, kind: Tensor, guarded: Verdict) -> tuple[Tensor, Tensor]:
-    """Scores and kinds (B T) where a frozen, silent or out-of-range sensor has the last word."""
+def verdict(score: Tensor, kind: Tensor, blame: Tensor, guarded: Verdict) -> Verdict:
+    """Scores and kinds (B T), blame (B T C), where a frozen, silent or out-of-range sensor has the last word; learning as guarded."""
     trouble = guarded.alarm & torch.isin(guarded.kind, TROUBLE)
-    return torch.where(trouble, torch.maximum(score, guarded.score), score), torch.where(trouble, guarded.kind, kind)
+    score = torch.where(trouble, torch.maximum(score, guarded.score), score)
+    kind = torch.where(trouble, guarded.kind, kind)
+    return Verdict(score, score >= 0.5, blame, kind, guarded.learn, guarded.widen)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from forecast.detect.detector import Detector
 from forecast.detect.evidence import Evidence, Verdict
-from forecast.detect.guarding import overruled
+from forecast.detect.guarding import verdict
 from forecast.detect.standard import Calibration, Standard, Watching
 from forecast.errors import InputError
 from forecast.kernels import watch
@@ -86,7 +86,5 @@ class History(Detector):
             kind.numpy(),
             blame.numpy(),
         )
-        score, kind = self.score(nats.nan_to_num(0.0)), KINDS[kind]
-        score, kind = overruled(score, kind, guarded)
-        verdict = Verdict(score, score >= 0.5, blame, kind, guarded.learn, guarded.widen)
-        return Counted(guarding, recent, sums, counts, largest, held), verdict
+        told = verdict(self.score(nats.nan_to_num(0.0)), KINDS[kind], blame, guarded)
+        return Counted(guarding, recent, sums, counts, largest, held), told

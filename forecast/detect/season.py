@@ -15,7 +15,7 @@ from torch import Tensor
 from forecast.detect.detector import Detector
 from forecast.detect.discord import season as length_of
 from forecast.detect.evidence import Evidence, Verdict
-from forecast.detect.guarding import overruled
+from forecast.detect.guarding import verdict
 from forecast.detect.standard import Calibration, Standard, Watching
 from forecast.errors import InputError
 from forecast.kernels import season as kernel
@@ -105,9 +105,7 @@ class Seasonal(Detector):
         total = by_channel.sum(-1, keepdim=True)
         blame = torch.where(total > 0, by_channel / total.clamp(min=FAINT), 1 / by_channel.shape[-1])
         kind = KINDS[way.gather(-1, who[..., None])[..., 0]]
-        score, kind = overruled(self.score(nats), kind, guarded)
-        verdict = Verdict(score, score >= 0.5, blame, kind, guarded.learn, guarded.widen)
-        return after._replace(guarding=guarding), verdict
+        return after._replace(guarding=guarding), verdict(self.score(nats), kind, blame, guarded)
 
     def _statistics(self, state: Seasons, values: Tensor) -> tuple[Seasons, Tensor, Tensor]:
         """The state after the rows, statistics (B T C STATISTICS) and parts of the season (B T)."""

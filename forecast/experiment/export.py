@@ -5,10 +5,8 @@ from pathlib import Path
 import torch
 
 from forecast.errors import InputError
-from forecast.experiment import config as configuration
-from forecast.experiment import data, runs
 from forecast.experiment.config import Export
-from forecast.experiment.predict import ready_from
+from forecast.experiment.predict import ready_from, run_of
 from forecast.models import exported
 
 FILE = "model.npz"
@@ -17,10 +15,7 @@ FILE = "model.npz"
 def run(config: Export, out: Path) -> int:
     """The verb: take the model of a run, warm it up on the data, write the file."""
     torch.set_num_threads(1)
-    folder = runs.find(config.run, Path(config.out), ["train", "compare"])
-    before = configuration.load(folder / "config.yaml")
-    given = config.data if config.data.name or config.data.path else before.data
-    panel = data.load(given).panel
+    folder, before, _, panel = run_of(config)
     ready = ready_from(folder, before, panel, None)
     model = ready.model
     if ready.parameters is None and "trained" in model.traits:
@@ -29,7 +24,7 @@ def run(config: Export, out: Path) -> int:
     if config.warm and "trained" in model.traits:
         past = panel.past(panel.lengths.tolist())
         with torch.no_grad():
-            state = model.warm_up(model.initial_state((), past.static), past)
+            state = model.warm_up(model.initial_state(model.estimate(past), past.static), past)
     size = exported.write(out / FILE, model, state)
     told = f", with the states of {len(panel)} series" if state is not None else ""
     print(f"{ready.label} from {folder}: {size:,} bytes{told}\nModel: {out / FILE}")

@@ -17,7 +17,7 @@ from forecast.errors import InputError
 from forecast.experiment import config as configuration
 from forecast.experiment import data, runs, tables
 from forecast.experiment.compare import bounds_of
-from forecast.experiment.config import Compare, Data, Predict, Train
+from forecast.experiment.config import Compare, Data, Export, Predict, Train
 from forecast.experiment.members import facts_of
 from forecast.experiment.tables import identities, targets
 from forecast.experiment.train import MODEL
@@ -40,10 +40,7 @@ class Ready(NamedTuple):
 def run(config: Predict, out: Path) -> int:
     """The verb: take the model of a run, forecast what comes after the last row, write the table."""
     torch.set_num_threads(1)
-    folder = runs.find(config.run, Path(config.out), ["train", "compare"])
-    before = configuration.load(folder / "config.yaml")
-    given = config.data if config.data.name or config.data.path else before.data
-    panel = data.load(given).panel
+    folder, before, given, panel = run_of(config)
     panel = panel if config.inputs is None else planned(panel, Path(config.inputs))
     ready = ready_from(folder, before, panel, config.horizon)
     horizon = config.horizon or ready.horizon
@@ -58,6 +55,14 @@ def run(config: Predict, out: Path) -> int:
             f"no forecast for {len(missing)} series, the first of them {missing[0]!r}: fewer observed rows than {ready.label} needs"
         )
     return 0
+
+
+def run_of(config: Predict | Export) -> tuple[Path, Train | Compare, Data, Panel]:
+    """The folder of the run that is meant, its configuration, and the data: what is given, else that of the run."""
+    folder = runs.find(config.run, Path(config.out), ["train", "compare"])
+    before = configuration.load(folder / "config.yaml")
+    given = config.data if config.data.name or config.data.path else before.data
+    return folder, before, given, data.load(given).panel
 
 
 def ready_from(folder: Path, before: Train | Compare, panel: Panel, horizon: int | None) -> Ready:

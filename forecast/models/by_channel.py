@@ -30,9 +30,9 @@ _log = logging.getLogger("forecast")
 
 
 class Fitted(NamedTuple):
-    """Parameters of each series; the columns of several channels follow one another."""
+    """Parameters of each series."""
 
-    theta: Tensor  # (B C P)
+    theta: Tensor  # (B C P); (B P) where the channels share them
     loc: Tensor  # (B C)
     spread: Tensor  # (B C)
     input_loc: Tensor  # (B K)
@@ -48,6 +48,17 @@ class State(NamedTuple):
     covariance: Tensor  # (B C n)
     diffuse: Tensor  # (B C n)
     tally: Tensor  # (B C 4)
+
+
+class Seen(NamedTuple):
+    """Lanes in the units of the model, those with rows enough for it."""
+
+    values: Tensor  # (n T)
+    regressors: Tensor  # (n T X)
+    usable: Tensor  # (n): which of all lanes
+    loc: Tensor  # (B·C)
+    spread: Tensor  # (B·C)
+    of_inputs: tuple[Tensor, Tensor]  # location and spread (B K)
 
 
 @runtime_checkable
@@ -88,39 +99,45 @@ class ChannelForecaster(SpacedForecaster):
         self.needs = model.rank + model.parameters + spare
 
     def estimate(self, past: Past) -> Parameters:
-        kind = past.values.dtype
-        past = tree_map(Tensor.double, past)  # parameters come from float64 whatever the precision
+        seen = self.seen(past)
+        theta = seen.loc.new_full((len(seen.loc), self.model.parameters), math.nan)
+        if len(seen.usable):
+            theta[seen.usable] = self._fit(seen.values, seen.regressors)
+        lost = int(theta.isnan().any(-1).sum())
+        if lost:
+            name = type(self).__name__.lower()
+            _log.info("%s: %d of %d series have too few observed rows (needs %d)", name, lost, len(theta), self.needs)
+        shape = past.values.shape[0], self.channels
+        made = Fitted(theta.reshape(*shape, -1), seen.loc.reshape(shape), seen.spread.reshape(shape), *seen.of_inputs)
+        return tree_map(lambda leaf: leaf.to(past.values.dtype), made)
+
+    def seen(self, past: Past) -> Seen:
+        """The lanes of a past as the model sees them, in float64 whatever the precision of the data."""
+        past = tree_map(Tensor.double, past)
         values = by_channel(past.values)
         loc, spread = units(values)
         enough = values.isfinite().sum(-1) >= self.needs
         usable = (enough & spread.isfinite()).nonzero()[:, 0]
-        theta = values.new_full((len(values), self.model.parameters), math.nan)
-        input_loc, input_spread = input_units(past.inputs, past.values)
-        if len(usable):
-            regressors = ((past.inputs - input_loc[:, None]) / input_spread[:, None]).repeat_interleave(
-                self.channels, 0
-            )
-            scaled = (values - loc[:, None]) / spread[:, None]
-            theta[usable] = self._fit(scaled[usable], regressors[usable])
-        lost = int(theta.isnan().any(-1).sum())
-        if lost:
-            name = type(self).__name__.lower()
-            _log.info("%s: %d of %d series have too few observed rows (needs %d)", name, lost, len(values), self.needs)
-        shape = past.values.shape[0], self.channels
-        made = Fitted(theta.reshape(*shape, -1), loc.reshape(shape), spread.reshape(shape), input_loc, input_spread)
-        return tree_map(lambda leaf: leaf.to(kind), made)
+        of_inputs = input_units(past.inputs, past.values)
+        regressors = ((past.inputs - of_inputs[0][:, None]) / of_inputs[1][:, None]).repeat_interleave(self.channels, 0)
+        scaled = (values[usable] - loc[usable, None]) / spread[usable, None]
+        return Seen(scaled, regressors[usable], usable, loc, spread, of_inputs)
+
+    def likelihood(self, theta: Tensor, values: Tensor, regressors: Tensor) -> Tensor:
+        """Log-likelihood per observed value (n) of scaled values (n T) at parameters (n P)."""
+        coefs = self.model.with_regressors(self.model.coefficients(theta), regressors)
+        belief = self.model.start(len(values), values, theta)
+        found = loglik(self.program, coefs, belief, values[..., None], engine=self.engine)
+        return found / values.isfinite().sum(-1)
 
     def _fit(self, values: Tensor, regressors: Tensor) -> Tensor:
         """Maximum-likelihood parameters (n P) of scaled values (n T): the better end of two climbs."""
-        model, count = self.model, values.isfinite().sum(-1)
+        model = self.model
 
         def objective(theta: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
             theta = theta.detach().requires_grad_()
             with torch.enable_grad():
-                coefs = model.with_regressors(model.coefficients(theta), regressors[rows])
-                belief = model.start(len(rows), values, theta)
-                found = loglik(self.program, coefs, belief, values[rows, :, None], engine=self.engine)
-                value = -found / count[rows]
+                value = -self.likelihood(theta, values[rows], regressors[rows])
                 (slope,) = torch.autograd.grad(value.sum(), theta)
             return value.detach(), slope
 
@@ -186,7 +203,8 @@ class ChannelForecaster(SpacedForecaster):
         mean, variance = [part[..., 0].reshape(shape).mT for part in (done.mean, done.variance)]
         before = state.tally[:, :, 0][:, None]
         seen = before + (values.isfinite().cumsum(1) - values.isfinite().to(torch.int64)) if each else before
-        low, high, lead = self._reach(state, values, each)
+        scaled = (values - state.fitted.loc[:, None]) / state.fitted.spread[:, None]
+        low, high, lead = reach(scaled, state.tally[:, None, :, 2], state.tally[:, None, :, 3], each)
         room = (high - low) * (lead + 1)
         mean = torch.maximum(torch.minimum(mean, high + room), low - room)
         known = (seen >= self.needs) & variance.isfinite()
@@ -194,15 +212,14 @@ class ChannelForecaster(SpacedForecaster):
         mean = torch.where(known, state.fitted.loc[:, None] + spread * mean, math.nan)
         return Gaussian(mean, torch.where(known, variance * spread * spread, math.nan))
 
-    def _reach(self, state: State, values: Tensor, each: bool) -> tuple[Tensor, Tensor, Tensor]:
-        """Smallest and largest value observed before each forecast, in the model's units, and its lead."""
-        low, high = state.tally[:, None, :, 2], state.tally[:, None, :, 3]
-        if not each:
-            return low, high, torch.arange(1, values.shape[1] + 1, dtype=values.dtype)[None, :, None]
-        scaled = (values - state.fitted.loc[:, None]) / state.fitted.spread[:, None]
-        lows = torch.cat([low, scaled.nan_to_num(math.inf)], 1).cummin(1).values[:, :-1]
-        highs = torch.cat([high, scaled.nan_to_num(-math.inf)], 1).cummax(1).values[:, :-1]
-        return lows, highs, values.new_ones(1, 1, 1)
+
+def reach(values: Tensor, low: Tensor, high: Tensor, each: bool) -> tuple[Tensor, Tensor, Tensor]:
+    """Smallest and largest of the values (B T C) and of what was before (B 1 C), seen before each forecast, and its lead."""
+    if not each:
+        return low, high, torch.arange(1, values.shape[1] + 1, dtype=values.dtype)[None, :, None]
+    lows = torch.cat([low, values.nan_to_num(math.inf)], 1).cummin(1).values[:, :-1]
+    highs = torch.cat([high, values.nan_to_num(-math.inf)], 1).cummax(1).values[:, :-1]
+    return lows, highs, values.new_ones(1, 1, 1)
 
 
 def _proper(state: State, after: State) -> State:

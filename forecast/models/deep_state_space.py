@@ -16,8 +16,6 @@ from torch import Tensor, nn
 
 from forecast.models.kalman import Kalman
 from forecast.models.recipe import Recipe
-from forecast.models.units import input_units, units
-from forecast.ssm.kalman import loglik
 from forecast.types import Past
 
 FEATURES = 9
@@ -73,22 +71,11 @@ class DeepStateSpace(Kalman):
 
     def _loss(self, batch: Past) -> Tensor:
         """-log-likelihood per observed value, in units of each series."""
-        values = batch.values.double().mT.flatten(0, 1)
-        loc, spread = units(values)
-        count = values.isfinite().sum(-1)
-        usable = ((count >= self.needs) & spread.isfinite()).nonzero()[:, 0]
-        if not len(usable):
+        seen = self.seen(batch)
+        if not len(seen.usable):
             return sum(weight.sum() for weight in self.network.parameters()) * torch.zeros(())
-        input_loc, input_spread = input_units(batch.inputs.double(), batch.values)
-        regressors = (batch.inputs.double() - input_loc[:, None]) / input_spread[:, None]
-        scaled = ((values - loc[:, None]) / spread[:, None])[usable]
-        theta = self._fit(scaled, regressors)
-        coefs = self.model.with_regressors(
-            self.model.coefficients(theta), regressors.repeat_interleave(self.channels, 0)[usable]
-        )
-        belief = self.model.start(len(scaled), scaled, theta)
-        found = loglik(self.program, coefs, belief, scaled[..., None], engine=self.engine)
-        return -(found / count[usable]).mean()
+        theta = self._fit(seen.values, seen.regressors)
+        return -self.likelihood(theta, seen.values, seen.regressors).mean()
 
     def configure_optimizers(self) -> Any:
         return self.recipe.optimizers(self.named_parameters(), self.trainer.estimated_stepping_batches)

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from forecast.distribution import Gaussian
+from forecast.models.by_channel import Fitted, reach
 from forecast.models.spaced import SpacedForecaster
 from forecast.models.units import input_units, units
 from forecast.ssm.belief import Belief, series_innermost
@@ -28,16 +29,6 @@ from forecast.types import Parameters, Past
 PRIOR = 0.1  # precision of θ around θ₀
 
 _log = logging.getLogger("forecast")
-
-
-class Fitted(NamedTuple):
-    """Parameters of each series."""
-
-    theta: Tensor  # (B P)
-    loc: Tensor  # (B C)
-    spread: Tensor  # (B C)
-    input_loc: Tensor  # (B K)
-    input_spread: Tensor  # (B K)
 
 
 class State(NamedTuple):
@@ -161,13 +152,11 @@ class JointForecaster(SpacedForecaster):
         """In the units of the data; missing where too little has been observed."""
         observed = scaled.isfinite()
         low, high = (part[:, None] for part in state.tally[:, 2:].split(self.channels, 1))
-        seen, lead = state.tally[:, :1], torch.arange(1, scaled.shape[1] + 1, dtype=scaled.dtype)[None, :, None]
+        seen = state.tally[:, :1]
         if each:
             rows = observed.any(-1).to(scaled.dtype)
-            seen, lead = seen + rows.cumsum(1) - rows, scaled.new_ones(1, 1, 1)
-            plain = scaled - added.values
-            low = torch.cat([low, plain.nan_to_num(math.inf)], 1).cummin(1).values[:, :-1]
-            high = torch.cat([high, plain.nan_to_num(-math.inf)], 1).cummax(1).values[:, :-1]
+            seen = seen + rows.cumsum(1) - rows
+        low, high, lead = reach(scaled - added.values, low, high, each)
         room = (high - low) * lead
         mean = torch.maximum(torch.minimum(done.mean, high + room), low - room) + added.values
         known = (seen >= self.needs)[..., None] & done.variance.isfinite() & (low <= high)

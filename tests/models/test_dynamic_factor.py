@@ -8,8 +8,8 @@ import torch
 from statsmodels.tsa.statespace.dynamic_factor import DynamicFactor as Reference
 from torch import Tensor
 
+from forecast.models.by_channel import Fitted
 from forecast.models.dynamic_factor import LEAST, LONGEST, DynamicFactor
-from forecast.models.joint import Fitted
 from forecast.ssm.kalman import loglik
 from forecast.types import Future, Past
 

@@ -8,7 +8,7 @@ import torch
 from statsmodels.tsa.statespace.sarimax import SARIMAX
 from torch import Tensor
 
-from forecast.models.joint import Fitted
+from forecast.models.by_channel import Fitted
 from forecast.models.subspace import Subspace, System, canonical_variates
 from forecast.ssm.kalman import loglik
 from forecast.types import Future, Past

@@ -12,6 +12,8 @@ from forecast.kernels.jit import apart, inner
 from forecast.kernels.lanes import peek, pick, poke, read, width, write
 from forecast.kernels.operations import place
 
+STRETCH = 64  # rows
+
 
 @inner
 def choose(which: Any, count: Any, first: Any, W: Any, block: Any) -> Any:
@@ -86,10 +88,11 @@ def store_symmetric(source: Any, slot: Any, m: Any, block: Any, together: Any, f
 
 @inner
 def load_values(source: Any, rows: Any, block: Any, target: Any) -> Any:
-    """Values (B T C) into (T C); rows: T C."""
-    for l in range(width(target)):
-        for k in range(rows):
-            poke(target, k, l, source[block[l] * rows + k])
+    """Values (B T C) into (T C); rows: T C. In stretches of which all lanes fit into the first cache."""
+    for first in range(0, rows, STRETCH):
+        for l in range(width(target)):
+            for k in range(first, min(first + STRETCH, rows)):
+                poke(target, k, l, source[block[l] * rows + k])
 
 
 @inner

@@ -33,14 +33,15 @@ class Live:
     ) -> None:
         count = len(coefs) // channels
         self._dof, self._all, self._channels = dof, np.arange(count), channels
-        self._room = -(-count // TOGETHER) * TOGETHER  # sensors, filled up
+        self._beside = TOGETHER
+        room = -(-count // self._beside) * self._beside  # sensors, filled up
         diffuse = bool((belief.tally[:, 1] > 0).any())
         parts = [belief.mean, belief.covariance, belief.tally, coefs, loc[:, None], spread[:, None]]
         table = torch.cat(parts + [belief.diffuse] * diffuse, 1).numpy()
         ends = np.cumsum([0] + [part.shape[1] for part in parts] + [belief.diffuse.shape[1]])
         self._where = [slice(*ends[k : k + 2]) for k in ((0, 1, 6, 2) if diffuse else (0, 1, 2))]
         self._spent = None if diffuse else belief.diffuse.clone()
-        self._record = together(table.reshape(count, channels, -1).swapaxes(0, 1))
+        self._record = together(table.reshape(count, channels, -1).swapaxes(0, 1), self._beside)
         lanes, whole = self._size(program)
         self._memory = {wide: lane_array(lanes, wide) for wide in (False, True)}
         self._which, self._values = np.arange(count), np.empty((count, channels))
@@ -48,11 +49,15 @@ class Live:
         self._integers = np.zeros(whole, np.int64)
         self._every = self._all.ctypes.data
         ops, reads, first, noise = program.kernel
-        self._kept = [
-            ops, reads, first, noise, self._which, self._integers, self._record, self._values, self._means, self._variances,
-        ]  # fmt: skip
-        sizes = [self._room, program.size, program.coefficients, len(ops), needs, int(diffuse), channels]
-        self._plan = np.array(sizes + [array.ctypes.data for array in self._kept], np.int64)
+        self._kept = [ops, reads, first, noise, self._which, self._integers, self._values, self._means, self._variances]
+        shift = self._beside.bit_length() - 1
+        sizes = [room, program.size, program.coefficients, len(ops), needs, int(diffuse), channels, self._beside, shift, table.shape[1]]
+        mean, covariance, tally, numbers, loc, spread, spent = (
+            self._record.ctypes.data + 8 * self._beside * int(end) for end in ends[:-1]
+        )
+        rest = [mean, covariance, spent, tally]
+        addresses = [array.ctypes.data for array in self._kept] + [*rest, numbers, loc, spread, *rest]
+        self._plan = np.array(sizes + addresses, np.int64)
 
     def _size(self, program: Program) -> tuple[int, int]:
         """Elements of memory that either kernel needs."""
@@ -63,7 +68,7 @@ class Live:
     def belief(self, which: Table | None = None) -> Belief:
         """A copy of the beliefs of some of the sensors, or of all."""
         chosen = self._all if which is None else which
-        groups = self._record[:, chosen // TOGETHER, :, chosen % TOGETHER]  # (n C R)
+        groups = self._record[:, chosen // self._beside, :, chosen % self._beside]  # (n C R)
         table = torch.from_numpy(groups.reshape(-1, groups.shape[-1]))
         leaves = [series_innermost(table[:, rows]) for rows in self._where]
         if self._spent is not None:
@@ -78,7 +83,7 @@ class Live:
         for rows, part in zip(self._where, parts, strict=True):
             numbers = part.numpy().reshape(len(chosen), self._channels, -1)
             for c in range(self._channels):
-                self._record[c, chosen // TOGETHER, rows, chosen % TOGETHER] = numbers[:, c]
+                self._record[c, chosen // self._beside, rows, chosen % self._beside] = numbers[:, c]
 
     def step(self, values: Numbers, which: Table | None = None) -> None:
         """The beliefs after a row: values (n C) of the sensors `which`, or of all."""
@@ -108,11 +113,11 @@ class Live:
         return len(chosen)
 
 
-def together(table: Numbers) -> Numbers:
-    """Numbers (… B R) as the kernels read them, eight sensors together (… B/8 R 8), the last ones repeated."""
+def together(table: Numbers, beside: int = TOGETHER) -> Numbers:
+    """Numbers (… B R) as the kernels read them, S = `beside` sensors together (… B/S R S), the last ones repeated."""
     count = table.shape[-2]
-    whole = np.minimum(np.arange(-(-count // TOGETHER) * TOGETHER), count - 1)
-    groups = table[..., whole, :].reshape(*table.shape[:-2], -1, TOGETHER, table.shape[-1])
+    whole = np.minimum(np.arange(-(-count // beside) * beside), count - 1)
+    groups = table[..., whole, :].reshape(*table.shape[:-2], -1, beside, table.shape[-1])
     return np.ascontiguousarray(groups.swapaxes(-1, -2))
 
 

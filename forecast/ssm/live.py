@@ -6,11 +6,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from forecast.kernels.kalman import room
-from forecast.kernels.lanes import lane_array
+from forecast.kernels.lanes import WIDEST, aligned, lane_array
 from forecast.kernels.live import TOGETHER, live
 from forecast.kernels.monitor import monitor
 from forecast.kernels.monitor import room as monitor_room
 from forecast.ssm.belief import Belief, series_innermost
+from forecast.ssm.compiled import FEW
 from forecast.ssm.program import Program
 
 Numbers = NDArray[np.float64]
@@ -33,7 +34,7 @@ class Live:
     ) -> None:
         count = len(coefs) // channels
         self._dof, self._all, self._channels = dof, np.arange(count), channels
-        self._beside = TOGETHER
+        self._beside = WIDEST if program.size <= FEW and count >= WIDEST else TOGETHER
         room = -(-count // self._beside) * self._beside  # sensors, filled up
         diffuse = bool((belief.tally[:, 1] > 0).any())
         parts = [belief.mean, belief.covariance, belief.tally, coefs, loc[:, None], spread[:, None]]
@@ -44,6 +45,7 @@ class Live:
         self._record = together(table.reshape(count, channels, -1).swapaxes(0, 1), self._beside)
         lanes, whole = self._size(program)
         self._memory = {wide: lane_array(lanes, wide) for wide in (False, True)}
+        self._widest = lane_array(lanes, True, self._beside)
         self._which, self._values = np.arange(count), np.empty((count, channels))
         self._means, self._variances = np.empty((count, channels)), np.empty((count, channels))
         self._integers = np.zeros(whole, np.int64)
@@ -89,12 +91,12 @@ class Live:
         """The beliefs after a row: values (n C) of the sensors `which`, or of all."""
         count = self._choose(which)
         self._values[:count] = values
-        live(self._memory[count > 1], self._plan, count, self._dof, True)
+        live(self._lanes(count), self._plan, count, self._dof, True)
 
     def moments(self, which: Table | None = None) -> tuple[Numbers, Numbers]:
         """Mean and variance (n C) of the next row of the sensors `which`, or of all."""
         count = self._choose(which)
-        live(self._memory[count > 1], self._plan, count, self._dof, False)
+        live(self._lanes(count), self._plan, count, self._dof, False)
         return self._means[:count].copy(), self._variances[:count].copy()
 
     def observe(self, verdicts: Table, count: int, values: int, which: int | None, out: tuple[int, int, int]) -> int:
@@ -107,6 +109,9 @@ class Live:
         """Mean and variance (B C) that the last row was judged by, row i those of its i-th sensor."""
         return self._means, self._variances
 
+    def _lanes(self, count: int) -> Numbers:
+        return self._widest if count >= self._beside else self._memory[count > 1]
+
     def _choose(self, which: Table | None) -> int:
         chosen = self._all if which is None else which
         self._which[: len(chosen)] = chosen
@@ -118,7 +123,9 @@ def together(table: Numbers, beside: int = TOGETHER) -> Numbers:
     count = table.shape[-2]
     whole = np.minimum(np.arange(-(-count // beside) * beside), count - 1)
     groups = table[..., whole, :].reshape(*table.shape[:-2], -1, beside, table.shape[-1])
-    return np.ascontiguousarray(groups.swapaxes(-1, -2))
+    made = aligned(groups.swapaxes(-1, -2).shape)
+    made[:] = groups.swapaxes(-1, -2)
+    return made
 
 
 def apart(groups: Numbers, count: int) -> Numbers:

@@ -1,5 +1,7 @@
 """Live series of one program: beliefs that a compiled kernel changes in place, row by row. See `kernels.live`."""
 
+from typing import Any
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -109,7 +111,8 @@ class Live:
         """Mean and variance (B C) that the last row was judged by, row i those of its i-th sensor."""
         return self._means, self._variances
 
-    def _lanes(self, count: int) -> Numbers:
+    def _lanes(self, count: int) -> Any:
+        """Memory for as many series at once as go together."""
         return self._widest if count >= self._beside else self._memory[count > 1]
 
     def _choose(self, which: Table | None) -> int:

@@ -21,7 +21,8 @@ from forecast.kernels.lanes import above, filled, integers_at, numbers_at, peek,
 SIZES = ("series", "states", "coefficients", "operations", "needs", "diffuse", "channels", "beside", "shift", "rows")
 INTEGERS = ("ops", "reads", "first", "noise", "which", "whole")
 BELIEF = ("mean", "covariance", "diffuse part", "tally")
-NUMBERS = ("values", "means", "variances", *BELIEF, "coefficients", "loc", "spread", *(f"{leaf} after" for leaf in BELIEF))
+AFTER = tuple(f"{leaf} after" for leaf in BELIEF)
+NUMBERS = ("values", "means", "variances", *BELIEF, "coefficients", "loc", "spread", *AFTER)
 TOGETHER = 8  # sensors of a record
 WHOLE = 62
 PLAN = SIZES + INTEGERS + NUMBERS

@@ -70,25 +70,31 @@ def step_row(
 
     Without detours: tensors are handed over as addresses. What is no longer diffuse is the same leaf.
     """
-    many, m, K = values.numel(), program.size, program.coefficients
-    rest = [_resting(leaf) for leaf in belief]
-    units = [_resting(leaf) for leaf in (coefs, loc, spread, values)]
-    diffuse = bool(np.count_nonzero(rest[3].numpy()[..., 1]))
-    after = [torch.empty_like(leaf) if k != 2 or diffuse else belief[2] for k, leaf in enumerate(rest)]
+    many, m, K = values.numel(), program.size, coefs.shape[2]
+    given = (values, *belief, coefs, loc, spread)
+    rest = given if many == 1 and all(map(_plain, given)) else [_resting(leaf) for leaf in given]
+    mean, covariance, spent, tally = rest[1:5]
+    diffuse = bool(np.count_nonzero(tally.numpy()[..., 1]))
+    spent = torch.empty_like(spent) if diffuse else belief[2]
+    after = torch.empty_like(mean), torch.empty_like(covariance), spent, torch.empty_like(tally)
     scratch = _scratch(m, K, many)
-    start, units_at, end = ([leaf.data_ptr() for leaf in leaves] for leaves in (rest, units, after))
+    value, *start = [leaf.data_ptr() for leaf in rest]
     sizes = (many, m, K, len(program.operations), 0, diffuse, 1, many, WHOLE, 0)
-    scratch.plan[:] = (*sizes, *program.addresses, *scratch.addresses, units_at[3], 0, 0, *start, *units_at[:3], *end)
-    live(scratch.memory, scratch.plan, many, dof, True)
-    return after[0], after[1], after[2], after[3]
+    end = [leaf.data_ptr() for leaf in after]
+    scratch.plan[:] = (*sizes, *program.addresses, *scratch.addresses, value, 0, 0, *start, *end)
+    live(scratch.memory, scratch.plan, many, float(dof), True)
+    return after
+
+
+def _plain(leaf: Tensor) -> bool:
+    """Whether its memory can be handed over as it is, where there is one series."""
+    return leaf.dtype is torch.float64 and leaf.is_cpu and leaf.is_contiguous()
 
 
 def _resting(leaf: Tensor) -> Tensor:
     """The same (B C n), or (B C), with memory of float64 that lies like (n B C)."""
-    leaf = leaf.double().cpu()
-    if leaf.dim() == 2 or leaf.numel() == leaf.shape[2]:
-        return leaf.contiguous()
-    return leaf.permute(2, 0, 1).contiguous().permute(1, 2, 0)
+    leaf = leaf.cpu().double()
+    return leaf.contiguous() if leaf.dim() == 2 else leaf.permute(2, 0, 1).contiguous().permute(1, 2, 0)
 
 
 class Scratch:

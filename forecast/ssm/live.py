@@ -54,13 +54,13 @@ class Live:
         self._every = self._all.ctypes.data
         ops, reads, first, noise = program.kernel
         self._kept = [ops, reads, first, noise, self._which, self._integers, self._values, self._means, self._variances]
-        shift = self._beside.bit_length() - 1
-        sizes = [room, program.size, program.coefficients, len(ops), needs, int(diffuse), channels, self._beside, shift, table.shape[1]]
-        mean, covariance, tally, numbers, loc, spread, spent = (
+        sizes = [room, program.size, program.coefficients, len(ops), needs, int(diffuse), channels]
+        sizes += [self._beside, self._beside.bit_length() - 1, table.shape[1]]
+        mean, covariance, tally, *units, spent = (
             self._record.ctypes.data + 8 * self._beside * int(end) for end in ends[:-1]
         )
         rest = [mean, covariance, spent, tally]
-        addresses = [array.ctypes.data for array in self._kept] + [*rest, numbers, loc, spread, *rest]
+        addresses = [array.ctypes.data for array in self._kept] + [*rest, *units, *rest]
         self._plan = np.array(sizes + addresses, np.int64)
 
     def _size(self, program: Program) -> tuple[int, int]:

@@ -45,7 +45,9 @@ def built(states: int, kind: str) -> Program:
     return b.program()
 
 
-CASES = [(m, kind) for m in (1, 2) for kind in ("none", "add", "multiply", "shift", "dense", "mix") if m > 1 or kind != "mix"]
+CASES = [
+    (m, kind) for m in (1, 2) for kind in ("none", "add", "multiply", "shift", "dense", "mix") if m > 1 or kind != "mix"
+]
 
 
 def problem(states: int, kind: str, diffuse: bool) -> tuple[Program, Tensor, Belief, Tensor]:
@@ -70,7 +72,10 @@ def test_twin_filter_and_company(states: int, kind: str, diffuse: bool) -> None:
     near = {"rtol": 1e-10, "atol": 1e-10}
     torch.testing.assert_close(made, kalman.loglik(program, coefs, start, y, engine="torch"), **near)
     torch.testing.assert_close(made, kalman.advance(program, coefs, start, y, engine="numba").loglik, **near)
-    for few in (slice(7, 8), slice(6, 15)):  # alone, and eight together; the last block of all has series that never begin
+    for few in (
+        slice(7, 8),
+        slice(6, 15),
+    ):  # alone, and eight together; the last block of all has series that never begin
         part = kalman.loglik(program, coefs[few], take(start, few), y[few], engine="numba")
         torch.testing.assert_close(part, made[few], rtol=1e-12, atol=1e-12)
 

@@ -12,6 +12,8 @@ from forecast.kernels.jit import apart, inner
 from forecast.kernels.lanes import peek, pick, poke, read, width, write
 from forecast.kernels.operations import place
 
+STRETCH = 64  # rows
+
 
 @inner
 def choose(which: Any, count: Any, first: Any, W: Any, block: Any) -> Any:
@@ -24,72 +26,89 @@ def choose(which: Any, count: Any, first: Any, W: Any, block: Any) -> Any:
 
 
 @inner
-def load_element(source: Any, r: Any, B: Any, block: Any, together: Any, target: Any, k: Any) -> Any:
-    """Row r of an array (R B) into element k."""
-    if together:
-        target[k] = read(target, source, r * B + block[0])
-    else:
-        for l in range(width(target)):
-            poke(target, k, l, source[r * B + block[l]])
+def load_element(source: Any, at: Any, block: Any, target: Any, k: Any) -> Any:
+    """The row that begins at `at` of an array (R B) into element k, lane by lane."""
+    for l in range(width(target)):
+        poke(target, k, l, source[at + block[l]])
 
 
 @inner
-def store_element(source: Any, k: Any, block: Any, together: Any, full: Any, target: Any, r: Any, B: Any) -> Any:
-    """Element k back into row r of an array (R B), the first `full` lanes of it."""
-    if together:
-        write(target, r * B + block[0], source[k])
-    else:
-        for l in range(full):
-            target[r * B + block[l]] = peek(source, k, l)
+def store_element(source: Any, k: Any, block: Any, full: Any, target: Any, at: Any) -> Any:
+    """Element k back into that row, the first `full` lanes of it."""
+    for l in range(full):
+        target[at + block[l]] = peek(source, k, l)
 
 
 @inner
 def load_rows(source: Any, rows: Any, B: Any, block: Any, together: Any, target: Any) -> Any:
     """An array (R B) into as many elements."""
-    for r in range(rows):
-        load_element(source, r, B, block, together, target, r)
+    if together:
+        for r in range(rows):
+            target[r] = read(target, source, r * B + block[0])
+    else:
+        for r in range(rows):
+            load_element(source, r * B, block, target, r)
 
 
 @inner
 def store_rows(source: Any, rows: Any, block: Any, together: Any, full: Any, target: Any, B: Any) -> Any:
     """Elements back into an array (R B)."""
     for r in range(rows):
-        store_element(source, r, block, together, full, target, r, B)
+        if together:
+            write(target, r * B + block[0], source[r])
+        else:
+            store_element(source, r, block, full, target, r * B)
 
 
 @inner
 def store_roles(source: Any, slot: Any, m: Any, block: Any, together: Any, full: Any, target: Any, B: Any) -> Any:
     """The mean back to rest, in the order of roles."""
     for i in range(m):
-        store_element(source, slot[i], block, together, full, target, i, B)
+        if together:
+            write(target, i * B + block[0], source[slot[i]])
+        else:
+            store_element(source, slot[i], block, full, target, i * B)
 
 
-@inner
+@apart
 def load_symmetric(source: Any, m: Any, B: Any, block: Any, together: Any, target: Any) -> Any:
     """Upper triangles (n B) into (m m), roles in their own slots."""
-    k = 0
+    at, first = 0, block[0]
     for i in range(m):
-        for j in range(i, m):
-            load_element(source, k, B, block, together, target, i * m + j)
-            k += 1
+        if together:
+            for j in range(i, m):
+                target[i * m + j] = read(target, source, at + first)
+                at += B
+        else:
+            for j in range(i, m):
+                load_element(source, at, block, target, i * m + j)
+                at += B
 
 
-@inner
+@apart
 def store_symmetric(source: Any, slot: Any, m: Any, block: Any, together: Any, full: Any, target: Any, B: Any) -> Any:
     """The covariance back to rest, in the order of roles."""
-    k = 0
+    at, first = 0, block[0]
     for i in range(m):
-        for j in range(i, m):
-            store_element(source, place(slot[i], slot[j], m), block, together, full, target, k, B)
-            k += 1
+        a = slot[i]
+        if together:
+            for j in range(i, m):
+                b = slot[j]
+                write(target, at + first, source[min(a, b) * m + max(a, b)])
+                at += B
+        else:
+            for j in range(i, m):
+                store_element(source, place(a, slot[j], m), block, full, target, at)
+                at += B
 
 
 @inner
 def load_values(source: Any, rows: Any, block: Any, target: Any) -> Any:
-    """Values (B T C) into (T C); rows: T C."""
-    for l in range(width(target)):
-        for k in range(rows):
-            poke(target, k, l, source[block[l] * rows + k])
+    """Values (B T C) into (T C); rows: T C. In stretches of which all lanes fit into the first cache."""
+    for first in range(0, rows, STRETCH):
+        for l in range(width(target)):
+            for k in range(first, min(first + STRETCH, rows)):
+                poke(target, k, l, source[block[l] * rows + k])
 
 
 @inner

@@ -8,9 +8,11 @@ The compiler is handed vectors and need not discover them: no test for overlappi
 Masks are numbers, 1 or 0. Eight float64 are one register of AVX-512, two of AVX2, four of NEON; a vector may take several registers.
 """
 
+import math
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from forecast.kernels.jit import AVAILABLE
 
@@ -21,11 +23,16 @@ WIDEST = 32  # lanes where a model has few states: what is read of its program i
 
 def lane_array(count: int, wide: bool, width: int = WIDTH) -> Any:
     """Room for `count` elements of many lanes, or of one; no vector lies across two cache lines."""
-    size = count * (width if wide else 1)
+    lanes = np.dtype([("lanes", np.float64, (width,))])
+    return aligned((count * (width if wide else 1),)).view(lanes if wide else np.float64)
+
+
+def aligned(shape: tuple[int, ...]) -> NDArray[np.float64]:
+    """Zeros that begin where a cache line does."""
+    size = math.prod(shape)
     room = np.zeros(size + LINE)
     skip = -room.__array_interface__["data"][0] // 8 % LINE
-    lanes = np.dtype([("lanes", np.float64, (width,))])
-    return room[skip : skip + size].view(lanes if wide else np.float64)
+    return room[skip : skip + size].reshape(shape)
 
 
 if AVAILABLE:
@@ -80,6 +87,7 @@ __all__ = [
     "above",
     "abreast",
     "absolute",
+    "aligned",
     "exponent",
     "filled",
     "flags_at",

@@ -24,14 +24,12 @@ from forecast.kernels.lanes import (
     peek,
     pick,
     pointer,
-    poke,
-    read,
     seen,
     some,
     width,
     write,
 )
-from forecast.kernels.live import AT, TOGETHER, locate, store_belief, told, unfold
+from forecast.kernels.live import FROM, TOGETHER, load_row, load_units, locate, store_belief, told, unfold
 from forecast.kernels.transition import diffuse_transition, transition
 from forecast.kernels.update import TOLERANCE, diffuse, gain, learn, observe, rank_one, weaken
 from forecast.kernels.watch import FIRST, LEAVES, cut_row, sensors_of, settle, unsettle
@@ -137,22 +135,12 @@ def absorb(
 
 
 @inner
-def begin(rest: Any, has_diffuse: Any, m: Any, block: Any, together: Any, initial: Any) -> Any:
+def begin(rest: Any, has_diffuse: Any, m: Any, S: Any, block: Any, together: Any, initial: Any) -> Any:
     """The belief before this row, once more."""
-    load_rows(rest[0], m, TOGETHER, block, together, initial[0])
-    load_symmetric(rest[1], m, TOGETHER, block, together, initial[1])
+    load_rows(rest[0], m, S, block, together, initial[0])
+    load_symmetric(rest[1], m, S, block, together, initial[1])
     if has_diffuse:
-        load_symmetric(rest[2], m, TOGETHER, block, together, initial[2])
-
-
-@inner
-def load_row(numbers: Any, C: Any, first: Any, full: Any, c: Any, target: Any) -> Any:
-    """Channel c of the rows (n C) of a block; lanes past the last sensor repeat it."""
-    if C == 1 and full == width(target):
-        return read(target, numbers, first)
-    for l in range(width(target)):
-        poke(target, 0, l, numbers[(first + (l if l < full else full - 1)) * C + c])
-    return target[0]
+        load_symmetric(rest[2], m, S, block, together, initial[2])
 
 
 @inner
@@ -193,9 +181,9 @@ def monitor(
     alarms: Any,
 ) -> Any:
     """A row (count C) of the sensors which[…]; the last five are addresses, see `tell`. HELD, ESCAPED, both or neither."""
-    m, K, needs, C = plan[1], plan[2], plan[4], plan[6]
-    has_diffuse, model, coefs, rest, R = unfold(plan)
-    means, variances = numbers_at(plan[AT + 8]), numbers_at(plan[AT + 9])
+    m, K, needs, has_diffuse, C, S = plan[1], plan[2], plan[4], plan[5] > 0, plan[6], plan[7]
+    model, units, rest, after = unfold(plan)
+    means, variances = numbers_at(plan[FROM + 1]), numbers_at(plan[FROM + 2])
     watched, order, readings = pointer(verdicts), integers_at(which), numbers_at(values)
     surprises, scores, settings = (
         numbers_at(watched[EVIDENCE]),
@@ -216,9 +204,9 @@ def monitor(
         for c in range(C):
             coef, M, tally, F, expected, belief = cut_series(p + c * size, K, m)
             where, slot = places + 64 * c, slots + c * m
-            together = locate(order, count, s, W, c * plan[0], R, where)
-            load_rows(coefs, K + 2, TOGETHER, where, together, coef)
-            load_belief(rest, has_diffuse, 1, TOGETHER, where, together, slot, m, belief, tally)
+            together = locate(plan, order, count, s, W, c, where)
+            load_units(units, K, S, where, together, coef)
+            load_belief(rest, has_diffuse, 1, S, where, together, slot, m, belief, tally)
             expected[0], F[0], variance = forecast(model, coef, slot, belief, tally, scratch, M)
             row[0][c] = load_row(readings, C, s, full, c, before)
             row[3][c], variance = told(expected[0], variance, tally, needs, coef[K], coef[K + 1])
@@ -233,15 +221,15 @@ def monitor(
             coef, M, tally, F, expected, belief = cut_series(p + c * size, K, m)
             where, slot = places + 64 * c, slots + c * m
             if some(wide + (one - above(tally[0], one - one))):
-                begin(rest, has_diffuse, m, where, together, initial)
-                load_rows(rest[3], 4, TOGETHER, where, together, before)
+                begin(rest, has_diffuse, m, S, where, together, initial)
+                load_rows(rest[3], 4, S, where, together, before)
             value = pick(made[5][c], (row[0][c] - coef[K]) / coef[K + 1], filled(p, np.nan))
             absorb(model, coef, slot, belief, initial, tally, scratch, M, value, expected[0], F[0], dof)
             if some(wide):
                 restart(wide, slot, m, belief, initial)
                 for k in range(4):
                     tally[k] = pick(wide, before[k], tally[k])
-            store_belief(belief, tally, has_diffuse, slot, m, where, together, full, rest)
+            store_belief(belief, tally, has_diffuse, slot, m, S, where, together, full, after)
         tell(made, C, s, full, count, numbers_at(out), integers_at(kinds), flags_at(alarms), before)
         if not direct:
             unsettle(watched, block, full, own, offset)

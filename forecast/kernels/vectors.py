@@ -151,16 +151,17 @@ def pick(typing: Any, mask: Any, x: Any, y: Any) -> Any:
 
 
 @intrinsic
-def total(typing: Any, x: Any) -> Any:
-    """Sum over the lanes."""
+def total(typing: Any, mask: Any) -> Any:
+    """In how many lanes the mask is not 0."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        sum_ = ir.Constant(DOUBLE, 0.0)
-        for lane in range(x.count if isinstance(x, Vector) else 0):
-            sum_ = builder.fadd(sum_, builder.extract_element(args[0], ir.Constant(ir.IntType(32), lane)))
-        return sum_ if isinstance(x, Vector) else args[0]
+        truth = builder.fcmp_unordered("!=", args[0], constant(mask, DOUBLE, 0.0))
+        if isinstance(mask, Vector):
+            bits = builder.bitcast(truth, ir.IntType(mask.count))
+            truth = builder.ctpop(bits)
+        return builder.zext(truth, WORD)
 
-    return types.float64(x), generate
+    return types.intp(mask), generate
 
 
 @intrinsic

@@ -161,9 +161,8 @@ class ChannelForecaster(SpacedForecaster):
         if self.inputs or engine_for(self.engine, row.values) != "numba":
             return _proper(state, self._advance(state, row.past())[0])
         fitted, leaves = state.fitted, (state.mean, state.covariance, state.diffuse, state.tally)
-        scaled = (row.values.numpy() - fitted.loc.numpy()) / fitted.spread.numpy()
-        after = step_row(self.program, state.coefs, leaves, scaled, self.robust)
-        return _proper(state, State(fitted, state.coefs, *after))
+        after = step_row(self.program, state.coefs, leaves, row.values, fitted.loc, fitted.spread, self.robust)
+        return State(fitted, state.coefs, *after)
 
     def _spaced(self, state: State, past: Past, each: bool = False) -> tuple[State, Forecast]:
         after, made = super()._spaced(state, past, each)

@@ -1,5 +1,6 @@
 """The numba engine: a program's filter, likelihood and score on NumPy views of tensors."""
 
+import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,6 +11,7 @@ from torch import Tensor
 
 from forecast.kernels.kalman import filter_series, room
 from forecast.kernels.lanes import WIDEST, WIDTH, lane_array
+from forecast.kernels.live import PLAN, WHOLE, live
 from forecast.kernels.score import room as score_room
 from forecast.kernels.score import score_series
 from forecast.ssm.belief import Belief
@@ -62,26 +64,59 @@ def filter_rows(
 
 
 def step_row(
-    program: Program, coefs: Tensor, belief: Sequence[Tensor], values: Array, dof: float
+    program: Program, coefs: Tensor, belief: Sequence[Tensor], values: Tensor, loc: Tensor, spread: Tensor, dof: float
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """The belief (B C …) after one row (B C) of series with one channel each, as `filter_rows` gives it, without detours."""
-    many, m, shape = values.size, program.size, values.shape
-    numbers, *start = (_resting(leaf) for leaf in (coefs, *belief))
-    if not np.count_nonzero(start[3][1]):  # nothing is diffuse any more
-        start[2] = np.empty((0, many))
-    end = [np.empty(leaf.shape) for leaf in start]
-    filter_series(
-        *memory(many, room(m, 1, 1, len(numbers), 0)), values.reshape(many, 1, 1), numbers[None], np.empty((0, m, many)),
-        program.kernel, dof, False, np.arange(many), tuple(start), tuple(end), np.empty(many), NONE, NONE,
-    )  # fmt: skip
-    made = [torch.from_numpy(leaf.T.reshape(*shape, len(leaf))) for leaf in end]
-    return made[0], made[1], made[2] if len(end[2]) else belief[2], made[3]
+    """The belief (B C …) after one row (B C) of series with one channel each, as `filter_rows` gives it for (values - loc) / spread.
+
+    Without detours: tensors are handed over as addresses. What is no longer diffuse is the same leaf.
+    """
+    many, m, K = values.numel(), program.size, coefs.shape[2]
+    given = (values, *belief, coefs, loc, spread)
+    rest = given if many == 1 and all(map(_plain, given)) else [_resting(leaf) for leaf in given]
+    mean, covariance, spent, tally = rest[1:5]
+    diffuse = bool(np.count_nonzero(tally.numpy()[..., 1]))
+    spent = torch.empty_like(spent) if diffuse else belief[2]
+    after = torch.empty_like(mean), torch.empty_like(covariance), spent, torch.empty_like(tally)
+    scratch = _scratch(m, K, many)
+    value, *start = [leaf.data_ptr() for leaf in rest]
+    sizes = (many, m, K, len(program.operations), 0, diffuse, 1, many, WHOLE, 0)
+    end = [leaf.data_ptr() for leaf in after]
+    scratch.plan[:] = (*sizes, *program.addresses, *scratch.addresses, value, 0, 0, *start, *end)
+    live(scratch.memory, scratch.plan, many, float(dof), True)
+    return after
 
 
-def _resting(leaf: Tensor) -> Array:
-    """(B C n) as (n B·C), without a copy where it lies like that."""
-    array = leaf.numpy()
-    return np.ascontiguousarray(array.reshape(-1, array.shape[2]).T)
+def _plain(leaf: Tensor) -> bool:
+    """Whether its memory can be handed over as it is, where there is one series."""
+    return leaf.dtype is torch.float64 and leaf.is_cpu and leaf.is_contiguous()
+
+
+def _resting(leaf: Tensor) -> Tensor:
+    """The same (B C n), or (B C), with memory of float64 that lies like (n B C)."""
+    leaf = leaf.cpu().double()
+    return leaf.contiguous() if leaf.dim() == 2 else leaf.permute(2, 0, 1).contiguous().permute(1, 2, 0)
+
+
+class Scratch:
+    """What one row of so many series needs beside its tensors; each thread has its own."""
+
+    def __init__(self, m: int, K: int, many: int) -> None:
+        lanes, whole = room(m, 1, 1, K + 2, 0)
+        self.memory, integers, which = lane_array(lanes, many > 1), np.zeros(whole, np.int64), np.arange(many)
+        self.plan = np.empty(len(PLAN), np.int64)
+        self.addresses, self._kept = (which.ctypes.data, integers.ctypes.data), (which, integers)
+
+
+_own = threading.local()
+
+
+def _scratch(m: int, K: int, many: int) -> Scratch:
+    """That of the last row where it was one of the same sizes."""
+    sizes = m, K, many
+    if getattr(_own, "sizes", None) != sizes:
+        _own.sizes, _own.scratch = sizes, Scratch(*sizes)
+    found: Scratch = _own.scratch
+    return found
 
 
 def likelihood(program: Program, coefs: Tensor, belief: Belief, values: Tensor, drive: Tensor) -> Tensor:

@@ -1,16 +1,19 @@
 """Live series of one program: beliefs that a compiled kernel changes in place, row by row. See `kernels.live`."""
 
+from typing import Any
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from forecast.kernels.kalman import room
-from forecast.kernels.lanes import lane_array
+from forecast.kernels.lanes import WIDEST, aligned, lane_array
 from forecast.kernels.live import TOGETHER, live
 from forecast.kernels.monitor import monitor
 from forecast.kernels.monitor import room as monitor_room
 from forecast.ssm.belief import Belief, series_innermost
+from forecast.ssm.compiled import FEW
 from forecast.ssm.program import Program
 
 Numbers = NDArray[np.float64]
@@ -33,26 +36,32 @@ class Live:
     ) -> None:
         count = len(coefs) // channels
         self._dof, self._all, self._channels = dof, np.arange(count), channels
-        self._room = -(-count // TOGETHER) * TOGETHER  # sensors, filled up
+        self._beside = WIDEST if program.size <= FEW and count >= WIDEST else TOGETHER
+        room = -(-count // self._beside) * self._beside  # sensors, filled up
         diffuse = bool((belief.tally[:, 1] > 0).any())
         parts = [belief.mean, belief.covariance, belief.tally, coefs, loc[:, None], spread[:, None]]
         table = torch.cat(parts + [belief.diffuse] * diffuse, 1).numpy()
         ends = np.cumsum([0] + [part.shape[1] for part in parts] + [belief.diffuse.shape[1]])
         self._where = [slice(*ends[k : k + 2]) for k in ((0, 1, 6, 2) if diffuse else (0, 1, 2))]
         self._spent = None if diffuse else belief.diffuse.clone()
-        self._record = together(table.reshape(count, channels, -1).swapaxes(0, 1))
+        self._record = together(table.reshape(count, channels, -1).swapaxes(0, 1), self._beside)
         lanes, whole = self._size(program)
         self._memory = {wide: lane_array(lanes, wide) for wide in (False, True)}
+        self._widest = lane_array(lanes, True, self._beside)
         self._which, self._values = np.arange(count), np.empty((count, channels))
         self._means, self._variances = np.empty((count, channels)), np.empty((count, channels))
         self._integers = np.zeros(whole, np.int64)
         self._every = self._all.ctypes.data
         ops, reads, first, noise = program.kernel
-        self._kept = [
-            ops, reads, first, noise, self._which, self._integers, self._record, self._values, self._means, self._variances,
-        ]  # fmt: skip
-        sizes = [self._room, program.size, program.coefficients, len(ops), needs, int(diffuse), channels]
-        self._plan = np.array(sizes + [array.ctypes.data for array in self._kept], np.int64)
+        self._kept = [ops, reads, first, noise, self._which, self._integers, self._values, self._means, self._variances]
+        sizes = [room, program.size, program.coefficients, len(ops), needs, int(diffuse), channels]
+        sizes += [self._beside, self._beside.bit_length() - 1, table.shape[1]]
+        mean, covariance, tally, *units, spent = (
+            self._record.ctypes.data + 8 * self._beside * int(end) for end in ends[:-1]
+        )
+        rest = [mean, covariance, spent, tally]
+        addresses = [array.ctypes.data for array in self._kept] + [*rest, *units, *rest]
+        self._plan = np.array(sizes + addresses, np.int64)
 
     def _size(self, program: Program) -> tuple[int, int]:
         """Elements of memory that either kernel needs."""
@@ -63,7 +72,7 @@ class Live:
     def belief(self, which: Table | None = None) -> Belief:
         """A copy of the beliefs of some of the sensors, or of all."""
         chosen = self._all if which is None else which
-        groups = self._record[:, chosen // TOGETHER, :, chosen % TOGETHER]  # (n C R)
+        groups = self._record[:, chosen // self._beside, :, chosen % self._beside]  # (n C R)
         table = torch.from_numpy(groups.reshape(-1, groups.shape[-1]))
         leaves = [series_innermost(table[:, rows]) for rows in self._where]
         if self._spent is not None:
@@ -78,18 +87,18 @@ class Live:
         for rows, part in zip(self._where, parts, strict=True):
             numbers = part.numpy().reshape(len(chosen), self._channels, -1)
             for c in range(self._channels):
-                self._record[c, chosen // TOGETHER, rows, chosen % TOGETHER] = numbers[:, c]
+                self._record[c, chosen // self._beside, rows, chosen % self._beside] = numbers[:, c]
 
     def step(self, values: Numbers, which: Table | None = None) -> None:
         """The beliefs after a row: values (n C) of the sensors `which`, or of all."""
         count = self._choose(which)
         self._values[:count] = values
-        live(self._memory[count > 1], self._plan, count, self._dof, True)
+        live(self._lanes(count), self._plan, count, self._dof, True)
 
     def moments(self, which: Table | None = None) -> tuple[Numbers, Numbers]:
         """Mean and variance (n C) of the next row of the sensors `which`, or of all."""
         count = self._choose(which)
-        live(self._memory[count > 1], self._plan, count, self._dof, False)
+        live(self._lanes(count), self._plan, count, self._dof, False)
         return self._means[:count].copy(), self._variances[:count].copy()
 
     def observe(self, verdicts: Table, count: int, values: int, which: int | None, out: tuple[int, int, int]) -> int:
@@ -102,18 +111,24 @@ class Live:
         """Mean and variance (B C) that the last row was judged by, row i those of its i-th sensor."""
         return self._means, self._variances
 
+    def _lanes(self, count: int) -> Any:
+        """Memory for as many series at once as go together."""
+        return self._widest if count >= self._beside else self._memory[count > 1]
+
     def _choose(self, which: Table | None) -> int:
         chosen = self._all if which is None else which
         self._which[: len(chosen)] = chosen
         return len(chosen)
 
 
-def together(table: Numbers) -> Numbers:
-    """Numbers (… B R) as the kernels read them, eight sensors together (… B/8 R 8), the last ones repeated."""
+def together(table: Numbers, beside: int = TOGETHER) -> Numbers:
+    """Numbers (… B R) as the kernels read them, S = `beside` sensors together (… B/S R S), the last ones repeated."""
     count = table.shape[-2]
-    whole = np.minimum(np.arange(-(-count // TOGETHER) * TOGETHER), count - 1)
-    groups = table[..., whole, :].reshape(*table.shape[:-2], -1, TOGETHER, table.shape[-1])
-    return np.ascontiguousarray(groups.swapaxes(-1, -2))
+    whole = np.minimum(np.arange(-(-count // beside) * beside), count - 1)
+    groups = table[..., whole, :].reshape(*table.shape[:-2], -1, beside, table.shape[-1])
+    made = aligned(groups.swapaxes(-1, -2).shape)
+    made[:] = groups.swapaxes(-1, -2)
+    return made
 
 
 def apart(groups: Numbers, count: int) -> Numbers:

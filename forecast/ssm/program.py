@@ -11,6 +11,8 @@ matrices.
 """
 
 from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 import torch
@@ -39,6 +41,15 @@ class Program:
     def kernel(self) -> tuple[Table, Table, Table, Table]:
         """What kernels read of it."""
         return self.operations, self.reads, self.first, self.noise
+
+    @cached_property
+    def addresses(self) -> tuple[int, ...]:
+        """Where those lie, as long as this object lives."""
+        return tuple(table.ctypes.data for table in self.kernel)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """All but the addresses: a copy has its own."""
+        return {name: value for name, value in self.__dict__.items() if name != "addresses"}
 
 
 @dataclass

@@ -148,7 +148,7 @@ def test_fits_of_many_forms_together_are_those_of_each_alone() -> None:
     y = 50 + torch.stack([series(70, seed).cumsum(0) for seed in (1, 2)])
     jobs = [
         Job(Form(Structural("none")), y),
-        Job(Form(Structural("none"), True), y[:, 20:]),
+        Job(Form(Structural("none"), 0.0), y[:, 20:]),
         Job(Form(Structural("damped")), y),
     ]
     for job, found in zip(jobs, fits(jobs), strict=True):
@@ -184,7 +184,7 @@ def test_a_profile_is_the_weekly_deviation_from_the_day() -> None:
     week = torch.zeros(168, dtype=D)
     week[120:] = -4.0  # two days of seven
     y = (day.repeat(35) + week.repeat(5) + 0.1 * series(840))[None]
-    form = Form(Structural("none", (Season(24),)), False, 168, 24)
+    form = Form(Structural("none", (Season(24),)), 1.0, 168, 24)
     found = profile_of(form, y)[0]
     expected = week - week.reshape(7, 24).mean(0).repeat(7)
     assert float((found - expected).abs().max()) < 0.6 and float((found - expected).abs().mean()) < 0.15
@@ -194,9 +194,9 @@ def test_a_profile_is_the_weekly_deviation_from_the_day() -> None:
 
 def test_forms_on_the_logarithm_are_for_positive_series() -> None:
     y = torch.stack([series(60).abs() + 1, series(60)])
-    form = Form(Structural("none"), True)
+    form = Form(Structural("none"), 0.0)
     assert usable(form, y).tolist() == [True, False]
-    assert form.word == "log: level"
+    assert form.word == "logarithm: level"
 
 
 def test_a_random_walk_has_a_level_and_a_stationary_series_has_not() -> None:
@@ -265,7 +265,7 @@ def test_a_season_that_nobody_stated_is_sought_where_it_shows() -> None:
     y = torch.stack([series(220, seed).cumsum(0) for seed in (1, 2, 3)])
     y[0] = 0.3 * y[0] + 8 * torch.sin(2 * math.pi * rows / 52)
     y[2, :-50] = math.nan
-    year = next(form for form in bank() if form.short == 52 and not form.logarithm)
+    year = next(form for form in bank() if form.short == 52 and form.power == 1)
     assert usable(year, y).tolist() == [True, False, False]
     made = forecast(AutoSsm(horizon=13), y[:1, :200], 13)
     error = (made.median[0, :, 0] - y[0, 200:213]).abs().mean()

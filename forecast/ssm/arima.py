@@ -11,7 +11,7 @@ them stationary and invertible (Monahan 1984, Biometrika 71(2)); last c, if it i
 import math
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -165,13 +165,8 @@ class Arima:
         place = torch.zeros(1 + len(ma), r, dtype=theta.dtype, device=theta.device)
         place[range(1 + len(ma)), [0, *ma]] = 1.0
         R = R @ place
-        P = theta[:, :1, None].exp() * R[:, :, None] * R[:, None, :]
-        for _ in range(DOUBLINGS if ar else max(1, math.ceil(math.log2(r + 1)))):
-            more = A @ P @ A.mT
-            P, A = P + more, A @ A
-            if bool((more.detach().abs().amax((1, 2)) <= 1e-18 * P.detach().abs().amax((1, 2))).all()):
-                break  # nothing that is left would change a digit of any series
-        return P
+        made: Tensor = Stationary.apply(A, theta[:, :1, None].exp() * R[:, :, None] * R[:, None, :])  # type: ignore[no-untyped-call]
+        return made
 
     def starts(self, batch: int, like: Tensor) -> list[Tensor]:
         """Two places (B P) to climb from: little memory, and much."""
@@ -190,6 +185,33 @@ class Arima:
         return like.new_tensor([LOWEST] + [-most for most in highest]), like.new_tensor([HIGHEST, *highest])
 
 
+class Stationary(torch.autograd.Function):
+    """P = A P A' + Q (B r r) of symmetric Q, by doubling; with G = dL/dP: dL/dQ = S and dL/dA = 2 S A P, S = A' S A + G."""
+
+    @staticmethod
+    def forward(ctx: Any, A: Tensor, Q: Tensor) -> Tensor:
+        P = _doubled(A, Q)
+        ctx.save_for_backward(A, P)
+        return P
+
+    @staticmethod
+    def backward(ctx: Any, out: Tensor) -> tuple[Tensor, Tensor]:
+        A, P = ctx.saved_tensors
+        S = _doubled(A.mT, (out + out.mT) / 2)
+        return 2 * S @ A @ P, S
+
+
+def _doubled(A: Tensor, Q: Tensor) -> Tensor:
+    """Σ A^k Q A'^k: twice as many terms each time, until they change no digit of any of them."""
+    for _ in range(DOUBLINGS):
+        more = A @ Q @ A.mT
+        Q = Q + more
+        if bool((more.abs().amax((1, 2)) <= 1e-18 * Q.abs().amax((1, 2))).all()):
+            break
+        A = A @ A
+    return Q
+
+
 def stationary(x: Tensor) -> Tensor:
     """Weights (B p) of a stationary autoregression of free numbers (B p): Durbin-Levinson on partial autocorrelations."""
     partial = x / (1 + x.square()).sqrt()
@@ -202,6 +224,8 @@ def stationary(x: Tensor) -> Tensor:
 def _product(short: Tensor, long: Tensor, period: int) -> Tensor:
     """Coefficients (B L) of (1 + Σ short L^i)(1 + Σ long L^(period·j)), lag 0 first."""
     one = short.new_ones(len(short), 1)
+    if not long.shape[1]:
+        return torch.cat([one, short], 1)
     first, made = torch.cat([one, short], 1), None
     for j, weight in enumerate(torch.cat([one, long], 1).split(1, 1)):
         part = torch.nn.functional.pad(first * weight, (period * j, period * (long.shape[1] - j)))

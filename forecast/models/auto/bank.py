@@ -181,10 +181,10 @@ def profile_of(form: Form, z: Tensor) -> Tensor:
     """The profile (n M) of values on the form's scale; zeros (n 1) where it has none."""
     if not form.profile:
         return z.new_zeros(len(z), 1)
-    inner = z - _centred(z, form.profile)
+    inner = z - centred(z, form.profile)
     at = position(z)
-    deviation = inner - _by_position(inner, at, form.short)[0]
-    mean, count, square = _by_position(deviation, at, form.profile, whole=True)
+    deviation = inner - by_position(inner, at, form.short)[0]
+    mean, count, square = by_position(deviation, at, form.profile, whole=True)
     total = count.sum(1, keepdim=True)
     between = (count * mean.square()).sum(1, keepdim=True) / total
     within = (square.sum(1, keepdim=True) - total * between) / (total - form.profile).clamp(min=1)
@@ -226,7 +226,7 @@ def _repeat(y: Tensor, lag: int) -> Tensor:
     """Correlation (n) of values and those a season before, both less the mean over the season around them."""
     if y.shape[1] <= 2 * lag:
         return y.new_zeros(len(y))
-    z = y - _centred(y, lag)
+    z = y - centred(y, lag)
     before, after = z[:, :-lag], z[:, lag:]
     both = before.isfinite() & after.isfinite()
     before, after = (torch.where(both, part, 0.0) for part in (before, after))
@@ -234,7 +234,7 @@ def _repeat(y: Tensor, lag: int) -> Tensor:
     return (before * after).sum(1) / size.clamp(min=1e-300)
 
 
-def _centred(z: Tensor, length: int) -> Tensor:
+def centred(z: Tensor, length: int) -> Tensor:
     """Mean over the `length` rows around each row, missing ones left out; at the ends over those there are."""
     half = length // 2
     seen = torch.nn.functional.pad(z.isfinite().to(z.dtype), (half + 1, half))
@@ -245,7 +245,7 @@ def _centred(z: Tensor, length: int) -> Tensor:
     return mean
 
 
-def _by_position(z: Tensor, at: Tensor, length: int, whole: bool = False) -> tuple[Tensor, Tensor, Tensor]:
+def by_position(z: Tensor, at: Tensor, length: int, whole: bool = False) -> tuple[Tensor, Tensor, Tensor]:
     """Mean by position in the season at every row (n T), or (whole) by position (n length), with counts and squares."""
     slot, seen = at % length, z.isfinite()
     value = z.nan_to_num(0.0)

@@ -9,7 +9,16 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from forecast.models.auto.bank import Form, drift_of, log_slope, on_scale, position, profile_of, standardised, unprofiled
+from forecast.models.auto.bank import (
+    Form,
+    drift_of,
+    log_slope,
+    on_scale,
+    position,
+    profile_of,
+    standardised,
+    unprofiled,
+)
 from forecast.models.by_channel import Univariate
 from forecast.ssm.belief import Belief
 from forecast.ssm.fit import Objective, minimise

@@ -72,6 +72,9 @@ class Group(NamedTuple):
     """Lanes of similar length."""
 
     lanes: Tensor  # (n) of those given
+    x: Tensor  # (n T): their values in units of the model
+    loc: Tensor  # (n)
+    spread: Tensor  # (n)
     differences: list[tuple[int, int]]  # d and D of each
     w: Tensor  # (n T): what they leave
 
@@ -112,19 +115,17 @@ def found(y: Tensor, season: int, most: Most, power: float) -> Iterator[Found]:
     seen, positive = y.isfinite().any(1), (torch.where(y.isfinite(), y, 1.0) > 0).all(1)
     for scale, usable in [(power, positive), (1.0, ~positive)] if power != 1 else [(1.0, seen)]:
         lanes = (seen & usable).nonzero()[:, 0]
-        x, loc, spread = standardised(on_scale(Order(Arima((0, 0, 0)), scale), y[lanes]))
-        for group in _groups(x, season):
+        for group in _groups(on_scale(Order(Arima((0, 0, 0)), scale), y[lanes]), season):
             known = searched(group, season, most)
             best = [(_best(one), *two) for one, two in zip(known, group.differences, strict=True)]
             for lags, d, D in dict.fromkeys(best):
                 own = [k for k, one in enumerate(best) if one == (lags, d, D)]
-                model, rows = arima(lags, d, D, season), group.lanes[own]
-                start = torch.stack([known[k][lags].theta for k in own])
-                values = x[rows, x.shape[1] - group.w.shape[1] :]
-                theta, value = climbed(model, values, start, FINAL)
+                model, x, spread = arima(lags, d, D, season), group.x[own], group.spread[own]
+                theta, value = climbed(model, x, torch.stack([known[k][lags].theta for k in own]), FINAL)
                 none = torch.zeros_like(value)
-                value = value - values.isfinite().sum(1) * spread[rows].log()
-                yield Found(Order(model, scale), lanes[rows], Fit(theta, none, loc[rows], spread[rows], none[:, None], value))
+                value = value - x.isfinite().sum(1) * spread.log()
+                fit = Fit(theta, none, group.loc[own], spread, none[:, None], value)
+                yield Found(Order(model, scale), lanes[group.lanes[own]], fit)
 
 
 def searched(group: Group, season: int, most: Most) -> Known:
@@ -166,8 +167,9 @@ def neighbours(lags: Lags, differences: int, season: int, most: Most) -> list[La
     """Orders one step away."""
     *here, c = lags
     moved = [[now + step for now, step in zip(here, way, strict=True)] for way in STEPS + SEASONAL * (season > 1)]
-    inside = [(*m, c) for m in moved if all(0 <= now <= top for now, top in zip(m, most, strict=True))]
-    return [each for each in [*inside, (*here, 1 - c)] if _mean_fits(each, differences)]  # type: ignore[misc]
+    inside = [m for m in moved if all(0 <= now <= top for now, top in zip(m, most, strict=True))]
+    near: list[Lags] = [(m[0], m[1], m[2], m[3], c) for m in inside] + [(*lags[:4], 1 - c)]
+    return [each for each in near if _mean_fits(each, differences)]
 
 
 def climbed(model: Arima, y: Tensor, start: Tensor, effort: tuple[int, float]) -> tuple[Tensor, Tensor]:
@@ -197,22 +199,21 @@ def _first(c: int, season: int, most: Most) -> list[Lags]:
     return list(dict.fromkeys((min(a, p), min(b, q), min(A, P), min(B, Q), c) for a, b, A, B, c in first))
 
 
-def _groups(x: Tensor, season: int) -> Iterator[Group]:
-    """Lanes (n T) by their differences and their length."""
-    seen = x.isfinite()
-    first = seen.to(torch.int64).argmax(1)
-    long = seen.sum(1) >= 3 * season
-    strong = (strength(x, season) > STRONG) & long if season > 1 else torch.zeros_like(long)
-    kinds: dict[int, list[tuple[int, int, int]]] = {}
-    for k, (start, D) in enumerate(zip(first.tolist(), strong.long().tolist(), strict=True)):
-        z = interpolated(x[k : k + 1, start:])
-        z = differenced(z, 0, D, season)[0, D * season :].numpy()
-        kinds.setdefault(math.floor(math.log(len(z), CLASS)), []).append((k, differences(z, 2 - D), D))
-    for some in kinds.values():
-        lanes = torch.tensor([k for k, _, _ in some])
-        y = x[lanes, int(first[lanes].min()) :]
-        w = [differenced(one[None], d, D, season) for one, (_, d, D) in zip(y, some, strict=True)]
-        yield Group(lanes, [(d, D) for _, d, D in some], torch.cat(w))
+def _groups(z: Tensor, season: int) -> Iterator[Group]:
+    """Lanes (n T) by their length from the first value on; rows before the first of a group are cut off."""
+    length = z.shape[1] - z.isfinite().to(torch.int64).argmax(1)
+    kind = (length.log() / math.log(CLASS)).floor().to(torch.int64)
+    for one in kind.unique().tolist():
+        lanes = (kind == one).nonzero()[:, 0]
+        x, loc, spread = standardised(z[lanes, z.shape[1] - int(length[lanes].max()) :])
+        seasonal = season > 1
+        strong = (strength(x, season) > STRONG) & (x.isfinite().sum(1) >= 3 * season) if seasonal else loc.new_zeros(len(x))
+        taken, w = [], []
+        for y, rows, D in zip(x.split(1), length[lanes].tolist(), strong.long().tolist(), strict=True):
+            filled = differenced(interpolated(y[:, -rows:]), 0, D, season)[0, D * season :]
+            taken.append((differences(filled.numpy(), 2 - D), D))
+            w.append(differenced(y, *taken[-1], season))
+        yield Group(lanes, x, loc, spread, taken, torch.cat(w))
 
 
 def _carried(known: dict[Lags, Sketch], lags: Lags, w: Tensor) -> Tensor:

@@ -42,7 +42,7 @@ class AutoSarima(BankedForecaster):
 
     @classmethod
     def example(cls) -> Self:
-        return cls(season=3, channels=2, most=(1, 1, 0, 1))
+        return cls(season=3, channels=2, most=(1, 0, 0, 1))
 
     def choose(self, lanes: Tensor) -> Chosen:
         chosen = empty(self.bank, len(lanes), lanes, slots=1)

@@ -10,7 +10,18 @@ from statsmodels.tsa.statespace.structural import UnobservedComponents
 from torch import Tensor
 
 from forecast.errors import InputError
-from forecast.models.auto.bank import CALENDAR, Form, bank, drift_of, log_slope, off_scale, on_scale, own_season, profile_of, usable
+from forecast.models.auto.bank import (
+    CALENDAR,
+    Form,
+    bank,
+    drift_of,
+    log_slope,
+    off_scale,
+    on_scale,
+    own_season,
+    profile_of,
+    usable,
+)
 from forecast.models.auto.choose import SLOTS, choose
 from forecast.models.auto.fit import Job, fit, fits, objective_of, tried
 from forecast.models.auto_ssm import AutoSsm

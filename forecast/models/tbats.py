@@ -2,8 +2,7 @@
 
     T(y)_t = μ_t + Σ_i Σ_k γ_t^{ik} + r_t + v_t,   (γ, γ*)_{t+1}^{ik} = rotation(2πk/s_i) (γ, γ*)_t^{ik} + w,   k = 1 … K_i
 μ: a level, or one with a damped trend; r + v: white, or an ARMA(1,1); T: one of `powers`; model and start as in `forecast.ssm.structural`.
-Search, of every lane by itself and all lanes of a form at once: from one harmonic of each season to the neighbour with the least AICc
-(up to two steps more or less of one season, with or without trend, with or without memory, the next scale) until none is better.
+Search, of every lane by itself and all lanes of a form at once: from one harmonic of each season, from none or from the most to the neighbour with the least AICc (up to two steps more or less of one season, with or without trend, with or without memory, the next scale) until none is better.
 The criterion takes the likelihood at the most likely start of the harmonics, as TBATS does: with the start integrated out a slow
 season would have to pay for its wide prior.
 Unlike De Livera, Hyndman & Snyder (2011, JASA 106(496)): level, trend, seasons and memory have noises of their own instead of one that
@@ -32,7 +31,7 @@ from forecast.ssm.kalman import loglik
 from forecast.ssm.structural import Season, Structural
 from forecast.types import Parameters, Past, take
 
-LADDER = (0, 1, 2, 3, 4, 6, 8, 10, 12)  # harmonics of a season
+LADDER = (0, 1, 2, 3, 4, 6, 8, 10, 12, 16, 24, 36)  # harmonics of a season
 KINDS = ("none", "damped")
 ROUNDS = 16
 LOW = -6.0  # least log variance that a climb goes on from: where one is nearly 0, its slope is too
@@ -60,7 +59,7 @@ class Tbats(BankedForecaster):
         trends: tuple[str, ...] = KINDS,
         memory: bool = True,
         powers: tuple[float, ...] = (1.0,),
-        harmonics: int = 12,
+        harmonics: int = 36,
     ) -> None:
         super().__init__()
         for trend in trends:
@@ -73,9 +72,9 @@ class Tbats(BankedForecaster):
         self.trends, self.memory, self.powers = trends, memory, powers
         self.horizon, self.robust = 1, 0.0
         self.lengths = tuple(length for length in (seasons or (season,)) if length > 2)
-        self.ladders = tuple([n for n in LADDER if n <= min(harmonics, (length - 1) // 2)] for length in self.lengths)
+        self.ladders = tuple(ladder(min(harmonics, (length - 1) // 2)) for length in self.lengths)
         places = product(
-            product(*[range(len(ladder)) for ladder in self.ladders]), range(len(trends)), range(1 + memory), range(len(powers))
+            product(*[range(len(steps)) for steps in self.ladders]), range(len(trends)), range(1 + memory), range(len(powers))
         )
         self.places = {Place(*place): k for k, place in enumerate(places)}
         self.bank = self.forms = tuple(self._form(place) for place in self.places)
@@ -91,7 +90,8 @@ class Tbats(BankedForecaster):
         known: list[dict[Place, tuple[float, Fit]]] = [{} for _ in lanes]
         start = Place(tuple(1 for _ in self.lengths), 0, int(self.memory), 0)
         bare = Place(tuple(0 for _ in self.lengths), 0, 0, 0)
-        asked = [{start, bare} for _ in lanes]
+        full = Place(tuple(len(steps) - 1 for steps in self.ladders), 0, int(self.memory), 0)
+        asked = [{start, bare, full} for _ in lanes]
         for _ in range(ROUNDS):
             self._try(lanes, count, positive, asked, known)
             asked = [set(self._neighbours(_best(one))) - one.keys() if one else set() for one in known]
@@ -110,15 +110,15 @@ class Tbats(BankedForecaster):
         return [explained(self.forms, take(chosen, slice(lane, lane + 1)), y) for lane, y in enumerate(lanes)]
 
     def _form(self, place: Place) -> Form:
-        found = [(length, ladder[k]) for length, ladder, k in zip(self.lengths, self.ladders, place.steps, strict=True)]
+        found = [(length, steps[k]) for length, steps, k in zip(self.lengths, self.ladders, place.steps, strict=True)]
         seasons = tuple(Season(length, count, prior_of(length)) for length, count in found if count)
         return Form(Structural(self.trends[place.trend], seasons, memory=bool(place.memory)), self.powers[place.power])
 
     def _neighbours(self, place: Place) -> Iterator[Place]:
         """Forms one change away."""
-        for k, (at, ladder) in enumerate(zip(place.steps, self.ladders, strict=True)):
+        for k, (at, steps) in enumerate(zip(place.steps, self.ladders, strict=True)):
             for step in (at - 2, at - 1, at + 1, at + 2):
-                if 0 <= step < len(ladder):
+                if 0 <= step < len(steps):
                     yield place._replace(steps=(*place.steps[:k], step, *place.steps[k + 1 :]))
         yield from (place._replace(trend=trend) for trend in range(len(self.trends)) if trend != place.trend)
         yield from (place._replace(memory=1 - place.memory) for _ in range(self.memory))
@@ -153,6 +153,11 @@ class Tbats(BankedForecaster):
             value = aicc(made.loglik + gain(form, made, lanes[own]), form, count[own]).tolist()
             for row, lane in enumerate(own):
                 known[lane][place] = value[row], Fit(*[leaf[row : row + 1] for leaf in made])
+
+
+def ladder(most: int) -> list[int]:
+    """How many harmonics are tried where there may be so many."""
+    return [n for n in LADDER if n < most] + [most]
 
 
 def gain(form: Form, fit: Fit, y: Tensor) -> Tensor:

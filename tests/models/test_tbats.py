@@ -82,6 +82,11 @@ def test_both_seasons_are_found_and_foreseen() -> None:
     assert float((made.median[0, :, 0] - two_seasons()[652:]).abs().mean()) < 0.4
 
 
+def test_the_ladder_ends_at_the_most_harmonics_that_a_season_has() -> None:
+    model = Tbats(seasons=(12, 168), harmonics=9)
+    assert model.ladders == ([0, 1, 2, 3, 4, 5], [0, 1, 2, 3, 4, 6, 8, 9])
+
+
 def test_no_season_is_no_harmonic() -> None:
     model = Tbats(season=12)
     parameters, _ = run(model, torch.stack([noise(200, k).cumsum(0) for k in range(4)]), 3)
@@ -109,7 +114,7 @@ def test_short_constant_and_missing_series() -> None:
 
 @pytest.mark.parametrize(
     ("options", "message"),
-    [({"trends": ("full",)}, "unknown trend 'full'"), ({"harmonics": 40}, "1 … 12"), ({"powers": ()}, "powers lie between")],
+    [({"trends": ("full",)}, "unknown trend 'full'"), ({"harmonics": 40}, "1 … 36"), ({"powers": ()}, "powers lie between")],
 )
 def test_options_are_checked(options: dict[str, object], message: str) -> None:
     with pytest.raises(InputError, match=message):

@@ -2,7 +2,8 @@
 
     T(y)_t = μ_t + Σ_i Σ_k γ_t^{ik} + r_t + v_t,   (γ, γ*)_{t+1}^{ik} = rotation(2πk/s_i) (γ, γ*)_t^{ik} + w,   k = 1 … K_i
 μ: a level, or one with a damped trend; r + v: white, or an ARMA(1,1); T: one of `powers`; model and start as in `forecast.ssm.structural`.
-Search, of every lane by itself and all lanes of a form at once: from one harmonic of each season, from none or from the most to the neighbour with the least AICc (up to two steps more or less of one season, with or without trend, with or without memory, the next scale) until none is better.
+Search, of every lane by itself and all lanes of a form at once: from one harmonic of each season, none or the most to the neighbour with
+the least AICc (up to two steps more or less of one season, with or without trend or memory, the next scale) until none is better.
 The criterion takes the likelihood at the most likely start of the harmonics, as TBATS does: with the start integrated out a slow
 season would have to pay for its wide prior.
 Unlike De Livera, Hyndman & Snyder (2011, JASA 106(496)): level, trend, seasons and memory have noises of their own instead of one that

@@ -37,18 +37,25 @@ class BoxCox(NamedTuple):
         return torch.where(self.power == 0, x, log).clamp(max=math.log(limits.max) - 1).exp() - self.offset
 
 
-class PowerOrNone(NamedTuple):
-    """The logarithm where the power is 0 and the value itself where it is 1, cell by cell."""
+class Power(NamedTuple):
+    """sign(y) |y|^λ, which is y at λ = 1; the logarithm at λ = 0; cell by cell.
+
+    A positive power rises over all numbers, so that a normal on its scale has no lump at 0 (Bickel & Doksum 1981, JASA 76).
+    """
 
     power: Tensor
 
     def forward(self, y: Tensor) -> Tensor:
         """T(y); below the support of a logarithm the value at its edge."""
-        return torch.where(self.power == 0, y.clamp(min=torch.finfo(y.dtype).tiny).log(), y)
+        log = y.clamp(min=torch.finfo(y.dtype).tiny).log()
+        return torch.where(self.power == 0, log, _signed(y, torch.where(self.power == 0, 1.0, self.power)))
 
     def inverse(self, x: Tensor) -> Tensor:
         """T⁻¹(x), kept finite."""
-        return torch.where(self.power == 0, x.clamp(max=math.log(torch.finfo(x.dtype).max) - 1).exp(), x)
+        most = torch.finfo(x.dtype).max
+        power = torch.where(self.power == 0, 1.0, self.power)
+        raised = _signed(x, 1 / power).clamp(-most, most)
+        return torch.where(self.power == 0, x.clamp(max=math.log(most) - 1).exp(), raised)
 
 
 class Affine(NamedTuple):
@@ -66,7 +73,12 @@ class Affine(NamedTuple):
         return self.loc + self.spread * x
 
 
-Transform: TypeAlias = BoxCox | PowerOrNone | Affine
+Transform: TypeAlias = BoxCox | Power | Affine
+
+
+def _signed(y: Tensor, power: Tensor) -> Tensor:
+    """sign(y) |y|^power, y itself at 1."""
+    return torch.where(power == 1, y, y.sign() * y.abs() ** power)
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,50 +1,28 @@
 """A bank of structural forms on the exact Kalman engine: all fitted, the best few combined, series by series.
 
 Forms (`forecast.models.auto.bank`): level, damped trend or Theta's drift; season as a ring of dummies, as harmonics, or
-a second one as a profile; white or ARMA(1,1) disturbance; y or its logarithm. How they are chosen and weighed, and how
-far intervals are widened: `forecast.models.auto.choose`. The forecast is the mixture of the chosen forms' exact normal
-distributions, those on the logarithm transformed back: its median is the point forecast. There is no undamped trend
-that changes; medians stay within h + 1 ranges of the observed values.
-Shapes: a lane is one channel of one series (n = B C), K slots a lane; leaves of the state are (B C K …).
+a second one as a profile; white or ARMA(1,1) disturbance; y, its logarithm or a power. How they are chosen and weighed, and
+how far intervals are widened: `forecast.models.auto.choose`; how they are run: `forecast.models.banked`. There is no undamped trend
+that changes.
 """
 
-import logging
-import math
-from typing import Any, NamedTuple, Self
+from typing import Self
 
-import torch
 from torch import Tensor
 
-from forecast.distribution import Gaussian, Mixture
-from forecast.distribution.transformed import PowerOrNone, Transformed
-from forecast.errors import unknown
+from forecast.errors import InputError, unknown
 from forecast.models.auto.bank import bank
 from forecast.models.auto.choose import Chosen, choose
-from forecast.models.auto.run import Run, Slots, explained, follow, start
+from forecast.models.auto.run import explained
+from forecast.models.banked import BankedForecaster, by_lane
 from forecast.models.decomposition import Components
-from forecast.models.follower import so_far
-from forecast.models.spaced import SpacedForecaster
 from forecast.ssm.structural import DRIFT, TRENDS
-from forecast.types import Parameters, Past, take, tree_map
-
-_log = logging.getLogger("forecast")
+from forecast.types import Parameters, Past, take
 
 
-class State(NamedTuple):
-    """Parameters and beliefs (B C …), and what has been seen of each lane."""
-
-    chosen: Chosen
-    slots: Slots
-    position: Tensor  # (B C) int64: rows since the first observed value, -1 before it
-    observed: Tensor  # (B C) int64: observed values
-    low: Tensor  # (B C) of them; infinite where there is none
-    high: Tensor
-
-
-class AutoSsm(SpacedForecaster):
+class AutoSsm(BankedForecaster):
     """The combination of the structural forms that suit a series best."""
 
-    needs = 4
     traits = frozenset({"scale"})
 
     def __init__(
@@ -55,91 +33,35 @@ class AutoSsm(SpacedForecaster):
         channels: int = 1,
         trends: tuple[str, ...] = ("none", "damped", "drift"),
         memory: bool = True,
-        logarithm: bool = True,
+        powers: tuple[float, ...] = (1.0, 0.0),
         robust: float = 8.0,
     ) -> None:
         super().__init__()
         for trend in trends:
             if trend not in (*TRENDS, DRIFT):
                 raise unknown("trend", trend, (*TRENDS, DRIFT))
+        check_powers(powers)
         self.season, self.seasons, self.channels = season, seasons, channels
         self.horizon, self.robust = max(horizon, 1), robust
-        self.trends, self.memory, self.logarithm = trends, memory, logarithm
+        self.trends, self.memory, self.powers = trends, memory, powers
         self.lengths = tuple(length for length in (seasons or (season,)) if length > 1)
-        self.bank = bank(self.lengths, trends, memory, logarithm)
+        self.bank = self.forms = bank(self.lengths, trends, memory, powers)
 
     @classmethod
     def example(cls) -> Self:
         return cls(season=4, trends=("none", "drift"), memory=False)
 
-    def estimate(self, past: Past) -> Parameters:
-        lanes = past.values.double().mT.flatten(0, 1)
-        enough = lanes.isfinite().sum(1) >= self.needs
-        chosen = choose(self.bank, torch.where(enough[:, None], lanes, math.nan), self.horizon, self.lengths)
-        if not bool(enough.all()):
-            _log.info("auto_ssm: %d of %d series have too few observed rows", int((~enough).sum()), len(lanes))
-        return _by_series(chosen, self.channels)
-
-    def initial_state(self, parameters: Parameters, static: Tensor) -> State:
-        flat: Chosen = _by_lane(parameters)
-        none = flat.weight.new_full((len(flat.form),), math.inf)
-        zero = torch.zeros(len(none), dtype=torch.int64)
-        return State(parameters, *_by_series((start(self.bank, flat), zero - 1, zero, none, -none), self.channels))
-
-    def fresh(self, state: State) -> Tensor:
-        return state.position.amax(-1) < 0
+    def choose(self, lanes: Tensor) -> Chosen:
+        return choose(self.forms, lanes, self.horizon, self.lengths)
 
     def components(self, parameters: Parameters, past: Past) -> list[Components]:
         """Those of the form with the largest weight, on its own scale."""
-        chosen: Chosen = _by_lane(parameters)
+        chosen: Chosen = by_lane(parameters)
         lanes = past.values.double().mT.flatten(0, 1)
-        return [explained(self.bank, take(chosen, slice(lane, lane + 1)), y) for lane, y in enumerate(lanes)]
-
-    def widen(self, state: State, factor: Tensor) -> State:
-        covariance = state.slots.covariance.clone()
-        covariance[..., 0] = covariance[..., 0] * factor[:, None, None]
-        return state._replace(slots=state.slots._replace(covariance=covariance))
-
-    def follow(self, state: State, past: Past, each: bool) -> tuple[State, Mixture]:
-        flat: State = _by_lane(state)
-        y = past.values.double().mT.flatten(0, 1)
-        seen = y.isfinite()
-        begun = (seen.long().cumsum(1) > 0) | (flat.position >= 0)[:, None]
-        path = torch.cat([flat.position[:, None], flat.position[:, None] + begun.long().cumsum(1)], 1)
-        slots, run = follow(self.bank, flat.chosen, flat.slots, y, (path[:, :-1] + 1).clamp(min=0), self.robust)
-        counts = torch.cat([flat.observed[:, None], flat.observed[:, None] + seen.long().cumsum(1)], 1)
-        lows, highs = so_far(y[..., None], flat.low[:, None], flat.high[:, None])
-        after = State(flat.chosen, slots, path[:, -1], counts[:, -1], lows[:, -1, 0], highs[:, -1, 0])
-        rows = slice(None, -1) if each else slice(1)
-        known = (counts[:, rows] >= self.needs)[:, None]
-        lead = torch.ones(1, dtype=torch.int64) if each else torch.arange(1, y.shape[1] + 1)
-        made = self._mixture(flat.chosen, run, known, lead, lows[:, rows, 0], highs[:, rows, 0])
-        forecast = made.rebuild(
-            *[part.unflatten(0, (-1, self.channels)).mT.to(past.elapsed.dtype) for part in made.parts()]
-        )
-        return State(*_by_series(after, self.channels)), forecast
-
-    def _mixture(self, chosen: Chosen, run: Run, known: Tensor, lead: Tensor, low: Tensor, high: Tensor) -> Mixture:
-        """Forecasts (n T) of all slots together, from what was known (n 1 or T) and at which lead (1 or T)."""
-        far = (lead - 1).clamp(max=self.horizon - 1) / max(self.horizon - 1, 1)
-        wider = chosen.widen[:, :1] + far * (chosen.widen[:, 1:] - chosen.widen[:, :1])
-        room = lead * (high - low)
-        scale = PowerOrNone(run.power)
-        bounds = [scale.forward(bound[:, None]) for bound in (low - room, high + room)]
-        mean = torch.where(known, torch.maximum(torch.minimum(run.mean, bounds[1]), bounds[0]), math.nan)
-        variance = torch.where(known & run.variance.isfinite(), run.variance * wider[:, None].square(), math.nan)
-        mean, variance, power = torch.broadcast_tensors(mean, variance, run.power)
-        weight = torch.where(mean.isfinite() & variance.isfinite(), chosen.weight[..., None], 0.0)
-        parts = zip(mean.unbind(1), variance.unbind(1), power.unbind(1), strict=True)
-        members = tuple(Transformed(Gaussian(m, v), PowerOrNone(p)) for m, v, p in parts)
-        return Mixture(members, weight.movedim(1, 0))
+        return [explained(self.forms, take(chosen, slice(lane, lane + 1)), y) for lane, y in enumerate(lanes)]
 
 
-def _by_lane(state: Any) -> Any:
-    """Leaves (B C …) as (n …)."""
-    return tree_map(lambda leaf: leaf.flatten(0, 1), state)
-
-
-def _by_series(state: Any, channels: int) -> Any:
-    """Leaves (n …) as (B C …)."""
-    return tree_map(lambda leaf: leaf.unflatten(0, (-1, channels)), state)
+def check_powers(powers: tuple[float, ...]) -> None:
+    """One clear line where a scale is not between the logarithm and the values."""
+    if not powers or not all(0 <= power <= 1 for power in powers):
+        raise InputError(f"model.powers={list(powers)}: powers lie between 0, the logarithm, and 1, the values; such as [1, 0.5, 0]")

@@ -65,4 +65,9 @@ def _season(length: int, harmonics: int) -> Season:
     """
     if harmonics == 0 and length <= LONGEST_RING:
         return Season(length)
-    return Season(length, min(harmonics or 6, (length - 1) // 2), max(LEAST_PRIOR, length**2 / 4))
+    return Season(length, min(harmonics or 6, (length - 1) // 2), prior_of(length))
+
+
+def prior_of(length: int) -> float:
+    """Variance at the start of a harmonic of a season, in squared typical changes."""
+    return max(LEAST_PRIOR, length**2 / 4)

@@ -6,6 +6,7 @@ import torch
 from scipy import special, stats
 
 from forecast.distribution import Bounded, BoxCox, Choice, Gaussian, Mixture, Quantiles, StudentT, Transformed
+from forecast.distribution.transformed import Power
 from tests.distribution.kinds import draw, gaussian, quantiles, student
 
 N = (400,)
@@ -57,6 +58,23 @@ def test_box_cox_stays_finite_outside_its_range() -> None:
         transform = BoxCox(torch.tensor(power, dtype=torch.float64), torch.tensor(2.0, dtype=torch.float64))
         assert bool(transform.inverse(x).isfinite().all()) and bool(transform.forward(x).isfinite().all())
         assert bool((transform.inverse(x).diff() >= 0).all())
+
+
+def test_signed_powers() -> None:
+    """sign(y) |y|^λ there and back, the logarithm at 0, rising and finite at the ends of the numbers."""
+    y = torch.tensor([-1e30, -7.0, -0.01, 0.0, 0.5, 300.0, 1e30], dtype=torch.float64)
+    for power in (0.25, 0.5, 1.0):
+        transform = Power(torch.tensor(power, dtype=torch.float64))
+        there = transform.forward(y)
+        assert np.allclose(there, np.sign(y.numpy()) * np.abs(y.numpy()) ** power)
+        assert torch.allclose(transform.inverse(there), y, rtol=1e-12) and bool((there.diff() > 0).all())
+        assert bool(transform.inverse(torch.tensor([-1e300, 1e300], dtype=torch.float64)).isfinite().all())
+    logarithm = Power(torch.tensor(0.0, dtype=torch.float64))
+    assert torch.equal(logarithm.forward(y[4:]), y[4:].log())
+    loc, scale = torch.tensor(3.0, dtype=torch.float64), torch.tensor(0.4, dtype=torch.float64)
+    root = Transformed(Gaussian(loc.expand(1, 1), scale.square().expand(1, 1)), Power(torch.full((1, 1), 0.5, dtype=torch.float64)))
+    truth = stats.ncx2(1, (loc / scale).item() ** 2, scale=scale.item() ** 2)  # the square of a normal that is nearly never negative
+    assert np.allclose(float(root.quantile(0.1)), truth.ppf(0.1)) and np.allclose(float(root.mean), truth.mean(), rtol=1e-6)
 
 
 def test_clipped_normal() -> None:

@@ -10,7 +10,18 @@ from statsmodels.tsa.statespace.structural import UnobservedComponents
 from torch import Tensor
 
 from forecast.errors import InputError
-from forecast.models.auto.bank import CALENDAR, Form, bank, drift_of, own_season, profile_of, usable
+from forecast.models.auto.bank import (
+    CALENDAR,
+    Form,
+    bank,
+    drift_of,
+    log_slope,
+    off_scale,
+    on_scale,
+    own_season,
+    profile_of,
+    usable,
+)
 from forecast.models.auto.choose import SLOTS, choose
 from forecast.models.auto.fit import Job, fit, fits, objective_of, tried
 from forecast.models.auto_ssm import AutoSsm
@@ -148,7 +159,7 @@ def test_fits_of_many_forms_together_are_those_of_each_alone() -> None:
     y = 50 + torch.stack([series(70, seed).cumsum(0) for seed in (1, 2)])
     jobs = [
         Job(Form(Structural("none")), y),
-        Job(Form(Structural("none"), True), y[:, 20:]),
+        Job(Form(Structural("none"), 0.0), y[:, 20:]),
         Job(Form(Structural("damped")), y),
     ]
     for job, found in zip(jobs, fits(jobs), strict=True):
@@ -184,7 +195,7 @@ def test_a_profile_is_the_weekly_deviation_from_the_day() -> None:
     week = torch.zeros(168, dtype=D)
     week[120:] = -4.0  # two days of seven
     y = (day.repeat(35) + week.repeat(5) + 0.1 * series(840))[None]
-    form = Form(Structural("none", (Season(24),)), False, 168, 24)
+    form = Form(Structural("none", (Season(24),)), 1.0, 168, 24)
     found = profile_of(form, y)[0]
     expected = week - week.reshape(7, 24).mean(0).repeat(7)
     assert float((found - expected).abs().max()) < 0.6 and float((found - expected).abs().mean()) < 0.15
@@ -194,9 +205,42 @@ def test_a_profile_is_the_weekly_deviation_from_the_day() -> None:
 
 def test_forms_on_the_logarithm_are_for_positive_series() -> None:
     y = torch.stack([series(60).abs() + 1, series(60)])
-    form = Form(Structural("none"), True)
+    form = Form(Structural("none"), 0.0)
     assert usable(form, y).tolist() == [True, False]
-    assert form.word == "log: level"
+    assert form.word == "logarithm: level"
+
+
+@pytest.mark.parametrize("power", [0.0, 0.5, 0.3])
+def test_likelihoods_on_a_scale_are_those_of_the_values(power: float) -> None:
+    """Σ log dz/dy by autograd; missing values count nothing."""
+    y = (20 + series(60)).requires_grad_()
+    form = Form(Structural("none"), power)
+    (slope,) = torch.autograd.grad(on_scale(form, y[None]).sum(), y)
+    gaps = y.detach().clone()
+    gaps[5:9] = math.nan
+    found = log_slope(form, torch.stack([y.detach(), gaps]))
+    assert float(found[0]) == pytest.approx(float(slope.log().sum()))
+    assert float(found[1]) == pytest.approx(float(slope.log().sum() - slope[5:9].log().sum()))
+    torch.testing.assert_close(off_scale(form, on_scale(form, y)), y, rtol=1e-12, atol=0)
+
+
+def test_a_square_of_a_walk_is_seen_by_its_root() -> None:
+    """y = z², z a walk with noise: the root has most of the weight, and quantiles are the squares of those of z."""
+    walks = torch.stack([40 + (2 * series(300, seed)).cumsum(0) * 0.5 for seed in range(6)])
+    walks = walks - walks.amin(1, keepdim=True) + 3
+    chosen = choose((Form(Structural("none")), Form(Structural("none"), 0.5), Form(Structural("none"), 0.0)), walks.square(), 12, ())
+    weight = torch.stack([torch.where(chosen.form == k, chosen.weight, 0.0).sum(1) for k in range(3)])
+    assert int((weight[1] > torch.maximum(weight[0], weight[2])).sum()) >= 5, weight
+    roots = AutoSsm(powers=(0.5,), trends=("none",), memory=False, horizon=4)
+    plain = AutoSsm(powers=(1.0,), trends=("none",), memory=False, horizon=4)
+    for level in (0.05, 0.5, 0.9):
+        squared = forecast(roots, walks.square(), 4).quantile(level)
+        assert float((squared.sqrt() / forecast(plain, walks, 4).quantile(level) - 1).abs().max()) < 0.15
+
+
+def test_powers_are_checked() -> None:
+    with pytest.raises(InputError, match=r"model.powers=\[2.0\]: powers lie between 0"):
+        AutoSsm(powers=(2.0,))
 
 
 def test_a_random_walk_has_a_level_and_a_stationary_series_has_not() -> None:
@@ -265,7 +309,7 @@ def test_a_season_that_nobody_stated_is_sought_where_it_shows() -> None:
     y = torch.stack([series(220, seed).cumsum(0) for seed in (1, 2, 3)])
     y[0] = 0.3 * y[0] + 8 * torch.sin(2 * math.pi * rows / 52)
     y[2, :-50] = math.nan
-    year = next(form for form in bank() if form.short == 52 and not form.logarithm)
+    year = next(form for form in bank() if form.short == 52 and form.power == 1)
     assert usable(year, y).tolist() == [True, False, False]
     made = forecast(AutoSsm(horizon=13), y[:1, :200], 13)
     error = (made.median[0, :, 0] - y[0, 200:213]).abs().mean()

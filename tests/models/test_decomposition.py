@@ -80,7 +80,7 @@ def test_auto_ssm_shows_its_heaviest_form() -> None:
     parameters = model.estimate(past)
     made = model.components(parameters, past)[0]
     best = model.bank[int(parameters.form[0, 0][parameters.weight[0, 0].argmax()])]
-    assert made.scale == ("logarithm" if best.logarithm else "")
+    assert made.scale == ("logarithm" if best.power == 0 else "")
     assert made.facts[0][0] == best.word
     weights = [float(value.removeprefix("weight ")) for _, value in made.facts if value.startswith("weight")]
     assert sum(weights) == pytest.approx(1, abs=0.03) and weights == sorted(weights, reverse=True)
@@ -88,5 +88,5 @@ def test_auto_ssm_shows_its_heaviest_form() -> None:
 
 def test_a_series_without_a_form_has_no_components() -> None:
     past = Past.of(torch.full((1, 30, 1), math.nan, dtype=D))
-    model = AutoSsm(trends=("none",), memory=False, logarithm=False)
+    model = AutoSsm(trends=("none",), memory=False, powers=(1.0,))
     assert model.components(model.estimate(past), past)[0].names == ()

@@ -2,12 +2,13 @@
 
 Figures of a frequency are those of `forecast compare`; those of a whole set weigh each frequency by its series (sMAPE over points by
 its points), which pools them as the competition does. OWA is relative to our own Naive2 in the same run. Coverage is
-that of 90 % intervals, also for the first, the middle and the last third of the leads.
+that of 90 % intervals, also for the first, the middle and the last third of the leads. `benchmark.series` takes so many of each frequency,
+drawn evenly over the file's order: models of a peer that need seconds a series are then seen on the series that ours are seen on.
 """
 
 import math
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
@@ -40,6 +41,7 @@ class Choice:
 
     sets: tuple[str, ...]
     peers: tuple[str, ...] = ()
+    series: int = 0
 
 
 def run(config: configs.Benchmark, out: Path, suite: str) -> int:
@@ -50,7 +52,8 @@ def run(config: configs.Benchmark, out: Path, suite: str) -> int:
     with recording(config.tracking, Path(config.out), f"benchmark {suite}", {"verb": "benchmark"}) as recorder:
         choice, others = options(Choice, config), []
         for name in choice.sets:
-            for dataset in catalogue.load(name, data.folders()):
+            for whole in catalogue.load(name, data.folders()):
+                dataset = evenly(whole, choice.series)
                 if not made.has(dataset.name, members[-1].label):
                     _one(dataset, members, config, out, made)
                 others = [word for word in choice.peers if _peer(dataset, word, out, made)]
@@ -60,6 +63,14 @@ def run(config: configs.Benchmark, out: Path, suite: str) -> int:
     _show(made.frame)
     print(f"Table: {made.file}")
     return 0
+
+
+def evenly(dataset: Dataset, series: int) -> Dataset:
+    """So many series of a data set, evenly spread over its order; all where it has no more, or none is asked for."""
+    if not 0 < series < len(dataset.panel):
+        return dataset
+    drawn = [k * len(dataset.panel) // series for k in range(series)]
+    return replace(dataset, panel=dataset.panel.select(drawn))
 
 
 def _members(config: configs.Benchmark) -> tuple[Member, ...]:

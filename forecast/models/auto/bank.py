@@ -1,6 +1,6 @@
 """The forms that `auto_ssm` tries: a structural model, on a scale, with or without a profile of the longest season.
 
-Scale: y itself or its logarithm (positive series alone), standardised as in `forecast.models.units`.
+Scale: y itself, its logarithm or a power of it (these two for positive series alone), standardised as in `forecast.models.units`.
 Trend: none; damped; drift = half the slope of the straight line, which never changes (Theta); or, beside
 two seasons, a season that walks, walks and grows evenly, or walks and grows by two harmonics, and a memory.
 Disturbance: white, or white and a first-order memory, together an ARMA(1,1).
@@ -16,12 +16,16 @@ season of 16 ≤ m ≤ 24 rows it has one of k rows, 3/4 m ≤ k ≤ 5/4 m, wher
     mean |y_t - y_{t-k}| < 1/2 mean |y_t - y_{t-m}|
 """
 
+import math
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
+from forecast.distribution.transformed import Power
 from forecast.models.units import units
+from forecast.ssm.belief import Belief
 from forecast.ssm.structural import DRIFT, MEAN, Season, Structural
 
 RING, HARMONICS = 24, 6
@@ -32,15 +36,27 @@ NEAR, BETTER = 16, 0.5  # the least season in whose place others are tried, and 
 Bank = tuple["Form", ...]
 
 
+@runtime_checkable
+class Scaled(Protocol):
+    """What has a scale."""
+
+    @property
+    def power(self) -> float: ...
+
+
 @dataclass(frozen=True)
 class Form:
     """One way to see a series."""
 
     model: Structural
-    logarithm: bool = False
+    power: float = 1.0  # of the scale it is meant on: 1 for the values, 0 for their logarithm
     profile: int = 0  # length of the season taken out as a profile
     short: int = 1  # length of the season that the model has
     sought: bool = False  # the season is not known of the panel, and has to show in the series
+
+    def begin(self, theta: Tensor, drift: Tensor) -> tuple[Tensor, Belief]:
+        """Coefficients and the belief before the first row, of parameters (n P) and slopes that never change (n)."""
+        return self.model.coefficients(theta), self.model.start(len(theta), theta, theta, drift)
 
     @property
     def word(self) -> str:
@@ -52,7 +68,12 @@ class Form:
             for season in self.model.seasons
         ]
         parts += [f"profile {self.profile}"] * (self.profile > 0) + ["memory"] * self.model.memory
-        return ("log: " if self.logarithm else "") + ", ".join(parts)
+        return f"{self.scale}: " * bool(self.scale) + ", ".join(parts)
+
+    @property
+    def scale(self) -> str:
+        """The scale in words, none for the values as they are."""
+        return {1.0: "", 0.0: "logarithm", 0.5: "square root"}.get(self.power, f"power {self.power:g}")
 
     @property
     def needs(self) -> int:
@@ -65,43 +86,42 @@ def bank(
     seasons: tuple[int, ...] = (),
     trends: tuple[str, ...] = ("none", "damped", DRIFT),
     memory: bool = True,
-    logarithm: bool = True,
+    powers: tuple[float, ...] = (1.0, 0.0),
 ) -> Bank:
     """The forms for a panel of these seasons, the simplest first."""
     lengths = sorted(length for length in seasons if length > 1)
     short, long = (lengths[0], lengths[-1]) if lengths else (1, 1)
     own = (_season(short),) if short > 1 else ()
     profiles = [long] if long > short else []
-    scales = (False, True) if logarithm else (False,)
     kinds = [(trend, False) for trend in trends] + [(trend, True) for trend in trends if memory and trend != DRIFT]
     own_kinds = [kind for kind in kinds if kind[1] or not profiles] or kinds
     plain = [
-        Form(Structural(trend, memory=more), log)
-        for log in scales
+        Form(Structural(trend, memory=more), power)
+        for power in powers
         for trend, more in kinds[: 1 if profiles else None]
         if not (more and own)
     ]
     rings = [
-        Form(Structural(trend, own, memory=more), log, profile, short)
+        Form(Structural(trend, own, memory=more), power, profile, short)
         for profile in (0, *profiles)
-        for log in scales
+        for power in powers
         for trend, more in own_kinds
         if own
     ]
     walks = [
-        Form(_walk(short, growth), log, profile, short)
+        Form(_walk(short, growth), power, profile, short)
         for profile in (0, *profiles)
-        for log in scales
+        for power in powers
         for growth in GROWTHS
         if memory and profiles and short <= RING
     ]
     near = [
-        Form(_walk(length, GROWTHS[-1]), log, short=length) for length in near_to(short) for log in scales if memory
+        Form(_walk(length, GROWTHS[-1]), power, short=length) for length in near_to(short) for power in powers if memory
     ]
     sought = [
-        Form(Structural(trend, (_season(length),)), log, short=length, sought=True)
+        Form(Structural(trend, (_season(length),)), power, short=length, sought=True)
         for length in CALENDAR
-        for log in scales
+        for power in powers
         for trend in trends
         if not own
     ]
@@ -122,9 +142,23 @@ def _season(length: int) -> Season:
     return Season(length) if length <= RING else Season(length, HARMONICS, PRIOR)
 
 
-def on_scale(form: Form, y: Tensor) -> Tensor:
-    """Values (n T) on the form's scale."""
-    return y.log() if form.logarithm else y
+def on_scale(form: Scaled, y: Tensor) -> Tensor:
+    """Values (n T) on the form's scale; where it is the logarithm, missing where there is none."""
+    return y.log() if form.power == 0 else Power(y.new_tensor(form.power)).forward(y)
+
+
+def off_scale(form: Scaled, z: Tensor) -> Tensor:
+    """Values (n T) that are z on the form's scale."""
+    return Power(z.new_tensor(form.power)).inverse(z)
+
+
+def log_slope(form: Scaled, y: Tensor) -> Tensor:
+    """Sum (n) of the logarithms of dz/dy over the observed values (n T): what makes likelihoods on two scales comparable."""
+    if form.power == 1:
+        return y.new_zeros(len(y))
+    seen = y.isfinite()
+    each = math.log(form.power or 1.0) + (form.power - 1) * torch.where(seen, y, 1.0).abs().log()
+    return torch.where(seen, each, 0.0).sum(1)
 
 
 def usable(form: Form, y: Tensor, own: Tensor | None = None) -> Tensor:
@@ -135,7 +169,7 @@ def usable(form: Form, y: Tensor, own: Tensor | None = None) -> Tensor:
         enough &= own == form.short
     if form.sought:
         enough &= (seen.sum(1) >= max(LEAST, 3 * form.short)) & (_repeat(y, form.short) >= REPEAT)
-    return enough & (torch.where(seen, y, 1.0) > 0).all(1) if form.logarithm else enough
+    return enough & (torch.where(seen, y, 1.0) > 0).all(1) if form.power != 1 else enough
 
 
 def position(y: Tensor) -> Tensor:
@@ -147,10 +181,10 @@ def profile_of(form: Form, z: Tensor) -> Tensor:
     """The profile (n M) of values on the form's scale; zeros (n 1) where it has none."""
     if not form.profile:
         return z.new_zeros(len(z), 1)
-    inner = z - _centred(z, form.profile)
+    inner = z - centred(z, form.profile)
     at = position(z)
-    deviation = inner - _by_position(inner, at, form.short)[0]
-    mean, count, square = _by_position(deviation, at, form.profile, whole=True)
+    deviation = inner - by_position(inner, at, form.short)[0]
+    mean, count, square = by_position(deviation, at, form.profile, whole=True)
     total = count.sum(1, keepdim=True)
     between = (count * mean.square()).sum(1, keepdim=True) / total
     within = (square.sum(1, keepdim=True) - total * between) / (total - form.profile).clamp(min=1)
@@ -192,7 +226,7 @@ def _repeat(y: Tensor, lag: int) -> Tensor:
     """Correlation (n) of values and those a season before, both less the mean over the season around them."""
     if y.shape[1] <= 2 * lag:
         return y.new_zeros(len(y))
-    z = y - _centred(y, lag)
+    z = y - centred(y, lag)
     before, after = z[:, :-lag], z[:, lag:]
     both = before.isfinite() & after.isfinite()
     before, after = (torch.where(both, part, 0.0) for part in (before, after))
@@ -200,7 +234,7 @@ def _repeat(y: Tensor, lag: int) -> Tensor:
     return (before * after).sum(1) / size.clamp(min=1e-300)
 
 
-def _centred(z: Tensor, length: int) -> Tensor:
+def centred(z: Tensor, length: int) -> Tensor:
     """Mean over the `length` rows around each row, missing ones left out; at the ends over those there are."""
     half = length // 2
     seen = torch.nn.functional.pad(z.isfinite().to(z.dtype), (half + 1, half))
@@ -211,7 +245,7 @@ def _centred(z: Tensor, length: int) -> Tensor:
     return mean
 
 
-def _by_position(z: Tensor, at: Tensor, length: int, whole: bool = False) -> tuple[Tensor, Tensor, Tensor]:
+def by_position(z: Tensor, at: Tensor, length: int, whole: bool = False) -> tuple[Tensor, Tensor, Tensor]:
     """Mean by position in the season at every row (n T), or (whole) by position (n length), with counts and squares."""
     slot, seen = at % length, z.isfinite()
     value = z.nan_to_num(0.0)

@@ -19,13 +19,14 @@ Lanes of similar length go through together; no lane's result depends on another
 """
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from forecast.models.auto.bank import Bank, Form, aicc, on_scale, own_season, usable
-from forecast.models.auto.fit import Fit, Job, Tried, fits, tried
+from forecast.models.auto.bank import Bank, Form, aicc, off_scale, on_scale, own_season, usable
+from forecast.models.auto.fit import Fit, Job, Kind, Tried, fits, tried
 
 SLOTS = 5
 TRUST, SHARPNESS = 100.0, 6.0
@@ -117,19 +118,19 @@ def _groups(bank: Bank, y: Tensor, horizon: int, seasons: tuple[int, ...]) -> li
     return made
 
 
-def empty(bank: Bank, count: int, like: Tensor) -> Chosen:
+def empty(bank: Sequence[Kind], count: int, like: Tensor, slots: int = SLOTS) -> Chosen:
     """No forms for anyone."""
     width = max(form.model.parameters for form in bank)
     period = max(form.profile for form in bank) or 1
-    none = like.new_full((count, SLOTS), math.nan)
+    none = like.new_full((count, slots), math.nan)
     return Chosen(
-        torch.full((count, SLOTS), -1, dtype=torch.int64),
+        torch.full((count, slots), -1, dtype=torch.int64),
         torch.zeros_like(none),
         none[..., None].repeat(1, 1, width),
         none,
         none.clone(),
         none.clone(),
-        like.new_zeros(count, SLOTS, period),
+        like.new_zeros(count, slots, period),
         like.new_ones(count, 2),
     )
 
@@ -180,7 +181,7 @@ def _score(form: Form, fitted: Fit, y: Tensor, made: Tried | None) -> tuple[Tens
     criterion = criterion + FLAT * (TRUST / count).clamp(max=3.0) * (form.model.trend == "none")
     if made is None:
         return criterion, y.new_zeros(len(y), 4)
-    median = made.mean.exp() if form.logarithm else made.mean
+    median = off_scale(form, made.mean)
     error = (median - made.actual).abs().nanmean((1, 2))
     size = y.nan_to_num(0.0).abs().amax(1)
     z = (on_scale(form, made.actual) - made.mean).abs() / made.variance.sqrt()
@@ -196,7 +197,7 @@ def _away(form: Form, fitted: Fit, y: Tensor, horizon: int) -> Tensor:
     lead = max(1, min(horizon, y.shape[1] // 2))
     made = tried(form, fitted, y, [y.shape[1]], lead)
     levels = torch.stack([made.mean[:, 0, -1], made.mean[:, 0, -1] + 1.645 * made.variance[:, 0, -1].sqrt()])
-    levels = levels.clamp(max=700).exp() if form.logarithm else levels
+    levels = off_scale(form, levels)
     seen = y.isfinite()
     last = y.gather(1, (seen * torch.arange(1, y.shape[1] + 1)).argmax(1, keepdim=True))[:, 0]
     change = (y[:, lead:] - y[:, :-lead]).abs().nan_to_num(0.0).amax(1)

@@ -3,19 +3,45 @@
 A lane is one channel of one series, (n T), NaN = missing, ends aligned on the right.
 """
 
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from forecast.models.auto.bank import Form, drift_of, on_scale, position, profile_of, standardised, unprofiled
+from forecast.models.auto.bank import (
+    Form,
+    drift_of,
+    log_slope,
+    on_scale,
+    position,
+    profile_of,
+    standardised,
+    unprofiled,
+)
+from forecast.models.by_channel import Univariate
 from forecast.ssm.belief import Belief
 from forecast.ssm.fit import Objective, minimise
 from forecast.ssm.kalman import advance, ahead, loglik
 from forecast.ssm.structural import LONGEST, Structural
 
 STEPS, CLOSE = 40, 1e-6  # of a climb: most steps, and the relative gain that ends it
+
+
+@runtime_checkable
+class Kind(Protocol):
+    """A way to see a series, as far as running it goes; see `forecast.models.auto.bank.Form`."""
+
+    @property
+    def model(self) -> Univariate: ...
+
+    @property
+    def power(self) -> float: ...
+
+    @property
+    def profile(self) -> int: ...
+
+    def begin(self, theta: Tensor, drift: Tensor) -> tuple[Tensor, Belief]: ...
 
 
 class Fit(NamedTuple):
@@ -77,8 +103,7 @@ def _prepared(job: Job) -> tuple[Tensor, Fit]:
     x, loc, spread = standardised(unprofiled(z, at, profile))
     drift = drift_of(x) if form.model.trend == "drift" else x.new_zeros(len(x))
     start = form.model.starts(len(x), x)[0] if job.start is None else job.start
-    jacobian = torch.where(y.isfinite(), y, 1.0).log().sum(1) if form.logarithm else 0.0
-    return x, Fit(start, drift, loc, spread, profile, -x.isfinite().sum(1) * spread.log() - jacobian)
+    return x, Fit(start, drift, loc, spread, profile, log_slope(form, y) - x.isfinite().sum(1) * spread.log())
 
 
 def objective_of(model: Structural, x: Tensor, count: Tensor, drift: Tensor) -> Objective:
@@ -103,20 +128,13 @@ def objective_of(model: Structural, x: Tensor, count: Tensor, drift: Tensor) -> 
     return objective
 
 
-def begin(form: Form, fitted: Fit) -> tuple[Tensor, Belief]:
-    """Coefficients and the belief before the first row."""
-    return form.model.coefficients(fitted.theta), form.model.start(
-        len(fitted.theta), fitted.theta, fitted.theta, fitted.drift
-    )
-
-
 def tried(form: Form, fitted: Fit, y: Tensor, origins: list[int], horizon: int) -> Tried:
     """Forecasts from the rows before each origin (rising, rows of y)."""
     rows = y.shape[1]
     at = position(y)
     z = on_scale(form, y)
     x = (unprofiled(z, at, fitted.profile) - fitted.loc[:, None]) / fitted.spread[:, None]
-    coefs, belief = begin(form, fitted)
+    coefs, belief = form.begin(fitted.theta, fitted.drift)
     program, here, made = form.model.program, 0, []
     lead = torch.arange(horizon)
     for origin in origins:

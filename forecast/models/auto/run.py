@@ -3,15 +3,16 @@
 Shapes: a lane is one channel of one series; values (n T); beliefs (n K …).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from forecast.models.auto.bank import Bank, Form, on_scale, position
-from forecast.models.auto.choose import SLOTS, Chosen
-from forecast.models.auto.fit import Fit, begin
+from forecast.models.auto.bank import Bank, on_scale, position
+from forecast.models.auto.choose import Chosen
+from forecast.models.auto.fit import Fit, Kind
 from forecast.models.decomposition import Components, facts, parts_of
 from forecast.ssm.belief import Belief
 from forecast.ssm.kalman import advance
@@ -32,26 +33,28 @@ class Run(NamedTuple):
 
     mean: Tensor  # (n K T)
     variance: Tensor  # (n K T)
-    power: Tensor  # (n K 1): 0 on the logarithm, else 1
+    power: Tensor  # (n K 1) of the scale
 
 
-def start(bank: Bank, chosen: Chosen) -> Slots:
+def start(bank: Sequence[Kind], chosen: Chosen) -> Slots:
     """Before the first row."""
-    programs = [form.model.program for form in bank]
-    m, wide = max(program.size for program in programs), max(program.coefficients for program in programs)
+    m, wide = _room(tuple(bank))
     sizes = wide, m, m * (m + 1) // 2, m * (m + 1) // 2, 4
     slots = Slots(*[chosen.weight.new_zeros(*chosen.weight.shape, size) for size in sizes])
     for form, lane, slot in _groups(bank, chosen):
-        coefs, belief = begin(form, _fit(chosen, form, lane, slot))
+        fitted = _fit(chosen, form, lane, slot)
+        coefs, belief = form.begin(fitted.theta, fitted.drift)
         for leaf, part in zip(slots, (coefs, *belief), strict=True):
             leaf[lane, slot, : part.shape[1]] = part
     return slots
 
 
-def follow(bank: Bank, chosen: Chosen, slots: Slots, y: Tensor, at: Tensor, robust: float) -> tuple[Slots, Run]:
+def follow(
+    bank: Sequence[Kind], chosen: Chosen, slots: Slots, y: Tensor, at: Tensor, robust: float
+) -> tuple[Slots, Run]:
     """The slots after rows (n T) at positions `at` (n T) of their series, and the forecast of each row."""
     after = Slots(slots.coefs, *[leaf.clone() for leaf in slots[1:]])
-    shape = len(y), SLOTS, y.shape[1]
+    shape = *chosen.form.shape, y.shape[1]
     run = Run(y.new_full(shape, torch.nan), y.new_full(shape, torch.nan), y.new_ones(*shape[:2], 1))
     for form, lane, slot in _groups(bank, chosen):
         fitted, program = _fit(chosen, form, lane, slot), form.model.program
@@ -65,8 +68,15 @@ def follow(bank: Bank, chosen: Chosen, slots: Slots, y: Tensor, at: Tensor, robu
             leaf[lane, slot, : part.shape[1]] = part
         run.mean[lane, slot] = fitted.loc[:, None] + fitted.spread[:, None] * done.mean[..., 0] + profile
         run.variance[lane, slot] = done.variance[..., 0] * fitted.spread[:, None].square()
-        run.power[lane, slot] = 0.0 if form.logarithm else 1.0
+        run.power[lane, slot] = form.power
     return after, run
+
+
+@lru_cache(maxsize=16)
+def _room(bank: tuple[Kind, ...]) -> tuple[int, int]:
+    """States and coefficients of the largest forms."""
+    programs = [form.model.program for form in bank]
+    return max(program.size for program in programs), max(program.coefficients for program in programs)
 
 
 def explained(bank: Bank, chosen: Chosen, y: Tensor) -> Components:
@@ -81,7 +91,7 @@ def explained(bank: Bank, chosen: Chosen, y: Tensor) -> Components:
     z = on_scale(form, y[None])
     profile = fitted.profile.gather(1, position(y[None]) % fitted.profile.shape[1])
     x = (z - profile - fitted.loc[:, None]) / fitted.spread[:, None]
-    coefs, belief = begin(form, fitted)
+    coefs, belief = form.begin(fitted.theta, fitted.drift)
     parts = parts_of(form.model, belief, x, fitted.loc[0], fitted.spread[0], coefs)
     mean, deviation, innovation, observation, level = parts
     names = tuple(name for name, _ in form.model.components)
@@ -90,12 +100,11 @@ def explained(bank: Bank, chosen: Chosen, y: Tensor) -> Components:
         mean, deviation = torch.cat([mean, profile.T], 1), torch.cat([deviation, 0 * profile.T], 1)
     weights = sorted(zip(chosen.weight[0].tolist(), chosen.form[0].tolist(), strict=True), reverse=True)
     said = [(bank[f].word, f"weight {w:.2f}") for w, f in weights if f >= 0 and w > 0]
-    scale = "logarithm" if form.logarithm else ""
     said += facts(form.model, fitted.theta[0], fitted.spread[0])
-    return Components(scale, names, mean, deviation, innovation, observation, level, tuple(said))
+    return Components(form.scale, names, mean, deviation, innovation, observation, level, tuple(said))
 
 
-def _groups(bank: Bank, chosen: Chosen) -> Iterator[tuple[Form, Tensor, Tensor]]:
+def _groups(bank: Sequence[Kind], chosen: Chosen) -> Iterator[tuple[Kind, Tensor, Tensor]]:
     """Each form with the lanes and slots that have it."""
     for k in chosen.form.unique().tolist():
         if k >= 0:
@@ -103,7 +112,7 @@ def _groups(bank: Bank, chosen: Chosen) -> Iterator[tuple[Form, Tensor, Tensor]]
             yield bank[k], lane, slot
 
 
-def _fit(chosen: Chosen, form: Form, lane: Tensor, slot: Tensor) -> Fit:
+def _fit(chosen: Chosen, form: Kind, lane: Tensor, slot: Tensor) -> Fit:
     """The parameters of a form on some lanes and slots."""
     theta, drift, loc, spread, profile = (leaf[lane, slot] for leaf in chosen[2:7])
     return Fit(theta[:, : form.model.parameters], drift, loc, spread, profile[:, : max(form.profile, 1)], drift)

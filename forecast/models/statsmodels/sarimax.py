@@ -16,13 +16,12 @@ from typing import Any, Self
 
 import numpy as np
 
+from forecast.models.differencing import STRONG, differences
 from forecast.models.statsmodels.filtered import FilteredForecaster, Matrix
 from forecast.models.statsmodels.lanes import Vector, without_gaps
 
 LONG = 12  # rows: the longest season that becomes states
 PAIRS = 6  # harmonics of a longer one
-REJECTED = 0.463  # the KPSS statistic at 5 %
-STRONG = 0.64  # seasonal strength from which a seasonal difference is taken
 SKETCH, FINAL = 10, 200  # iterations
 MOST = (3, 3, 1, 1)  # p, q, P, Q
 
@@ -159,20 +158,3 @@ def strength(z: Vector, season: int) -> float:
     parts = STL(z, period=season).fit()
     total = float(np.var(parts.resid + parts.seasonal))
     return max(0.0, 1 - float(np.var(parts.resid)) / total) if total > 0 else 0.0
-
-
-def differences(z: Vector, most: int) -> int:
-    """How often to difference until a KPSS test no longer rejects a constant level at 5 %."""
-    for d in range(most):
-        if np.ptp(z) <= 1e-9 or kpss(z, int(4 * (len(z) / 100) ** 0.25)) < REJECTED:
-            return d
-        z = np.diff(z)
-    return most
-
-
-def kpss(z: Vector, lags: int) -> float:
-    """Kwiatkowski, Phillips, Schmidt & Shin (1992): Σ S_t² / (n² s²), S the partial sums about the mean."""
-    e, n = z - z.mean(), len(z)
-    weights = 1 - np.arange(1, lags + 1) / (lags + 1)
-    long_run = e @ e + 2 * sum(w * (e[k:] @ e[:-k]) for k, w in enumerate(weights, 1))
-    return float((e.cumsum() ** 2).sum() / (n * long_run))

@@ -1,0 +1,55 @@
+"""Seasonal ARIMA whose orders are found for every series, all series of an order at once, on the exact Kalman engine.
+
+    φ(L) Φ(L^s) ((1-L)^d (1-L^s)^D z - c) = θ(L) Θ(L^s) w,   z = y, its logarithm or a power
+Search: `forecast.models.auto.orders`; model and start: `forecast.ssm.arima`; how it is run: `forecast.models.banked`. A series with a
+value that is not positive is seen on its own scale whatever the power. A season longer than 60 rows is left out, which is said.
+"""
+
+import logging
+from typing import Self
+
+import torch
+from torch import Tensor
+
+from forecast.errors import InputError
+from forecast.models.auto.choose import Chosen, empty
+from forecast.models.auto.orders import bank, found
+from forecast.models.auto_ssm import check_powers
+from forecast.models.banked import BankedForecaster
+from forecast.models.sarima import LONGEST_SEASON, MOST
+
+_log = logging.getLogger("forecast")
+
+
+class AutoSarima(BankedForecaster):
+    """The SARIMA of each channel that AICc prefers."""
+
+    traits = frozenset({"scale", "shift", "generative"})
+
+    def __init__(
+        self, season: int = 1, channels: int = 1, most: tuple[int, int, int, int] = (3, 3, 1, 1), power: float = 1.0
+    ) -> None:
+        super().__init__()
+        check_powers((power,))
+        if not all(0 <= lags <= MOST for lags in most):
+            raise InputError(f"model.most={list(most)}: the most lags p, q, P, Q are 0 … {MOST} each")
+        if season > LONGEST_SEASON:
+            _log.info("auto_sarima: a season of %d rows is left out (at most %d)", season, LONGEST_SEASON)
+        self.season, self.channels, self.most, self.power = season, channels, most, power
+        self.horizon, self.robust = 1, 0.0
+        self.period = season if season <= LONGEST_SEASON else 1
+        self.bank = bank(self.period, most, power)
+
+    @classmethod
+    def example(cls) -> Self:
+        return cls(season=3, channels=2, most=(1, 0, 0, 1))
+
+    def choose(self, lanes: Tensor) -> Chosen:
+        chosen = empty(self.bank, len(lanes), lanes, slots=1)
+        number = {order: k for k, order in enumerate(self.bank)}
+        for one in found(lanes, self.period, self.most, self.power):
+            chosen.form[one.lanes, 0] = number[one.order]
+            chosen.theta[one.lanes, 0, : one.fit.theta.shape[1]] = one.fit.theta
+            for leaf, part in zip((chosen.loc, chosen.spread, chosen.drift), (one.fit.loc, one.fit.spread, one.fit.drift), strict=True):
+                leaf[one.lanes, 0] = part
+        return chosen._replace(weight=torch.where(chosen.form >= 0, 1.0, 0.0).to(lanes))

@@ -142,7 +142,11 @@ class Detect:
     model: Member
     detector: dict[str, Any]  # the chosen file of conf/detector/, its `name` the word
     false_alarms_per_day: float | None
+    false_alarms_per_fleet_day: float | None
     false_alarm_rate: float | None
+    false_discovery_rate: float | None
+    discovery_memory: float  # rows of the clock
+    maintenance: tuple[Any, ...]  # windows, or files of windows
     calm: float  # below 1 a share, else rows
     season: int | None
     gap: int
@@ -164,6 +168,8 @@ class Watch:
     lease: float  # seconds
     sinks: tuple[Any, ...]  # words of conf/sink/, or {name: WORD, parameter: value}
     false_alarms_per_day: float | None
+    false_alarms_per_fleet_day: float | None
+    fleet: int | None  # sensors that share it
     false_alarm_rate: float | None
     warmup: int
     longest_warmup: int
@@ -173,6 +179,7 @@ class Watch:
     rows: dict[str, Any]
     events: dict[str, Any]
     mute: tuple[Any, ...]
+    maintenance: tuple[Any, ...]  # windows, or files of windows
     groups: dict[str, Any]
     commit: dict[str, Any]
     plan: int | None

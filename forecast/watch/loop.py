@@ -66,6 +66,8 @@ class Loop:
         self.source, self.parser, self.scorer, self.store, self.options = source, parser, scorer, store, options
         self.telling, self.teller = telling, Teller(telling, scorer.name, options.gap)
         self.book = Book(Arrival(int(options.lateness * 1e6), options.memory), scorer)
+        if telling.maintenance:
+            self.book.silence.due = self._silent_from
         self.counts = Counts()
         self.stopping = False
         self._touched: list[np.ndarray] = []
@@ -132,6 +134,10 @@ class Loop:
         self._touched.append(np.arange(len(self.book.names)))
         self.store.commit(self._states(Commit(facts={before.FACT: self.held.fact()})))
         self._touched = []
+
+    def _silent_from(self, who: int, mark: int, limit: int) -> int:
+        """When a sensor is silent: time in which its alarms are not told does not count."""
+        return self.telling.maintenance.of(self.book.names[who]).due(mark, limit)
 
     def run(self) -> None:
         """Until the source ends or `stopping` is set; then everything is committed and told."""
@@ -262,17 +268,20 @@ class Loop:
         scored = self.scorer.observe(rows)
         self._pending += len(rows.who)
         self._touched.append(rows.who)
+        told = ~self.telling.maintenance.muted(self.book.names, rows.who, rows.time)
+        self.counts["alarms in maintenance"] += int((scored.alarm & ~told).sum())
+        scored = scored._replace(alarm=scored.alarm & told)
         self.book.count(rows.who, scored.alarm)
         self.counts["scored"] += int(np.isfinite(scored.score).sum())
         self.counts["without score"] += int(np.isnan(scored.score).sum())
         self.counts["alarms"] += int(scored.alarm.sum())
         if self.options.history:
             self._scores.append(Scores.of(rows, scored))
-        return self._group(rows, scored)
+        return self._group(rows, scored, told)
 
-    def _group(self, rows: Rows, scored: Scored) -> list[Told]:
-        """Alarms to events, for the sensors that have any."""
-        busy = self._busy(rows, scored)
+    def _group(self, rows: Rows, scored: Scored, counts: Flags) -> list[Told]:
+        """Alarms to events, for the sensors that have any; a row in a window of maintenance neither opens nor closes one."""
+        busy = self._busy(rows, scored) & counts
         told: list[Told] = []
         for i in np.flatnonzero(busy).tolist():
             who = int(rows.who[i])

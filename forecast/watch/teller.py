@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
+from forecast.series.maintenance import NONE, Maintenance
 from forecast.watch import alerts, events
 from forecast.watch.events import Change, Incident, Mute, Rule, Told
 from forecast.watch.store import Reader, Store
@@ -19,6 +20,7 @@ class Telling:
 
     rule: Rule = field(default_factory=Rule)
     mutes: tuple[Mute, ...] = ()
+    maintenance: Maintenance = NONE
     groups: Mapping[str, str] = field(default_factory=dict)  # glob of sensors → label; else the name up to its last /
     per_day: float | None = None  # false alarms of a sensor that were asked for, noted in the store
     per_row: float | None = None

@@ -17,9 +17,11 @@ import torch
 
 from forecast.errors import InputError, unknown
 from forecast.experiment.config import Watch
+from forecast.experiment.detection import only_one
 from forecast.experiment.detectors import build as build_detector
 from forecast.experiment.members import Facts
 from forecast.models.forecaster import Forecaster
+from forecast.series.maintenance import Maintenance
 from forecast.watch import desk, plan
 from forecast.watch.before import Before
 from forecast.watch.build import build, of_bucket, values
@@ -103,6 +105,7 @@ def prepared(config: Watch, bucket: int | None = None) -> Loop:
     telling = Telling(
         Rule(**values("forecast.watch.events.Rule", config.events, "events.")),
         tuple(Mute.of(each) for each in config.mute),
+        Maintenance.read(config.maintenance),
         dict(config.groups),
         *budget(config),
     )
@@ -127,8 +130,20 @@ def prepared(config: Watch, bucket: int | None = None) -> Loop:
 
 def budget(config: Watch) -> tuple[float | None, float | None]:
     """False alarms of a sensor-day, or of a row."""
+    only_one(
+        false_alarms_per_day=config.false_alarms_per_day,
+        false_alarms_per_fleet_day=config.false_alarms_per_fleet_day,
+        false_alarm_rate=config.false_alarm_rate,
+    )
+    if (config.false_alarms_per_fleet_day is None) != (config.fleet is None) or (config.fleet or 1) < 1:
+        raise InputError(
+            f"false_alarms_per_fleet_day={config.false_alarms_per_fleet_day}, fleet={config.fleet}: give both, "
+            "the second one the number of sensors that share the first"
+        )
     if config.false_alarm_rate is not None:
         return None, config.false_alarm_rate
+    if config.false_alarms_per_fleet_day is not None:
+        return config.false_alarms_per_fleet_day / (config.fleet or 1), None
     return (USUAL_PER_DAY if config.false_alarms_per_day is None else config.false_alarms_per_day), None
 
 
@@ -159,7 +174,7 @@ def scorer(config: Watch) -> Live:
         raise InputError(f"warmup={config.warmup}, longest_warmup={config.longest_warmup}: at least 2 rows of each")
     plan_ = Plan(config.warmup, config.longest_warmup, season)
     refit = Refit(**values("forecast.watch.refit.Refit", config.refit, "refit."))
-    return Live(label, model, detector, plan_, refit)
+    return Live(label, model, detector, plan_, refit, Maintenance.read(config.maintenance))
 
 
 def state(config: Watch) -> Path:

@@ -15,6 +15,7 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
+from forecast.detect.change import Change, Traced
 from forecast.detect.detector import Detector
 from forecast.detect.discovery import Discovery
 from forecast.detect.events import BETWEEN, events
@@ -41,7 +42,7 @@ class Found:
 
     rate: float  # nominal, per row
     scores: pd.DataFrame  # unique_id, ds, value, expected, lower, upper, score, p_value, alarm, kind, blame
-    events: pd.DataFrame  # unique_id, start, end, peak, severity, kind, top_channels, score
+    events: pd.DataFrame  # unique_id, start, end, peak, severity, kind, top_channels, score, onset
     rows: int  # scored: rows with a reading and a forecast
     alarmed: int
     days: float  # of all series together; NaN on an integer clock
@@ -202,7 +203,9 @@ def _scores(
 
 def _events(seen: Seen, times: pd.Index, name: str, channels: tuple[str, ...], gap: int) -> pd.DataFrame:
     one = type(seen.verdict)(*(leaf[0] for leaf in seen.verdict))
-    found = events(one, gap)
+    change = Change()
+    _, traced = change.follow(change.initial_state(1, len(channels)), seen)
+    found = events(one, gap, Traced(*(leaf[0] for leaf in traced)))
     columns: Mapping[str, Any] = {
         "unique_id": [name] * len(found),
         "start": times[[e.start for e in found]],
@@ -212,5 +215,6 @@ def _events(seen: Seen, times: pd.Index, name: str, channels: tuple[str, ...], g
         "kind": [e.kind for e in found],
         "top_channels": [BETWEEN.join(channels[c] for c in e.channels) for e in found],
         "score": [e.score for e in found],
+        "onset": times[[e.onset for e in found]],
     }
     return pd.DataFrame(columns)

@@ -37,9 +37,14 @@ def learnable(panel: Panel, windows: Maintenance) -> Panel:
 def calm_past(panel: Panel, calm: NDArray[np.int64], windows: Maintenance) -> Past:
     """The first `calm` rows of each series as they are learned."""
     past = panel.past(calm.tolist())
-    for s in range(len(panel) if windows else 0):
-        past = _without_still(past, s, _codes(panel, s, windows)[: calm[s]], _elapsed(panel, s, windows)[: calm[s]])
-    return past
+    if not windows:
+        return past
+    padding = []
+    for s in range(len(panel)):
+        codes = _codes(panel, s, windows)[: calm[s]]
+        past = _without_still(past, s, codes, _elapsed(panel, s, windows)[: calm[s]])
+        padding.append(past.values.shape[1] - int((codes != STILL).sum()))
+    return past.rows(min(padding, default=0), past.values.shape[1])
 
 
 def followed(one: Monitor, panel: Panel, s: int, calm: int, windows: Maintenance) -> Seen:
@@ -50,7 +55,7 @@ def followed(one: Monitor, panel: Panel, s: int, calm: int, windows: Maintenance
     past = past._replace(elapsed=_elapsed(panel, s, windows)[None, calm:])
     codes = _codes(panel, s, windows)[calm:]
     edges = [0, *(np.flatnonzero(np.diff(codes)) + 1).tolist(), len(codes)]
-    pieces = [(past.rows(low, high), codes[low]) for low, high in pairwise(edges)]
+    pieces = [(past.rows(low, high), int(codes[low])) for low, high in pairwise(edges)]
     return together([one.follow(rows) if c == LEARNED else one.aside(rows, still=c == STILL) for rows, c in pieces])
 
 

@@ -48,13 +48,16 @@ class Change:
 
     def follow(self, state: Changes, seen: Seen) -> tuple[Changes, Traced]:
         """Rows (B T …) one after the other, and the state after them."""
-        z, y, expected = (leaf.double() for leaf in (seen.evidence.z, seen.evidence.row.values, seen.evidence.expected))
+        rows = seen.evidence.z, seen.evidence.row.values, seen.evidence.expected, seen.verdict.learn, seen.verdict.widen
+        z, y, expected, learn, widen = (leaf.double().contiguous() for leaf in rows)
         ring, sums = state.ring.clone(), state.sums.clone()
         traced = Traced(z.new_empty(*z.shape, kernel.KINDS), z.new_empty(*z.shape, kernel.KINDS))
         kernel.follow(
-            *(leaf.contiguous().numpy() for leaf in (z, y, expected)),
-            seen.verdict.learn.double().contiguous().numpy(),
-            seen.verdict.widen.double().contiguous().numpy(),
+            z.numpy(),
+            y.numpy(),
+            expected.numpy(),
+            learn.numpy(),
+            widen.numpy(),
             ring.numpy(),
             sums.numpy(),
             traced.nats.numpy(),

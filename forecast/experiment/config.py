@@ -140,6 +140,7 @@ class Detect:
 
     data: Data
     model: Member
+    models: tuple[Member, ...] | None  # whose mean distribution is used; None: model
     detector: dict[str, Any]  # the chosen file of conf/detector/, its `name` the word
     false_alarms_per_day: float | None
     false_alarms_per_fleet_day: float | None
@@ -161,6 +162,7 @@ class Watch:
 
     source: dict[str, Any]  # the chosen file of conf/source/, its `name` the word
     model: Member
+    models: tuple[Member, ...] | None  # whose mean distribution is used; None: model
     run: str | None  # whose weights all sensors share; None: the model is estimated sensor by sensor
     detector: dict[str, Any]
     state: str | None

@@ -31,7 +31,7 @@ from forecast.experiment.detectors import build
 from forecast.experiment.judging import Scored, beside, labelled_rows
 from forecast.experiment.maintained import learnable, windows_of
 from forecast.experiment.tracking import recording
-from forecast.experiment.weights import built
+from forecast.experiment.weights import label_of, together
 from forecast.report import detection as report
 from forecast.report.numbers import number
 from forecast.series.labels import Labels
@@ -59,7 +59,8 @@ def run(config: config.Detect, out: Path) -> int:
     discovery = discovery_of(config.false_discovery_rate, config.discovery_memory)
     started = time.process_time()
     calm = calm_rows(panel, config.calm)
-    model = built(config.model, learnable(panel, windows), 1, calm, config.seed)
+    members = config.models or (config.model,)
+    model, named = together(members, learnable(panel, windows), calm, config.seed), label_of(members)
     with recording(config.tracking, Path(config.out), f"detect {source.name}", {"verb": "detect"}) as recorder:
         monitor = ready(model, build(config.detector, rate, panel.season), panel, calm, windows)
         artefact.save_monitor(out / MONITOR, monitor)
@@ -68,7 +69,7 @@ def run(config: config.Detect, out: Path) -> int:
         judged, said = judgement(found, panel, source.intake.labels, calm, config)
         summary = write(found, judged, said, panel, calm, source.name, config, out, cpu_s)
         report.write(out)
-        recorder.parameters({"data": source.name, "model": config.model.label, "rate": rate})
+        recorder.parameters({"data": source.name, "model": named, "rate": rate})
         recorder.metrics({key: value for key, value in summary.items() if isinstance(value, float)})
         if judged is not None:
             ours = judged.drop(columns="scores").iloc[0].dropna()
@@ -153,7 +154,7 @@ def write(
         asked = f"False alarms asked for: at most {config.false_discovery_rate:.2g} of all alarms"
     summary: dict[str, Any] = {
         "data": name,
-        "model": config.model.label,
+        "model": label_of(config.models or (config.model,)),
         "detector": config.detector["name"],
         "verdict": f"{what} in {found.rows:,} rows{several} of {name}",
         "details": [

@@ -13,11 +13,12 @@ from forecast.experiment.detection import detect as detected
 from forecast.experiment.detectors import build
 from forecast.experiment.maintained import learnable, windows_of
 from forecast.experiment.members import member
-from forecast.experiment.weights import built
+from forecast.experiment.weights import together
 from forecast.models.forecaster import Forecaster
 from forecast.series.panel import Panel
 
 Named = str | Mapping[str, Any]
+Models = Named | Forecaster | Sequence[str | Mapping[str, Any]]
 
 
 def detect(
@@ -27,7 +28,7 @@ def detect(
     false_alarms_per_fleet_day: float | None = None,
     false_alarm_rate: float | None = None,
     false_discovery_rate: float | None = None,
-    model: Named | Forecaster = "kalman",
+    model: Models = "kalman",
     detector: Named = "standard",
     calm: float = 0.15,
     gap: int = 5,
@@ -53,7 +54,7 @@ class Monitor(monitor.Monitor):
 
     def __init__(
         self,
-        model: Named | Forecaster,
+        model: Models,
         panel: Panel,
         false_alarms_per_day: float | None = None,
         *,
@@ -66,6 +67,9 @@ class Monitor(monitor.Monitor):
         super().__init__(made.model, made.detector, made.machines)
 
 
-def _built(model: Named | Forecaster, panel: Panel, calm: NDArray[np.int64]) -> Forecaster:
-    """A forecaster as it is given; of a word, its weights trained on the calm rows."""
-    return model if isinstance(model, Forecaster) else built(member(model), panel, 1, calm)
+def _built(model: Models, panel: Panel, calm: NDArray[np.int64]) -> Forecaster:
+    """A forecaster as it is given; of a word or of several, weights trained on the calm rows."""
+    if isinstance(model, Forecaster):
+        return model
+    words = [model] if isinstance(model, (str, Mapping)) else model
+    return together([member(word) for word in words], panel, calm)

@@ -165,6 +165,8 @@ def told(event: Any, channel: str, inside: pd.DataFrame, every: pd.DataFrame) ->
     yield "deviation", f"{number(off)}{spreads}"
     yield "p-value", number(float(at["p_value"]))
     yield "rows", f"{len(inside)} ({int(inside['alarm'].sum())} with an alarm), {event.severity}"
+    if getattr(event, "onset", event.start) != event.start:
+        yield "began", moment(event.onset)
     yield "series", safe(f"{event.unique_id}", 60)
     if event.top_channels and event.top_channels != event.unique_id:
         yield "most to blame", safe(event.top_channels, 80)

@@ -20,6 +20,8 @@ from forecast.experiment.config import Watch
 from forecast.experiment.detection import only_one
 from forecast.experiment.detectors import build as build_detector
 from forecast.experiment.members import Facts
+from forecast.experiment.weights import label_of
+from forecast.models.ensemble import Ensemble
 from forecast.models.forecaster import Forecaster
 from forecast.series.maintenance import Maintenance
 from forecast.watch import desk, plan
@@ -149,7 +151,10 @@ def budget(config: Watch) -> tuple[float | None, float | None]:
 
 def scorer(config: Watch) -> Live:
     """The model, and the detector as soon as the step of the rows is known."""
-    label, shared = (config.model.label, None) if config.run is None else of_run(config.run, Path(config.out))
+    members = config.models or (config.model,)
+    label, shared = (label_of(members), None) if config.run is None else of_run(config.run, Path(config.out))
+    if config.run is not None and config.models:
+        raise InputError(f"run={config.run} with models={label_of(members)}: give one of them")
     season = config.season if shared is None else next(iter(seasons_of(shared)), 1)
     if config.season not in (None, season):
         raise InputError(f"season={config.season}: the weights of {label} are for season {season}; leave season away")
@@ -158,7 +163,8 @@ def scorer(config: Watch) -> Live:
         if shared is not None:
             return shared
         facts = Facts(seasons[0] if seasons else 1, seasons, 1, 0, 0)
-        return estimated(label, config.model.build(horizon=1, facts=facts))
+        models = [estimated(member.label, member.build(horizon=1, facts=facts)) for member in members]
+        return models[0] if len(models) == 1 else Ensemble.of(models)
 
     def detector(step: float) -> Any:
         per_day, rate = budget(config)

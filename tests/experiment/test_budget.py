@@ -84,7 +84,7 @@ def test_alarms_in_a_window_are_no_events_and_three_flags_are_apart() -> None:
 
 
 def test_numbered_rows_have_no_windows(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="data.time="):
+    with pytest.raises(InputError, match=r"data\.time="):
         windows_of(panel_of([noise()]), [window(1, 2)])
     frame = pd.DataFrame({"time": pd.date_range(START, periods=LENGTH, freq="h"), "flow": noise().numpy()})
     frame.loc[600:604, "flow"] += 40

@@ -10,13 +10,13 @@ past, the expected false alarms of the memory are at most α times the expected 
 alarms a step, over all sensors together. A level is known before its step, and the order within a step is of no account.
 """
 
-import math
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from forecast.errors import InputError
+from forecast.kernels import discovery as kernel
 
 SPANS = (1.0, 4.0, 16.0, 64.0, 256.0)  # steps over which an alarm's share is spent, a fifth of it each
 LARGEST = 0.5  # level of a test at most
@@ -48,9 +48,13 @@ class Discovery:
         spent = self.rate * ((1 - self.kept) + float(self._share @ state.of))
         return min(spent / max(tests, 1), LARGEST)
 
+    def follow(self, state: Earned, nats: Tensor, step: Tensor) -> tuple[Earned, Tensor]:
+        """Scores (N) of tests step after step, 0.5 at the boundary; `step` (N) is alike within a step; NaN is no test and has no score."""
+        earned, score = state.of.clone(), torch.empty_like(nats)
+        parts = self._again.numpy(), self._share.numpy(), earned.numpy(), score.numpy()
+        kernel.follow(nats.contiguous().numpy(), step.numpy(), self.rate, self.kept, LARGEST, *parts)
+        return Earned(earned), score
+
     def step(self, state: Earned, nats: Tensor) -> tuple[Earned, Tensor]:
-        """Scores (n) of the step's tests, 0.5 at the boundary; NaN is no test and has no score."""
-        level = self.level(state, int(nats.isfinite().sum()))
-        score = nats / (nats - math.log(level))
-        alarms = int((score >= 0.5).sum())
-        return Earned(self.kept * (self._again * state.of + alarms)), score
+        """Scores (n) of one step."""
+        return self.follow(state, nats, torch.zeros(len(nats), dtype=torch.int64))

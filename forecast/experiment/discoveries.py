@@ -50,12 +50,9 @@ def verdicts(
 
 def _scores(nats: Tensor, stamps: NDArray[np.int64], discovery: Discovery) -> Tensor:
     """Scores of all rows, step by step."""
-    order = np.argsort(stamps, kind="stable")
-    edges = np.flatnonzero(np.diff(stamps[order])) + 1
-    state, score = discovery.initial_state(), torch.empty_like(nats)
-    for step in np.split(order, edges):
-        rows = torch.from_numpy(step)
-        state, score[rows] = discovery.step(state, nats[rows])
+    order, score = np.argsort(stamps, kind="stable"), torch.empty_like(nats)
+    rows = torch.from_numpy(order)
+    score[rows] = discovery.follow(discovery.initial_state(), nats[rows], torch.from_numpy(stamps[order]))[1]
     return score
 
 

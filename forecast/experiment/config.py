@@ -173,6 +173,8 @@ class Watch:
     false_alarms_per_fleet_day: float | None
     fleet: int | None  # sensors that share it
     false_alarm_rate: float | None
+    false_discovery_rate: float | None
+    discovery_memory: float  # readings of all sensors
     warmup: int
     longest_warmup: int
     refit: dict[str, Any]

@@ -13,11 +13,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from forecast.detect.discovery import Discovery
 from forecast.errors import InputError
 from forecast.watch import alerts, before, events
 from forecast.watch.arrival import Arrival, Rows
 from forecast.watch.before import Before, Held
 from forecast.watch.book import Book
+from forecast.watch.discovered import Discovered
 from forecast.watch.events import Incident, Point, Told
 from forecast.watch.history import Scores, together
 from forecast.watch.parse import Parser
@@ -26,7 +28,7 @@ from forecast.watch.scorer import Scored, Scorer
 from forecast.watch.sinks.sink import Feeder, Sink
 from forecast.watch.sources.source import Source
 from forecast.watch.store import Commit, Cursor, Reader, Store
-from forecast.watch.teller import Teller, Telling
+from forecast.watch.teller import Teller, Telling, maintained
 
 FEW = 1 << 16  # bytes: where a source has less than that at hand,
 GATHER = 0.02  # seconds are waited for more: a turn costs about as much for ten rows as for a thousand
@@ -66,6 +68,10 @@ class Loop:
         self.source, self.parser, self.scorer, self.store, self.options = source, parser, scorer, store, options
         self.telling, self.teller = telling, Teller(telling, scorer.name, options.gap)
         self.book = Book(Arrival(int(options.lateness * 1e6), options.memory), scorer)
+        self.levels: Discovered | None = None
+        if telling.share is not None:
+            discovery = Discovery(telling.share, telling.memory)
+            self.levels = Discovered(discovery, telling.per_row or 0.0, scorer.kinds)
         if telling.maintenance:
             self.book.silence.due = self._silent_from
         self.counts = Counts()
@@ -112,6 +118,8 @@ class Loop:
             self.counts.update(watch.get("counts", {}))
             self.teller.incidents = {group: Incident(*rest) for group, rest in watch.get("incidents", {}).items()}
             self.book.silence.streams = {int(part): at for part, at in watch.get("streams", {}).items()}
+            if self.levels is not None and "earned" in watch:
+                self.levels.recall(watch["earned"])
             if "streams" not in watch and "stream" in watch:
                 self.book.silence.streams = {0: watch["stream"]}
             if "parser" in watch:
@@ -269,6 +277,8 @@ class Loop:
         self._pending += len(rows.who)
         self._touched.append(rows.who)
         told = ~self.telling.maintenance.muted(self.book.names, rows.who, rows.time)
+        if self.levels is not None:
+            scored = self.levels.apply(rows, scored, told)
         self.counts["alarms in maintenance"] += int((scored.alarm & ~told).sum())
         scored = scored._replace(alarm=scored.alarm & told)
         self.book.count(rows.who, scored.alarm)
@@ -336,8 +346,11 @@ class Loop:
             "stream": self.book.silence.stream,
             "streams": self.book.silence.streams,
             "budget": [self.telling.per_day, self.telling.per_row],
-            "mutes": self.telling.mutes,
+            "share": self.telling.share,
+            "mutes": [*self.telling.mutes, *maintained(self.telling.maintenance)],
         }
+        if self.levels is not None:
+            watch["earned"] = self.levels.plain()
         work.facts["watch"] = json.dumps(watch).encode()
         if self._scores:
             work.block = together(self._scores).block()

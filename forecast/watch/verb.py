@@ -17,7 +17,7 @@ import torch
 
 from forecast.errors import InputError, unknown
 from forecast.experiment.config import Watch
-from forecast.experiment.detection import only_one
+from forecast.experiment.detection import USUAL_RATE, only_one
 from forecast.experiment.detectors import build as build_detector
 from forecast.experiment.members import Facts
 from forecast.experiment.weights import label_of
@@ -110,6 +110,8 @@ def prepared(config: Watch, bucket: int | None = None) -> Loop:
         Maintenance.read(config.maintenance),
         dict(config.groups),
         *budget(config),
+        config.false_discovery_rate,
+        config.discovery_memory,
     )
     folder = state(config) if bucket is None else folder_of(state(config), bucket)
     shared = bucket is not None and not source.part(bucket, config.buckets or 1)
@@ -136,6 +138,7 @@ def budget(config: Watch) -> tuple[float | None, float | None]:
         false_alarms_per_day=config.false_alarms_per_day,
         false_alarms_per_fleet_day=config.false_alarms_per_fleet_day,
         false_alarm_rate=config.false_alarm_rate,
+        false_discovery_rate=config.false_discovery_rate,
     )
     if (config.false_alarms_per_fleet_day is None) != (config.fleet is None) or (config.fleet or 1) < 1:
         raise InputError(
@@ -144,6 +147,8 @@ def budget(config: Watch) -> tuple[float | None, float | None]:
         )
     if config.false_alarm_rate is not None:
         return None, config.false_alarm_rate
+    if config.false_discovery_rate is not None:
+        return None, USUAL_RATE
     if config.false_alarms_per_fleet_day is not None:
         return config.false_alarms_per_fleet_day / (config.fleet or 1), None
     return (USUAL_PER_DAY if config.false_alarms_per_day is None else config.false_alarms_per_day), None

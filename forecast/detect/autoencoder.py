@@ -88,7 +88,11 @@ class Autoencoder(Plain):
         there = r.isfinite().any(-1, keepdim=True)
         statistic = torch.where(there, off.sum((-1, -2))[..., None] / self.window, torch.nan)
         share = off.sum(-2) + 1e-12
-        return Recent(rows[:, rows.shape[1] - self.window + 1 :].clone()), statistic, share / share.sum(-1, keepdim=True)
+        return (
+            Recent(rows[:, rows.shape[1] - self.window + 1 :].clone()),
+            statistic,
+            share / share.sum(-1, keepdim=True),
+        )
 
 
 def _windows(rows: Tensor, window: int) -> tuple[Tensor, Tensor]:

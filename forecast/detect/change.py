@@ -16,10 +16,14 @@ from forecast.kernels import change as kernel
 from forecast.kernels import watch
 
 KINDS = torch.tensor([watch.SPIKE, watch.SHIFT, watch.TREND, watch.VARIANCE])
-APART = torch.tensor([*QUALITY, watch.TOGETHER, watch.PATTERN, watch.SEASON])  # kinds that no single channel's innovations show
+APART = torch.tensor(
+    [*QUALITY, watch.TOGETHER, watch.PATTERN, watch.SEASON]
+)  # kinds that no single channel's innovations show
 CLEAR = 8.0  # nats from which a change is believed
 AFTER = 16  # rows after an event that still explain it
-DEARER = torch.tensor([0.0, 0.0, 2.0, 0.0], dtype=torch.float64)  # nats by which a trend has to be the better explanation
+DEARER = torch.tensor(
+    [0.0, 0.0, 2.0, 0.0], dtype=torch.float64
+)  # nats by which a trend has to be the better explanation
 
 
 class Changes(NamedTuple):

@@ -92,7 +92,10 @@ def _in_units(values: Tensor, calm: Calibration) -> Tensor:
 def _nats(statistic: Tensor, tails: Tensor) -> Tensor:
     """Nats (B T K), 0 where there is no statistic."""
     lanes = [
-        [nats_of(statistic[b, :, k].contiguous().numpy(), tails[b, k].contiguous().numpy()) for k in range(tails.shape[1])]
+        [
+            nats_of(statistic[b, :, k].contiguous().numpy(), tails[b, k].contiguous().numpy())
+            for k in range(tails.shape[1])
+        ]
         for b in range(len(tails))
     ]
     made = torch.stack([torch.stack([torch.from_numpy(lane) for lane in row], -1) for row in lanes])

@@ -3,8 +3,8 @@
 Up to the 1 - p quantile u the empirical distribution, at equal steps in nats; beyond it a generalised Pareto law
     P(X > u + y) = p (1 + ξ y/σ)^(-1/ξ),
 fitted to the excesses by Zhang & Stephens (2009), Technometrics 51(3): the posterior mean over a grid of θ = ξ/σ, no iteration.
-p = 200/n between 2 % and 10 %, and of more than 100,000 rows 2000/n down to 0.2 %; ξ is drawn towards 0.1 as if by ten more excesses, and never below 0: no statistic is taken
-to have an end. Shapes: statistic (L N), NaN = missing; tail (L TAIL) as `forecast.kernels.tails` reads it.
+p = 200/n between 2 % and 10 %, and of more than 100,000 rows 2000/n down to 0.2 %; ξ is drawn towards 0.1 as if by ten more
+excesses, and never below 0: no statistic is taken to have an end. Shapes: statistic (L N), NaN = missing; tail (L TAIL) as `forecast.kernels.tails` reads it.
 """
 
 import math

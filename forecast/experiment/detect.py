@@ -161,10 +161,14 @@ def write(
             f"{asked}; rows with an alarm: {found.measured:.2g}. "
             f"Learned from the first {_span(int(calm.min()), int(calm.max()))} rows of each series.",
             *said,
-            *([f"In maintenance: {found.muted:,} rows, {found.muted_alarms} with a score of an alarm, none told."] * windowed),
+            *(
+                [f"In maintenance: {found.muted:,} rows, {found.muted_alarms} with a score of an alarm, none told."]
+                * windowed
+            ),
         ],
         "judged": None if judged is None else JUDGED,
         "rate": found.rate,
+        "false_discovery_rate": config.false_discovery_rate,
         "measured": found.measured,
         "rows": found.rows,
         "alarmed": found.alarmed,

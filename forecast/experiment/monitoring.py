@@ -39,9 +39,7 @@ def detect(
 
     `maintenance` holds windows ({"sensor": "pump*", "start": …, "end": …}) or files of them, see `forecast.series.maintenance`.
     """
-    rate = rate_of(
-        panel, false_alarms_per_day, false_alarm_rate, false_alarms_per_fleet_day, false_discovery_rate
-    )
+    rate = rate_of(panel, false_alarms_per_day, false_alarm_rate, false_alarms_per_fleet_day, false_discovery_rate)
     rows, windows = calm_rows(panel, calm), windows_of(panel, maintenance)
     own = _built(model, learnable(panel, windows), rows)
     monitor = ready(own, build(detector, rate, panel.season), panel, rows, windows)

@@ -16,7 +16,9 @@ Whole = NDArray[np.int64]
 
 
 @jit
-def holt_winters(r: Array, weights: Array, season: Whole, moving: Array, ring: Array, rows: Whole, residual: Array) -> None:
+def holt_winters(
+    r: Array, weights: Array, season: Whole, moving: Array, ring: Array, rows: Whole, residual: Array
+) -> None:
     """Fill the residuals, and move the memory."""
     batch, number, channels = r.shape
     for b in range(batch):

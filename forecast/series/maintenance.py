@@ -217,7 +217,9 @@ def _window(row: Any, zone: str | None, where: str) -> Window:
         raise InputError(f"{where}: start={row['start']} is not before end={row['end']}; exchange them?")
     found = Window(str(row.get("sensor", "*")), start, end, **flags)
     if found.shift and found.learn:
-        raise InputError(f"{where}: shift=true with learn=true: a clock that stands still learns nothing; pass learn=false")
+        raise InputError(
+            f"{where}: shift=true with learn=true: a clock that stands still learns nothing; pass learn=false"
+        )
     return found
 
 
@@ -230,6 +232,8 @@ def _moment(word: Any, zone: str, fold: int, where: str) -> int:
     if moment.tzinfo is None:
         there = moment.replace(tzinfo=zoneinfo.ZoneInfo(zone), fold=fold)
         if there.astimezone(UTC).astimezone(there.tzinfo).replace(tzinfo=None) != moment:
-            raise InputError(f"{where}={word} does not exist in {zone}, where the clocks go forward then; give an hour more")
+            raise InputError(
+                f"{where}={word} does not exist in {zone}, where the clocks go forward then; give an hour more"
+            )
         moment = there
     return (moment.astimezone(UTC) - EPOCH) // timedelta(microseconds=1)

@@ -72,9 +72,7 @@ class Bank:
             self.monitor.machines = tree_map(torch.Tensor.contiguous, self.monitor.machines)
         return places
 
-    def rows(
-        self, where: Ints, values: Floats, elapsed: Floats, grid: Ints, out: Scored, code: int = LEARNED
-    ) -> bool:
+    def rows(self, where: Ints, values: Floats, elapsed: Floats, grid: Ints, out: Scored, code: int = LEARNED) -> bool:
         """Score a block of places × rows into `out` at `grid`; answers whether leaves move that did not before.
 
         Rows of another code than LEARNED are judged and not learned, see `forecast.series.maintenance`.

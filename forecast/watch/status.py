@@ -163,7 +163,9 @@ def text(sensors: list[Sensor], found: Gauge, stricter: list[tuple[float, Counte
     if len(sensors) > most:
         lines.append(f"  … and {len(sensors) - most:,} more: sensors.csv")
     seen = f"{found.least:.3g} to {found.most:.3g} seen in {found.days:,.1f} sensor-days"
-    asked = f"{found.asked:.3g} asked for" if found.share is None else f"at most {found.share:.3g} of all alarms asked for"
+    asked = (
+        f"{found.asked:.3g} asked for" if found.share is None else f"at most {found.share:.3g} of all alarms asked for"
+    )
     lines.append(f"false alarms a sensor-day: {asked}, {seen}")
     lines.append(
         f"  {found.events:,} events: {found.false:,} false, {found.real:,} real, {found.expected:,} expected, "

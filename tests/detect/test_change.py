@@ -72,7 +72,12 @@ def test_the_recursion_is_the_sum_over_the_window() -> None:
     change = Change()
     state, traced = change.follow(change.initial_state(1, 1), seen)
     z = seen.evidence.z[0, :, 0]
-    gain, unit, since, sums = torch.zeros(150, dtype=torch.float64), torch.ones(150, dtype=torch.float64), 1e9, [0.0] * 4
+    gain, unit, since, sums = (
+        torch.zeros(150, dtype=torch.float64),
+        torch.ones(150, dtype=torch.float64),
+        1e9,
+        [0.0] * 4,
+    )
     last_v = last_e = float("nan")
     for t in range(150):
         zz, count, vv, vd = sums

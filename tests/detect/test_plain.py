@@ -16,13 +16,17 @@ from tests.detect.calm import noise, of
 def test_the_recursion_is_that_of_statsmodels(season: int) -> None:
     y = np.random.default_rng(0).normal(size=60).cumsum()
     alpha, beta, gamma = 0.4, 0.2, 0.3
-    model = ETSModel(y, trend="add", seasonal="add" if season > 1 else None, seasonal_periods=season if season > 1 else None)
+    model = ETSModel(
+        y, trend="add", seasonal="add" if season > 1 else None, seasonal_periods=season if season > 1 else None
+    )
     seasonal = np.arange(season, dtype=float) if season > 1 else np.zeros(0)
     names = dict(zip(model.param_names, [0.0] * len(model.param_names), strict=True))
     names |= {"smoothing_level": alpha, "smoothing_trend": alpha * beta, "initial_level": 0.5, "initial_trend": 0.1}
     if season > 1:
         names["smoothing_seasonal"] = gamma * (1 - alpha)
-        names |= {f"initial_seasonal.{i}": value for i, value in enumerate(seasonal[::-1])}  # that of the first row last
+        names |= {
+            f"initial_seasonal.{i}": value for i, value in enumerate(seasonal[::-1])
+        }  # that of the first row last
     expected = model.smooth([names[name] for name in model.param_names]).fittedvalues
     ring = np.zeros((1, 1, 10))
     ring[0, 0, :season] = seasonal if season > 1 else 0.0
@@ -44,7 +48,9 @@ def test_a_missing_reading_moves_nothing_but_time() -> None:
 def test_a_season_is_learned() -> None:
     generator = torch.Generator().manual_seed(1)
     time = torch.arange(1500, dtype=torch.float64)
-    values = (5 * torch.sin(2 * torch.pi * time / 24) + torch.randn(1500, generator=generator, dtype=torch.float64))[None, :, None]
+    values = (5 * torch.sin(2 * torch.pi * time / 24) + torch.randn(1500, generator=generator, dtype=torch.float64))[
+        None, :, None
+    ]
     values[:, 1300] -= 8  # usual at another hour
     share = {}
     for season in (24, 1):
@@ -63,7 +69,10 @@ def test_windows_that_were_shown_are_drawn_better_than_others() -> None:
     odd = torch.sin(2 * torch.pi * time / 5)[None, :, None]
     detector = Autoencoder(rate=1e-3)
     law = detector.calibrate(of(calm))
-    error = [float((_drawn(law.fitted, x) - x).square().mean()) for x in (_windows(v[:, 1500:1600], 16)[0] for v in (calm, odd))]
+    error = [
+        float((_drawn(law.fitted, x) - x).square().mean())
+        for x in (_windows(v[:, 1500:1600], 16)[0] for v in (calm, odd))
+    ]
     assert error[1] > 5 * error[0]
     state, _ = detector.follow(detector.initial_state(law), of(calm))
     assert float(detector.follow(state, of(calm[:, :400]))[1].alarm.double().mean()) < 0.05

@@ -77,7 +77,9 @@ def test_alarms_in_a_window_are_no_events_and_three_flags_are_apart() -> None:
     scores, events = fc.detect(panel(values), maintenance=[window(540, 570, learn=True)], **options)
     inside = scores["ds"].between(START + pd.Timedelta(hours=550), START + pd.Timedelta(hours=559))
     assert scores.loc[inside, "alarm"].any() and scores.loc[inside, "muted"].all()
-    assert not (pd.to_datetime(events["start"]).between(START + pd.Timedelta(hours=540), START + pd.Timedelta(hours=569))).any()
+    assert not (
+        pd.to_datetime(events["start"]).between(START + pd.Timedelta(hours=540), START + pd.Timedelta(hours=569))
+    ).any()
     scores, events = fc.detect(panel(values), maintenance=[told], **options)
     assert not scores["muted"].any() and len(events) >= 1
     assert scores.loc[inside, "alarm"].all()  # nothing is learned: every row stands against what was before
@@ -124,3 +126,17 @@ def test_the_share_of_false_alarms_is_kept_over_all_series_of_different_lengths(
     assert scores.loc[ill, "alarm"].any()
     with pytest.raises(InputError, match="give one"):
         fc.detect(of, 0.1, false_discovery_rate=0.2)
+
+
+def test_the_verb_takes_a_share_of_false_alarms_and_several_models(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"time": pd.date_range(START, periods=LENGTH, freq="h"), "flow": noise().numpy()})
+    frame.loc[600:604, "flow"] += 60
+    frame.to_csv(tmp_path / "p.csv", index=False)
+    words = ["models=[naive,kalman]", "false_discovery_rate=0.2", "data.season=[]", "calm=400", f"out={tmp_path}"]
+    said = forecast("detect", f"data.path={tmp_path / 'p.csv'}", *words)
+    assert said.code == 3, said.out + said.err
+    assert "at most 0.2 of all alarms" in said.out
+    page = (tmp_path / "detect" / "latest" / "report.html").read_text()
+    assert "naive + kalman" in page and "0.2 of all alarms at most to be false" in page
+    events = pd.read_csv(tmp_path / "detect" / "latest" / "events.csv")
+    assert pd.Timestamp(events.loc[0, "onset"]) == START + pd.Timedelta(hours=600)

@@ -49,7 +49,10 @@ def test_weights_and_states_are_saved_and_loaded(tmp_path: Path) -> None:
         assert torch.equal(monitor.observe(row).score, again.observe(row).score)
     artefact.save(tmp_path / "w.bin", model)
     loaded = artefact.load(tmp_path / "w.bin").model
-    assert all(torch.equal(a, b) for a, b in zip(leaves(list(model.state_dict().values())), loaded.state_dict().values(), strict=True))
+    assert all(
+        torch.equal(a, b)
+        for a, b in zip(leaves(list(model.state_dict().values())), loaded.state_dict().values(), strict=True)
+    )
 
 
 def test_what_one_member_expects_is_no_surprise() -> None:

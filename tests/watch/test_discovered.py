@@ -33,7 +33,9 @@ def watched(folder: Path, lines: list[str], cuts: list[int], block: int, latenes
     for cut in [*cuts, len(lines)]:
         (folder / "p.csv").write_text("time,sensor,value\n" + "".join(lines[:cut]))
         source = build("source", {"name": "file", "path": str(folder / "p.csv"), "follow": False, "block": block})
-        scorer = Live("kalman", lambda seasons: Kalman(trend="none"), lambda step: Standard(rate=RATE), Plan(100, season=1))
+        scorer = Live(
+            "kalman", lambda seasons: Kalman(trend="none"), lambda step: Standard(rate=RATE), Plan(100, season=1)
+        )
         telling, sinks = Telling(per_row=RATE, share=0.2, memory=2000.0), [Jsonl(folder / "alerts.jsonl")]
         own = Options(seconds=0.05, readings=700, lateness=lateness)
         Loop(source, Parser(), scorer, Store(folder / "state"), sinks, own, telling).run()
@@ -49,7 +51,9 @@ def lines() -> list[str]:
     return made
 
 
-@pytest.mark.parametrize(("lateness", "cuts"), [(0.0, [901, 2011, 2043]), (150.0, [])])  # at its end a file lets go of what waits
+@pytest.mark.parametrize(
+    ("lateness", "cuts"), [(0.0, [901, 2011, 2043]), (150.0, [])]
+)  # at its end a file lets go of what waits
 def test_pieces_and_restarts_change_no_byte(tmp_path: Path, lateness: float, cuts: list[int]) -> None:
     rows = lines()
     whole = watched(tmp_path / "whole", rows, [], 1 << 20, lateness)

@@ -37,7 +37,14 @@ def windows(early: bool = False, **flags: bool) -> Maintenance:
 
 def live(maintenance: Maintenance, model: str = "kalman", refit: Refit | None = None) -> Live:
     made = {"kalman": lambda: Kalman(trend="damped"), "ridge": lambda: Ridge(context=12, horizon=1)}[model]
-    found = Live(model, lambda seasons: made(), lambda step: Standard(rate=1e-3), Plan(WARM, season=1), refit or Refit(), maintenance)
+    found = Live(
+        model,
+        lambda seasons: made(),
+        lambda step: Standard(rate=1e-3),
+        Plan(WARM, season=1),
+        refit or Refit(),
+        maintenance,
+    )
     found.grow(SENSORS)
     return found
 
@@ -103,7 +110,13 @@ def watched(folder: Path, lines: list[str], windows_: Maintenance) -> list[dict[
         loop = Loop(
             build("source", own),
             Parser(),
-            Live("kalman", lambda seasons: Kalman(trend="none"), lambda step: Standard(rate=1e-4), Plan(100, season=1), windows=windows_),
+            Live(
+                "kalman",
+                lambda seasons: Kalman(trend="none"),
+                lambda step: Standard(rate=1e-4),
+                Plan(100, season=1),
+                windows=windows_,
+            ),
             Store(folder / "state"),
             [Jsonl(folder / "alerts.jsonl")],
             Options(seconds=0.05),
@@ -130,7 +143,11 @@ def test_alarms_and_silence_in_a_window_are_scored_and_not_told(tmp_path: Path) 
     scores = history.together([history.read(block) for block in reader.blocks()])
     counts = json.loads(reader.fact("watch") or b"{}")["counts"]
     reader.close()
-    inside = (scores.who == 1) & (scores.time >= (base + 60 * 200) * 1_000_000) & (scores.time < (base + 60 * 210) * 1_000_000)
+    inside = (
+        (scores.who == 1)
+        & (scores.time >= (base + 60 * 200) * 1_000_000)
+        & (scores.time < (base + 60 * 210) * 1_000_000)
+    )
     assert (scores.score[inside] >= 0.5).all() and inside.sum() == 10
     assert counts["alarms in maintenance"] >= 20
     assert outcome.of(tmp_path).doubled == 0

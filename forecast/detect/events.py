@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
+from forecast.detect.change import Traced, explained
 from forecast.detect.evidence import KINDS, Verdict
 
 SEVERITIES = ((0.8, "critical"), (2 / 3, "major"), (0.0, "minor"))  # four and two times the nats of the boundary
@@ -22,10 +23,11 @@ class Event(NamedTuple):
     severity: str
     kind: str
     channels: tuple[int, ...]  # those that carry most of the blame at the peak, the first one most
+    onset: int  # the row with which the change began that is behind it, at most a window before its first alarm
 
 
-def events(verdict: Verdict, gap: int) -> list[Event]:
-    """Events of one series, from verdicts (T …)."""
+def events(verdict: Verdict, gap: int, traced: Traced | None = None) -> list[Event]:
+    """Events of one series, from verdicts (T …); kinds and onsets by what was traced, where it was."""
     rows = verdict.alarm.nonzero()[:, 0].tolist()
     spans: list[list[int]] = []
     for row in rows:
@@ -33,17 +35,19 @@ def events(verdict: Verdict, gap: int) -> list[Event]:
             spans[-1][1] = row
         else:
             spans.append([row, row])
-    return [_event(verdict, start, end) for start, end in spans]
+    return [_event(verdict, start, end, traced) for start, end in spans]
 
 
-def _event(verdict: Verdict, start: int, end: int) -> Event:
+def _event(verdict: Verdict, start: int, end: int, traced: Traced | None) -> Event:
     inside = slice(start, end + 1)
     peak = start + int(verdict.score[inside].argmax())
     score = float(verdict.score[peak])
     severity = next(word for least, word in SEVERITIES if score >= least)
     kinds = verdict.kind[inside][verdict.alarm[inside]]
     first = int(kinds.mode().values) if len(kinds) > 2 else int(verdict.kind[peak])
-    return Event(start, end, peak, score, severity, KINDS[first], blamed(verdict.blame[peak]))
+    channels = blamed(verdict.blame[peak])
+    kind, onset = (first, start) if traced is None else explained(traced, start, end, first, channels[0])
+    return Event(start, end, peak, score, severity, KINDS[kind], channels, onset)
 
 
 def blamed(blame: Tensor) -> tuple[int, ...]:

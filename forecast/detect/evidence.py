@@ -34,6 +34,7 @@ KINDS = (
     "out of range",
     "unseen pattern",
     "season broken",
+    "trend change",
 )  # Verdict.kind is an index into these
 QUALITY = (watch.FROZEN, watch.MISSING, watch.RANGE)  # kinds that say something about the data, apart from the budget
 

@@ -117,7 +117,21 @@ class Monitor:
                 self.machines, one = self._observe(self.machines, next(piece.rows(stop, stop + 1).each()))
                 made.append(_as_rows(one))
             low += piece.values.shape[1] if stop is None else stop + 1
-        self._seen = _together(made)
+        self._seen = together(made)
+        return self._seen
+
+    def aside(self, past: Past, still: bool = False) -> Seen:
+        """Rows (B T …) that are judged and teach nothing, each against a state that has seen none of them.
+
+        To model and detector they are missing; where the clock stands `still` they are no rows at all.
+        """
+        machines, made = self.machines, []
+        for row in past.each():
+            made.append(_as_rows(self._observe(machines, row)[1]))
+            if not still:
+                machines, _ = self._observe(machines, row._replace(values=torch.full_like(row.values, torch.nan)))
+        self.machines = machines
+        self._seen = together(made)
         return self._seen
 
     def records(self, who: Sequence[int] | None = None) -> list[bytes]:
@@ -191,7 +205,8 @@ def _as_rows(one: Seen) -> Seen:
     return Seen(one.forecast, one.evidence.rows(), Verdict(*(leaf[:, None] for leaf in one.verdict)))
 
 
-def _together(made: list[Seen]) -> Seen:
+def together(made: list[Seen]) -> Seen:
+    """What was seen of rows one after the other, as one."""
     first, others = made[0], made[1:]
     forecast = first.forecast.rebuild(
         *[torch.cat(parts, 1) for parts in zip(*(one.forecast.parts() for one in made), strict=True)]

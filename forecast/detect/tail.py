@@ -3,8 +3,8 @@
 Up to the 1 - p quantile u the empirical distribution, at equal steps in nats; beyond it a generalised Pareto law
     P(X > u + y) = p (1 + ξ y/σ)^(-1/ξ),
 fitted to the excesses by Zhang & Stephens (2009), Technometrics 51(3): the posterior mean over a grid of θ = ξ/σ, no iteration.
-p = 200/n between 2 % and 10 %; ξ is drawn towards 0.1 as if by ten more excesses, and never below 0: no statistic is taken
-to have an end. Shapes: statistic (L N), NaN = missing; tail (L TAIL) as `forecast.kernels.tails` reads it.
+p = 200/n between 2 % and 10 %, and of more than 100,000 rows 2000/n down to 0.2 %; ξ is drawn towards 0.1 as if by ten more
+excesses, and never below 0: no statistic is taken to have an end. Shapes: statistic (L N), NaN = missing; tail (L TAIL) as `forecast.kernels.tails` reads it.
 """
 
 import math
@@ -17,6 +17,7 @@ from forecast.kernels.tails import KNOTS, TAIL
 LEAST = 100  # rows from which a sensor has a tail of its own
 EXCESSES = 200
 SHARE = (0.02, 0.1)
+MANY, RAREST = 2000, 0.002  # excesses that are enough where rows are many, and the least share of those
 PRIOR, WEIGHT = 0.1, 10.0
 GRID = 40
 CELLS = 20_000_000  # numbers held at once
@@ -51,7 +52,7 @@ def fit(statistic: Tensor, default: Tensor) -> Tensor:
 
 def _fit(statistic: Tensor, count: Tensor) -> Tensor:
     ordered = torch.where(statistic.isfinite(), statistic, math.nan).sort(1).values.double()
-    share = (EXCESSES / count).clamp(*SHARE).double()
+    share = torch.minimum((EXCESSES / count).clamp(*SHARE), (MANY / count).clamp(min=RAREST)).double()
     top = -share.log()
     steps = torch.arange(KNOTS, dtype=torch.float64) / (KNOTS - 1)
     place = (1 - (-top[:, None] * steps).exp()) * (count[:, None] - 1)

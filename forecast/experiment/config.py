@@ -140,9 +140,14 @@ class Detect:
 
     data: Data
     model: Member
+    models: tuple[Member, ...] | None  # whose mean distribution is used; None: model
     detector: dict[str, Any]  # the chosen file of conf/detector/, its `name` the word
     false_alarms_per_day: float | None
+    false_alarms_per_fleet_day: float | None
     false_alarm_rate: float | None
+    false_discovery_rate: float | None
+    discovery_memory: float  # rows of the clock
+    maintenance: tuple[Any, ...]  # windows, or files of windows
     calm: float  # below 1 a share, else rows
     season: int | None
     gap: int
@@ -157,6 +162,7 @@ class Watch:
 
     source: dict[str, Any]  # the chosen file of conf/source/, its `name` the word
     model: Member
+    models: tuple[Member, ...] | None  # whose mean distribution is used; None: model
     run: str | None  # whose weights all sensors share; None: the model is estimated sensor by sensor
     detector: dict[str, Any]
     state: str | None
@@ -164,7 +170,11 @@ class Watch:
     lease: float  # seconds
     sinks: tuple[Any, ...]  # words of conf/sink/, or {name: WORD, parameter: value}
     false_alarms_per_day: float | None
+    false_alarms_per_fleet_day: float | None
+    fleet: int | None  # sensors that share it
     false_alarm_rate: float | None
+    false_discovery_rate: float | None
+    discovery_memory: float  # readings of all sensors
     warmup: int
     longest_warmup: int
     refit: dict[str, Any]
@@ -173,6 +183,7 @@ class Watch:
     rows: dict[str, Any]
     events: dict[str, Any]
     mute: tuple[Any, ...]
+    maintenance: tuple[Any, ...]  # windows, or files of windows
     groups: dict[str, Any]
     commit: dict[str, Any]
     plan: int | None

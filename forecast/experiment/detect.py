@@ -17,11 +17,21 @@ from numpy.typing import NDArray
 from forecast import artefact
 from forecast.durable import write_durably
 from forecast.experiment import config, data, tables
-from forecast.experiment.detection import Found, calm_rows, days_of, detect, rate_of, ready, rows_per_day
+from forecast.experiment.detection import (
+    Found,
+    calm_rows,
+    days_of,
+    detect,
+    discovery_of,
+    rate_of,
+    ready,
+    rows_per_day,
+)
 from forecast.experiment.detectors import build
 from forecast.experiment.judging import Scored, beside, labelled_rows
+from forecast.experiment.maintained import learnable, windows_of
 from forecast.experiment.tracking import recording
-from forecast.experiment.weights import built
+from forecast.experiment.weights import label_of, together
 from forecast.report import detection as report
 from forecast.report.numbers import number
 from forecast.series.labels import Labels
@@ -38,19 +48,28 @@ def run(config: config.Detect, out: Path) -> int:
     torch.manual_seed(config.seed)
     source = data.load(config.data)
     panel = source.panel if config.season is None else replace(source.panel, seasons=(config.season,))
-    rate = rate_of(panel, config.false_alarms_per_day, config.false_alarm_rate)
+    rate = rate_of(
+        panel,
+        config.false_alarms_per_day,
+        config.false_alarm_rate,
+        config.false_alarms_per_fleet_day,
+        config.false_discovery_rate,
+    )
+    windows = windows_of(panel, config.maintenance)
+    discovery = discovery_of(config.false_discovery_rate, config.discovery_memory)
     started = time.process_time()
     calm = calm_rows(panel, config.calm)
-    model = built(config.model, panel, 1, calm, config.seed)
+    members = config.models or (config.model,)
+    model, named = together(members, learnable(panel, windows), calm, config.seed), label_of(members)
     with recording(config.tracking, Path(config.out), f"detect {source.name}", {"verb": "detect"}) as recorder:
-        monitor = ready(model, build(config.detector, rate, panel.season), panel, calm)
+        monitor = ready(model, build(config.detector, rate, panel.season), panel, calm, windows)
         artefact.save_monitor(out / MONITOR, monitor)
-        found = detect(monitor, panel, calm, config.gap)
+        found = detect(monitor, panel, calm, config.gap, windows, discovery)
         cpu_s = time.process_time() - started
         judged, said = judgement(found, panel, source.intake.labels, calm, config)
         summary = write(found, judged, said, panel, calm, source.name, config, out, cpu_s)
         report.write(out)
-        recorder.parameters({"data": source.name, "model": config.model.label, "rate": rate})
+        recorder.parameters({"data": source.name, "model": named, "rate": rate})
         recorder.metrics({key: value for key, value in summary.items() if isinstance(value, float)})
         if judged is not None:
             ours = judged.drop(columns="scores").iloc[0].dropna()
@@ -126,24 +145,34 @@ def write(
         | ({} if judged is None else {JUDGED: judged}),
     )
     daily = rows_per_day(panel)
+    windowed = bool(config.maintenance)
     several = f" of {len(panel)} series" if len(panel) > 1 else ""
     what = f"{len(found.events)} event{'s' * (len(found.events) != 1)}" if len(found.events) else "No event"
     budget = f"{found.rate:.2g} per row" + (f" ({found.rate * daily:.2g} a day and series)" if daily == daily else "")
+    asked = f"False-alarm rate asked for: {budget}"
+    if config.false_discovery_rate is not None:
+        asked = f"False alarms asked for: at most {config.false_discovery_rate:.2g} of all alarms"
     summary: dict[str, Any] = {
         "data": name,
-        "model": config.model.label,
+        "model": label_of(config.models or (config.model,)),
         "detector": config.detector["name"],
         "verdict": f"{what} in {found.rows:,} rows{several} of {name}",
         "details": [
-            f"False-alarm rate asked for: {budget}; rows with an alarm: {found.measured:.2g}. "
+            f"{asked}; rows with an alarm: {found.measured:.2g}. "
             f"Learned from the first {_span(int(calm.min()), int(calm.max()))} rows of each series.",
             *said,
+            *(
+                [f"In maintenance: {found.muted:,} rows, {found.muted_alarms} with a score of an alarm, none told."]
+                * windowed
+            ),
         ],
         "judged": None if judged is None else JUDGED,
         "rate": found.rate,
+        "false_discovery_rate": config.false_discovery_rate,
         "measured": found.measured,
         "rows": found.rows,
         "alarmed": found.alarmed,
+        "muted": found.muted,
         "days": None if found.days != found.days else found.days,
         "events": len(found.events),
         "series": len(panel),

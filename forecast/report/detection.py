@@ -165,6 +165,8 @@ def told(event: Any, channel: str, inside: pd.DataFrame, every: pd.DataFrame) ->
     yield "deviation", f"{number(off)}{spreads}"
     yield "p-value", number(float(at["p_value"]))
     yield "rows", f"{len(inside)} ({int(inside['alarm'].sum())} with an alarm), {event.severity}"
+    if getattr(event, "onset", event.start) != event.start:
+        yield "began", moment(event.onset)
     yield "series", safe(f"{event.unique_id}", 60)
     if event.top_channels and event.top_channels != event.unique_id:
         yield "most to blame", safe(event.top_channels, 80)
@@ -210,10 +212,17 @@ def blame(tables: Tables) -> Iterator[Section]:
 
 def thresholds(tables: Tables) -> Iterator[Section]:
     """How many alarms would other rates have given?"""
-    first = tables.scores.drop_duplicates(["ds", "alarm", "score"]) if tables.summary["series"] == 1 else tables.scores
+    first = tables.scores[~tables.scores["muted"]] if "muted" in tables.scores else tables.scores
+    first = first.drop_duplicates(["ds", "alarm", "score"]) if tables.summary["series"] == 1 else first
     days = tables.summary["days"]
     per, unit = (days, "per day, all series") if days else (1.0, "in all")
-    finding = f"Asked for {number(tables.summary['rate'])} false alarms per row; {number(tables.summary['measured'])} of the rows have one."
+    share = tables.summary.get("false_discovery_rate")
+    asked = (
+        f"{number(tables.summary['rate'])} false alarms per row"
+        if share is None
+        else f"{number(share)} of all alarms at most to be false"
+    )
+    finding = f"Asked for {asked}; {number(tables.summary['measured'])} of the rows have one."
     p = first["p_value"].to_numpy(dtype=float)
     draw = partial(plot_thresholds, p_value=p, per=per, unit=unit, rate=tables.summary["rate"])
     yield Section("Alarms at other rates", finding, [picture(finding, draw)])

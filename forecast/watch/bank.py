@@ -18,6 +18,7 @@ from forecast import artefact
 from forecast.detect.detector import Detector
 from forecast.detect.monitor import Machines, Monitor, Seen
 from forecast.models.forecaster import Forecaster
+from forecast.series.maintenance import LEARNED, STILL
 from forecast.types import Past, Row, join, leaves, put, take, tree_map
 from forecast.watch.readings import Floats, Ints
 from forecast.watch.records import DamagedError
@@ -71,27 +72,32 @@ class Bank:
             self.monitor.machines = tree_map(torch.Tensor.contiguous, self.monitor.machines)
         return places
 
-    def rows(self, where: Ints, values: Floats, elapsed: Floats, grid: Ints, out: Scored) -> bool:
-        """Score a block of places × rows into `out` at `grid`; answers whether leaves move that did not before."""
+    def rows(self, where: Ints, values: Floats, elapsed: Floats, grid: Ints, out: Scored, code: int = LEARNED) -> bool:
+        """Score a block of places × rows into `out` at `grid`; answers whether leaves move that did not before.
+
+        Rows of another code than LEARNED are judged and not learned, see `forecast.series.maintenance`.
+        """
         past = Past.of(torch.from_numpy(values)[..., None], elapsed=torch.from_numpy(elapsed))
         places, before = torch.from_numpy(where), list(self.moving)
         if "kernel" in self.model.traits:
             for low in range(0, len(places), BLOCK):
                 part = slice(low, low + BLOCK)
-                _write(self._follow(take(past, part), places[part]), grid[part], out)
+                _write(self._follow(take(past, part), places[part], code), grid[part], out)
             return before != self.moving
         for low in range(0, len(places), SHAPE):
             part = slice(low, low + SHAPE)
-            self._served(past, torch.arange(len(places))[part], places[part], grid[part], out)
+            self._served(past, torch.arange(len(places))[part], places[part], grid[part], out, code)
         return before != self.moving
 
-    def _follow(self, past: Past, where: Tensor) -> Seen:
+    def _follow(self, past: Past, where: Tensor, code: int) -> Seen:
         """Rows of a member with kernels."""
         assert self.monitor is not None
         whole = len(where) == len(self.monitor) and bool((where == torch.arange(len(where))).all())
         before = self.monitor.machines if whole else take(self.monitor.machines, where)
         some = Monitor(self.model, self.detector, before)
-        if past.values.shape[1] == 1:
+        if code != LEARNED:
+            seen = some.aside(past, still=code == STILL)
+        elif past.values.shape[1] == 1:
             some.observe(next(past.each()))
             assert some.seen is not None
             seen = some.seen
@@ -100,7 +106,7 @@ class Bank:
         self._put(where, before, some.machines, len(where), whole)
         return seen
 
-    def _served(self, past: Past, index: Tensor, where: Tensor, grid: Ints, out: Scored) -> None:
+    def _served(self, past: Past, index: Tensor, where: Tensor, grid: Ints, out: Scored, code: int) -> None:
         """Rows of up to SHAPE sensors, filled up to that number by the first of them."""
         assert self.monitor is not None
         count = len(where)
@@ -108,7 +114,11 @@ class Bank:
         before = take(self.monitor.machines, padded)
         some = Monitor(self.model, self.detector, before)
         for t in range(past.values.shape[1]):
-            some.observe(Row(past.values[index, t], past.inputs[index, t], past.elapsed[index, t]))
+            row = Row(past.values[index, t], past.inputs[index, t], past.elapsed[index, t])
+            if code == LEARNED:
+                some.observe(row)
+            else:
+                some.aside(row.past(), still=code == STILL)
             assert some.seen is not None
             _write(some.seen, grid[:, t : t + 1], out)
         self._put(where, before, some.machines, count, whole=False)

@@ -66,7 +66,8 @@ class View(NamedTuple):
                 labels |= reader.labels()
                 mutes |= dict.fromkeys(reader.mutes())
                 asked.append(status.Asked.of(reader))
-        found = status.gauge(sensors, alerts, labels)
+        shares = [one.share for one in asked if one.share is not None]
+        found = status.gauge(sensors, alerts, labels)._replace(share=shares[0] if shares else None)
         rates = [one.per_row for one in asked if one.per_row is not None]
         rate = rates[0] if rates else found.asked / _rows_per_day(sensors)
         stricter = status.preview(rate, alerts, labels) if 0 < rate < 0.5 else []

@@ -20,6 +20,7 @@ from forecast.detect.detector import Detector
 from forecast.detect.evidence import KINDS
 from forecast.detect.monitor import Machines
 from forecast.models.forecaster import Forecaster
+from forecast.series.maintenance import LEARNED, NONE, STILL, Maintenance
 from forecast.watch import warmup
 from forecast.watch.arrival import Rows
 from forecast.watch.bank import Bank, Key, followed, prepare
@@ -38,10 +39,11 @@ class Ready(NamedTuple):
     """A sensor's warm-up, come to its end."""
 
     sensor: int
-    times: Ints
+    times: Ints  # on its own clock
     values: Floats
     step: float
     key: Key
+    last: int  # time of its last row by the clock on the wall
 
 
 class Live(Scorer):
@@ -56,8 +58,10 @@ class Live(Scorer):
         detector: Callable[[float], Detector],  # for rows so many microseconds apart
         plan: Plan,
         refit: Refit = NEVER,
+        windows: Maintenance = NONE,
     ) -> None:
-        self.name, self.model, self.detector = name, model, detector
+        self.name, self.model, self.detector, self.windows = name, model, detector, windows
+        self.names: list[str] = []
         self.needs = model(()).needs
         self.plan = plan._replace(rows=max(plan.rows, self.needs + 2))
         self.refits = Refits(refit, self._estimated) if refit.every else None
@@ -75,6 +79,7 @@ class Live(Scorer):
 
     def grow(self, names: Sequence[str]) -> None:
         count = len(names)
+        self.names += names
         self.bank = np.concatenate([self.bank, np.full(count, -1)])
         self.place = np.concatenate([self.place, np.full(count, -1)])
         none = np.zeros(count, dtype=np.int64)
@@ -88,23 +93,31 @@ class Live(Scorer):
     def observe(self, rows: Rows) -> Scored:
         out = missing(len(rows.who))
         left = np.arange(len(rows.who))
+        codes = self.windows.codes(self.names, rows.who, rows.time)
         if (self.bank[rows.who] < 0).any():
-            left = self._warm_up(rows)
+            left = self._warm_up(rows, codes)
         while len(left):
             now, left = (left, left[:0]) if self.refits is None else _cut(rows.who, left, self.refits)
-            self._score(rows, now, out)
-            self.strain.count(rows.who[now], out.alarm[now], out.kind[now])
+            if codes.any():
+                now, later = alike(rows.who, now, codes)
+                left = np.sort(np.concatenate([later, left]))
+            for code in np.unique(codes[now]).tolist():
+                self._score(rows, now[codes[now] == code], out, code)
+            learned = now[codes[now] == LEARNED]
+            self.strain.count(rows.who[learned], out.alarm[learned], out.kind[learned])
             if self.refits is not None:
-                self._keep(rows, now, out, self.refits)
+                self._keep(rows, now[codes[now] != STILL], codes, out, self.refits)
         return out
 
-    def _keep(self, rows: Rows, now: Ints, out: Scored, refits: Refits) -> None:
-        """Scored rows kept for refits. What is due is begun or taken."""
+    def _keep(self, rows: Rows, now: Ints, codes: Ints, out: Scored, refits: Refits) -> None:
+        """Scored rows kept for refits, those that are not to be learned as missing. What is due is begun or taken."""
+        value = np.where(codes == LEARNED, rows.value, np.nan)
+        time = self.windows.clocks(self.names, rows.who, rows.time)
         order = now[np.argsort(rows.who[now], kind="stable")]
         starts = np.flatnonzero(np.diff(rows.who[order], prepend=-1))
-        for mine in np.split(order, starts[1:]):
+        for mine in np.split(order, starts[1:]) if len(order) else ():
             sensor = int(rows.who[mine[0]])
-            refits.take(sensor, rows.time[mine], rows.value[mine], out.alarm[mine])
+            refits.take(sensor, time[mine], value[mine], out.alarm[mine] & (codes[mine] == LEARNED))
             if refits.due(sensor):
                 self._swap(sensor, refits)
 
@@ -140,18 +153,24 @@ class Live(Scorer):
         elapsed = np.concatenate([[1.0], np.diff(times) / step])
         return key, step, prepare(self.model(seasons).eval(), self.detector(key.step), values, elapsed)
 
-    def _warm_up(self, rows: Rows) -> Ints:
-        """Rows of sensors that warm up, taken until they are ready; the places of all others."""
+    def _warm_up(self, rows: Rows, codes: Ints) -> Ints:
+        """Rows of sensors that warm up, taken until they are ready; the places of all others.
+
+        What is not to be learned is missing; where the clock stands still there are no rows.
+        """
         waiting = self.bank[rows.who] < 0
+        value = np.where(codes == LEARNED, rows.value, np.nan)
         order = np.flatnonzero(waiting)
         order = order[np.argsort(rows.who[order], kind="stable")]
         starts = np.flatnonzero(np.diff(rows.who[order], prepend=-1))
         left, ready = [np.flatnonzero(~waiting)], []
         for mine in np.split(order, starts[1:]):
-            taken, one = self._take(int(rows.who[mine[0]]), rows.time[mine], rows.value[mine])
-            left.append(mine[taken:])
+            goes = mine[codes[mine] != STILL]
+            taken, one = self._take(int(rows.who[mine[0]]), rows.time[goes], value[goes])
             if one is not None:
-                ready.append((int(mine[taken - 1]), one))
+                last = int(goes[taken - 1])
+                left.append(mine[mine > last])
+                ready.append((last, one))
         for at, one in sorted(ready, key=lambda pair: pair[0]):
             self._activate(one, int(rows.order[at]))
         return np.sort(np.concatenate(left))
@@ -173,20 +192,25 @@ class Live(Scorer):
         """At its goal: it is ready, or has a further goal."""
         rows, plan = len(warming.times), self.plan
         times, values = np.array(warming.times, dtype=np.int64), np.array(warming.values)
+        times = self._own_times(sensor, times)
         least = max(self.needs, plan.rows // 2)
         goal: int | None = rows + max(plan.rows // 10, 1)
         if warming.observed() >= least:
             seasons = warmup.found(times, values, plan)
             goal = warmup.next_goal(times, seasons, plan)
             if goal is None:
-                return self._ready(sensor, times, values, seasons)
+                return self._ready(sensor, times, values, seasons, warming.times[-1])
         assert goal is not None
         warming.go_on(goal, max(plan.longest, plan.rows))
         return None
 
-    def _ready(self, sensor: int, times: Ints, values: Floats, seasons: tuple[int, ...]) -> Ready:
+    def _own_times(self, sensor: int, times: Ints) -> Ints:
+        """Times on the sensor's own clock, which stands still in some windows of maintenance."""
+        return self.windows.of(self.names[sensor]).clock(times) if self.windows else times
+
+    def _ready(self, sensor: int, times: Ints, values: Floats, seasons: tuple[int, ...], last: int) -> Ready:
         step = warmup.step_of(times)
-        return Ready(sensor, times, values, step, Key(seasons, float(f"{step:.1e}")))
+        return Ready(sensor, times, values, step, Key(seasons, float(f"{step:.1e}")), last)
 
     def _activate(self, one: Ready, order: int) -> None:
         """Estimate it, and give it a place."""
@@ -195,7 +219,7 @@ class Live(Scorer):
         elapsed = np.concatenate([[1.0], np.diff(one.times) / one.step])
         (self.place[sensor],) = bank.add([prepare(bank.model, bank.detector, one.values, elapsed)])
         self.bank[sensor], self.start[sensor], self.step[sensor] = number, order, one.step
-        self.last[sensor] = self.since[sensor] = one.times[-1]
+        self.last[sensor] = self.since[sensor] = one.last
         self._fresh.append(sensor)
         if self.refits is not None:
             self.refits.begin(sensor, one.times, one.values)
@@ -208,32 +232,33 @@ class Live(Scorer):
         self.banks.append(Bank(key, self.model(key.seasons), self.detector(key.step)))
         return len(self.banks) - 1
 
-    def _score(self, rows: Rows, left: Ints, out: Scored) -> None:
-        """Rows of active sensors, as many at once as all of those at hand have."""
+    def _score(self, rows: Rows, left: Ints, out: Scored, code: int = LEARNED) -> None:
+        """Rows of active sensors that are all learned or all not, as many at once as all of those at hand have."""
         order = left[np.argsort(rows.who[left], kind="stable")]
         starts = np.flatnonzero(np.diff(rows.who[order], prepend=-1))
         counts = np.diff(np.append(starts, len(order)))
         sensors = rows.who[order[starts]]
-        before = self.last[sensors]
-        done = 0
+        every = self.windows.clocks(self.names, rows.who, rows.time)
+        before, done = self.windows.clocks(self.names, sensors, self.last[sensors]), 0
         for count in np.unique(counts).tolist():
             on = counts >= count
             grid = order[starts[on][:, None] + np.arange(done, count)]
-            times = rows.time[grid]
+            times = every[grid]
             gaps = np.diff(times, axis=1, prepend=before[on][:, None])
             before[on] = times[:, -1]
-            elapsed = gaps / self.step[sensors[on]][:, None]
-            self._rows(sensors[on], rows.value[grid], elapsed, grid, out)
+            elapsed = gaps / self.step[sensors[on]][:, None] if code != STILL else np.ones(grid.shape)
+            self._rows(sensors[on], rows.value[grid], elapsed, grid, out, code)
             done = count
-        self.last[sensors] = before
+        if code != STILL:
+            self.last[sensors] = rows.time[order[starts + counts - 1]]
 
-    def _rows(self, sensors: Ints, values: Floats, elapsed: Floats, grid: Ints, out: Scored) -> None:
+    def _rows(self, sensors: Ints, values: Floats, elapsed: Floats, grid: Ints, out: Scored, code: int) -> None:
         """A block of sensors × rows, bank by bank."""
         banks = self.bank[sensors]
         for number in np.unique(banks).tolist():
             mine = slice(None) if (banks == number).all() else np.flatnonzero(banks == number)
             bank = self.banks[number]
-            if bank.rows(self.place[sensors[mine]], values[mine], elapsed[mine], grid[mine], out):
+            if bank.rows(self.place[sensors[mine]], values[mine], elapsed[mine], grid[mine], out, code):
                 self._all.add(number)
 
     def steps(self, count: int) -> Floats:
@@ -332,6 +357,16 @@ class Live(Scorer):
     def close(self) -> None:
         if self.refits is not None:
             self.refits.close()
+
+
+def alike(who: Ints, now: Ints, codes: Ints) -> tuple[Ints, Ints]:
+    """Of each sensor the rows up to the first that is treated otherwise than its first one, and the rest."""
+    order = now[np.argsort(who[now], kind="stable")]
+    starts = np.flatnonzero(np.diff(who[order], prepend=-1))
+    first = np.repeat(starts, np.diff(np.append(starts, len(order))))
+    other = np.cumsum(codes[order] != codes[order[first]])
+    same = other == other[first]
+    return np.sort(order[same]), np.sort(order[~same])
 
 
 def _cut(who: Ints, left: Ints, refits: Refits) -> tuple[Ints, Ints]:

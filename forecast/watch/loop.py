@@ -13,11 +13,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from forecast.detect.discovery import Discovery
 from forecast.errors import InputError
 from forecast.watch import alerts, before, events
 from forecast.watch.arrival import Arrival, Rows
 from forecast.watch.before import Before, Held
 from forecast.watch.book import Book
+from forecast.watch.discovered import Discovered
 from forecast.watch.events import Incident, Point, Told
 from forecast.watch.history import Scores, together
 from forecast.watch.parse import Parser
@@ -26,7 +28,7 @@ from forecast.watch.scorer import Scored, Scorer
 from forecast.watch.sinks.sink import Feeder, Sink
 from forecast.watch.sources.source import Source
 from forecast.watch.store import Commit, Cursor, Reader, Store
-from forecast.watch.teller import Teller, Telling
+from forecast.watch.teller import Teller, Telling, maintained
 
 FEW = 1 << 16  # bytes: where a source has less than that at hand,
 GATHER = 0.02  # seconds are waited for more: a turn costs about as much for ten rows as for a thousand
@@ -66,6 +68,12 @@ class Loop:
         self.source, self.parser, self.scorer, self.store, self.options = source, parser, scorer, store, options
         self.telling, self.teller = telling, Teller(telling, scorer.name, options.gap)
         self.book = Book(Arrival(int(options.lateness * 1e6), options.memory), scorer)
+        self.levels: Discovered | None = None
+        if telling.share is not None:
+            discovery = Discovery(telling.share, telling.memory)
+            self.levels = Discovered(discovery, telling.per_row or 0.0, scorer.kinds)
+        if telling.maintenance:
+            self.book.silence.due = self._silent_from
         self.counts = Counts()
         self.stopping = False
         self._touched: list[np.ndarray] = []
@@ -110,6 +118,8 @@ class Loop:
             self.counts.update(watch.get("counts", {}))
             self.teller.incidents = {group: Incident(*rest) for group, rest in watch.get("incidents", {}).items()}
             self.book.silence.streams = {int(part): at for part, at in watch.get("streams", {}).items()}
+            if self.levels is not None and "earned" in watch:
+                self.levels.recall(watch["earned"])
             if "streams" not in watch and "stream" in watch:
                 self.book.silence.streams = {0: watch["stream"]}
             if "parser" in watch:
@@ -132,6 +142,10 @@ class Loop:
         self._touched.append(np.arange(len(self.book.names)))
         self.store.commit(self._states(Commit(facts={before.FACT: self.held.fact()})))
         self._touched = []
+
+    def _silent_from(self, who: int, mark: int, limit: int) -> int:
+        """When a sensor is silent: time in which its alarms are not told does not count."""
+        return self.telling.maintenance.of(self.book.names[who]).due(mark, limit)
 
     def run(self) -> None:
         """Until the source ends or `stopping` is set; then everything is committed and told."""
@@ -262,17 +276,22 @@ class Loop:
         scored = self.scorer.observe(rows)
         self._pending += len(rows.who)
         self._touched.append(rows.who)
+        told = ~self.telling.maintenance.muted(self.book.names, rows.who, rows.time)
+        if self.levels is not None:
+            scored = self.levels.apply(rows, scored, told)
+        self.counts["alarms in maintenance"] += int((scored.alarm & ~told).sum())
+        scored = scored._replace(alarm=scored.alarm & told)
         self.book.count(rows.who, scored.alarm)
         self.counts["scored"] += int(np.isfinite(scored.score).sum())
         self.counts["without score"] += int(np.isnan(scored.score).sum())
         self.counts["alarms"] += int(scored.alarm.sum())
         if self.options.history:
             self._scores.append(Scores.of(rows, scored))
-        return self._group(rows, scored)
+        return self._group(rows, scored, told)
 
-    def _group(self, rows: Rows, scored: Scored) -> list[Told]:
-        """Alarms to events, for the sensors that have any."""
-        busy = self._busy(rows, scored)
+    def _group(self, rows: Rows, scored: Scored, counts: Flags) -> list[Told]:
+        """Alarms to events, for the sensors that have any; a row in a window of maintenance neither opens nor closes one."""
+        busy = self._busy(rows, scored) & counts
         told: list[Told] = []
         for i in np.flatnonzero(busy).tolist():
             who = int(rows.who[i])
@@ -327,8 +346,11 @@ class Loop:
             "stream": self.book.silence.stream,
             "streams": self.book.silence.streams,
             "budget": [self.telling.per_day, self.telling.per_row],
-            "mutes": self.telling.mutes,
+            "share": self.telling.share,
+            "mutes": [*self.telling.mutes, *maintained(self.telling.maintenance)],
         }
+        if self.levels is not None:
+            watch["earned"] = self.levels.plain()
         work.facts["watch"] = json.dumps(watch).encode()
         if self._scores:
             work.block = together(self._scores).block()

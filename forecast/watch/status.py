@@ -51,6 +51,7 @@ class Gauge(NamedTuple):
     real: int
     expected: int
     apart: int  # events that the budget does not cover
+    share: float | None = None  # false ones among all alarms that were asked for, in place of a budget
 
     @property
     def unlabelled(self) -> int:
@@ -75,6 +76,7 @@ class Asked(NamedTuple):
     per_row: float | None
     mutes: tuple[Mute, ...]  # of its configuration and by command
     now: int  # newest time of the stream
+    share: float | None = None  # false ones among all alarms, in place of both
 
     @classmethod
     def of(cls, reader: Reader) -> Self:
@@ -82,7 +84,7 @@ class Asked(NamedTuple):
         watch = json.loads(reader.fact("watch") or b"{}")
         mutes = [Mute(*row) for row in watch.get("mutes", [])]
         per_day, per_row = watch.get("budget", (None, None))
-        return cls(per_day, per_row, (*mutes, *reader.mutes()), watch.get("stream", NONE))
+        return cls(per_day, per_row, (*mutes, *reader.mutes()), watch.get("stream", NONE), watch.get("share"))
 
     def alarms(self, days: float, step: float) -> float:
         """False alarms asked for in so many days of a sensor with rows so far apart, microseconds."""
@@ -160,14 +162,16 @@ def text(sensors: list[Sensor], found: Gauge, stricter: list[tuple[float, Counte
         )
     if len(sensors) > most:
         lines.append(f"  … and {len(sensors) - most:,} more: sensors.csv")
-    lines.append(
-        f"false alarms a sensor-day: {found.asked:.3g} asked for, {found.least:.3g} to {found.most:.3g} seen in {found.days:,.1f} sensor-days"
+    seen = f"{found.least:.3g} to {found.most:.3g} seen in {found.days:,.1f} sensor-days"
+    asked = (
+        f"{found.asked:.3g} asked for" if found.share is None else f"at most {found.share:.3g} of all alarms asked for"
     )
+    lines.append(f"false alarms a sensor-day: {asked}, {seen}")
     lines.append(
         f"  {found.events:,} events: {found.false:,} false, {found.real:,} real, {found.expected:,} expected, "
         f"{found.unlabelled:,} without a label; {found.apart:,} apart from the budget (missing, frozen, silent …)"
     )
-    if found.false + found.real + found.expected:
+    if found.false + found.real + found.expected and found.share is None:
         lines.append("  with a budget of   false  real  expected  without a label   would be left")
         for share, left in stricter:
             told = [left[word] for word in ("false", "real", "expected", "unlabelled")]

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
+from forecast.series.maintenance import NONE, Maintenance
 from forecast.watch import alerts, events
 from forecast.watch.events import Change, Incident, Mute, Rule, Told
 from forecast.watch.store import Reader, Store
@@ -19,9 +20,12 @@ class Telling:
 
     rule: Rule = field(default_factory=Rule)
     mutes: tuple[Mute, ...] = ()
+    maintenance: Maintenance = NONE
     groups: Mapping[str, str] = field(default_factory=dict)  # glob of sensors → label; else the name up to its last /
     per_day: float | None = None  # false alarms of a sensor that were asked for, noted in the store
     per_row: float | None = None
+    share: float | None = None  # false ones among all alarms that were asked for, in place of these
+    memory: float = 1e5  # readings over which that share is kept
 
 
 class Teller:
@@ -64,3 +68,8 @@ class Teller:
         if found != self.mutes:
             _log.warning("mutes by command: %d, in all %d", len(found) - len(self.telling.mutes), len(found))
         self.mutes = found
+
+
+def maintained(windows: Maintenance) -> list[Mute]:
+    """Windows of maintenance whose alarms are not told, as mutes, by which a sensor's state is shown."""
+    return [Mute(w.sensor, "*", w.start, w.end) for w in windows.windows if not w.alert]

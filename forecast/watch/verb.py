@@ -17,9 +17,13 @@ import torch
 
 from forecast.errors import InputError, unknown
 from forecast.experiment.config import Watch
+from forecast.experiment.detection import USUAL_RATE, only_one
 from forecast.experiment.detectors import build as build_detector
 from forecast.experiment.members import Facts
+from forecast.experiment.weights import label_of
+from forecast.models.ensemble import Ensemble
 from forecast.models.forecaster import Forecaster
+from forecast.series.maintenance import Maintenance
 from forecast.watch import desk, plan
 from forecast.watch.before import Before
 from forecast.watch.build import build, of_bucket, values
@@ -103,8 +107,11 @@ def prepared(config: Watch, bucket: int | None = None) -> Loop:
     telling = Telling(
         Rule(**values("forecast.watch.events.Rule", config.events, "events.")),
         tuple(Mute.of(each) for each in config.mute),
+        Maintenance.read(config.maintenance),
         dict(config.groups),
         *budget(config),
+        config.false_discovery_rate,
+        config.discovery_memory,
     )
     folder = state(config) if bucket is None else folder_of(state(config), bucket)
     shared = bucket is not None and not source.part(bucket, config.buckets or 1)
@@ -127,14 +134,32 @@ def prepared(config: Watch, bucket: int | None = None) -> Loop:
 
 def budget(config: Watch) -> tuple[float | None, float | None]:
     """False alarms of a sensor-day, or of a row."""
+    only_one(
+        false_alarms_per_day=config.false_alarms_per_day,
+        false_alarms_per_fleet_day=config.false_alarms_per_fleet_day,
+        false_alarm_rate=config.false_alarm_rate,
+        false_discovery_rate=config.false_discovery_rate,
+    )
+    if (config.false_alarms_per_fleet_day is None) != (config.fleet is None) or (config.fleet or 1) < 1:
+        raise InputError(
+            f"false_alarms_per_fleet_day={config.false_alarms_per_fleet_day}, fleet={config.fleet}: give both, "
+            "the second one the number of sensors that share the first"
+        )
     if config.false_alarm_rate is not None:
         return None, config.false_alarm_rate
+    if config.false_discovery_rate is not None:
+        return None, USUAL_RATE
+    if config.false_alarms_per_fleet_day is not None:
+        return config.false_alarms_per_fleet_day / (config.fleet or 1), None
     return (USUAL_PER_DAY if config.false_alarms_per_day is None else config.false_alarms_per_day), None
 
 
 def scorer(config: Watch) -> Live:
     """The model, and the detector as soon as the step of the rows is known."""
-    label, shared = (config.model.label, None) if config.run is None else of_run(config.run, Path(config.out))
+    members = config.models or (config.model,)
+    label, shared = (label_of(members), None) if config.run is None else of_run(config.run, Path(config.out))
+    if config.run is not None and config.models:
+        raise InputError(f"run={config.run} with models={label_of(members)}: give one of them")
     season = config.season if shared is None else next(iter(seasons_of(shared)), 1)
     if config.season not in (None, season):
         raise InputError(f"season={config.season}: the weights of {label} are for season {season}; leave season away")
@@ -143,7 +168,8 @@ def scorer(config: Watch) -> Live:
         if shared is not None:
             return shared
         facts = Facts(seasons[0] if seasons else 1, seasons, 1, 0, 0)
-        return estimated(label, config.model.build(horizon=1, facts=facts))
+        models = [estimated(member.label, member.build(horizon=1, facts=facts)) for member in members]
+        return models[0] if len(models) == 1 else Ensemble.of(models)
 
     def detector(step: float) -> Any:
         per_day, rate = budget(config)
@@ -159,7 +185,7 @@ def scorer(config: Watch) -> Live:
         raise InputError(f"warmup={config.warmup}, longest_warmup={config.longest_warmup}: at least 2 rows of each")
     plan_ = Plan(config.warmup, config.longest_warmup, season)
     refit = Refit(**values("forecast.watch.refit.Refit", config.refit, "refit."))
-    return Live(label, model, detector, plan_, refit)
+    return Live(label, model, detector, plan_, refit, Maintenance.read(config.maintenance))
 
 
 def state(config: Watch) -> Path:

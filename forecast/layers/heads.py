@@ -88,13 +88,20 @@ class QuantileHead(nn.Module):
     stretch: Tensor
 
     def __init__(
-        self, linear: int, deep: int, channels: int, basis: LeadBasis, inputs: int = 0, levels: Sequence[float] = LEVELS
+        self,
+        linear: int,
+        deep: int,
+        channels: int,
+        basis: LeadBasis,
+        inputs: int = 0,
+        levels: Sequence[float] = LEVELS,
+        last: int = -1,  # which linear feature is the last value
     ) -> None:
         super().__init__()
         self.basis, self.levels, self.middle = basis, tuple(levels), list(levels).index(0.5)
         self.linear, self.features, self.shapes = linear, linear + deep, min(SHAPES, basis.size)
         weight = torch.zeros(channels, linear, basis.size)
-        weight[:, -1] = basis.constant()
+        weight[:, last] = basis.constant()
         self.register_buffer("weight", weight)
         self.register_buffer("shape", torch.zeros(len(levels) - 1, basis.size))
         self.register_buffer("stretch", torch.ones(2))  # below and above the median

@@ -75,9 +75,11 @@ def fit(model: DeepForecaster, pasts: Iterable[tuple[Past, Tensor]]) -> None:
                 errors.append(batch.errors)
         if train is None or held is None or not float(train.weight.sum()) > 0:
             return
-        spread = (train.features.sum(0).diagonal() / train.weight.sum()).sqrt().clamp(min=1e-6)
-        weight, effect = _solve(_scaled(train, spread), _scaled(held, spread), _prior(model, spread), bank.extra, model)
-        bank.spread.copy_(spread)
+        # what is multiplied keeps the spread of the feature itself: the smaller its share, the more it is penalised
+        spread = (train.features.sum(0).diagonal() / train.weight.sum()).sqrt().clamp(min=1e-6)[: bank.linear]
+        spread = spread.repeat(model.head.linear // bank.linear)
+        weight, effect = _solve(_scaled(train, spread), _scaled(held, spread), _prior(model, spread), _parts(model), model)
+        bank.spread.copy_(spread[: bank.linear])
         model.head.weight.copy_(weight)
         model.head.effect.copy_(effect)
         model.head.shape.copy_(_gaps(model, errors, spread))
@@ -113,13 +115,14 @@ def _rows(model: DeepForecaster, past: Past, apart: Tensor) -> Iterable[Batch]:
     size = horizon * past.values.shape[0] * (past.values.shape[2] + known.size)
     for some in places.split(max(1, 2_000_000 // size)):
         there = Units(*(part[:, some, None] for part in units))
+        there = model.ahead(there, model.initial_state((), past.static), past, some + 1, horizon)
         target = there.standardise(past.values.unfold(1, horizon, 1)[:, some + 1].mT, model.recipe.outlier).mT
         weight = (there.spread[:, :, 0] / whole.clamp(min=1e-150)).clamp(max=3.0)
-        weight = weight * heed[:, None] * (begun[:, some] > least) * (there.count[:, :, 0] >= model.needs) * (whole > 0)
+        weight = weight * heed[:, None] * (begun[:, some] > least) * (there.count[:, :, 0] >= model.seen) * (whole > 0)
         coefficients = target.nan_to_num(nan=0.0) @ (phi / horizon) / share[..., None]
         training = (some[None] + horizon < rows - apart[:, None])[..., None]
         validation = (some[None] + 1 >= rows - apart[:, None])[..., None]
-        f, ahead = features[:, some], past.inputs.unfold(1, horizon, 1)[:, some + 1].mT
+        f, ahead = model.expand(features[:, some]), past.inputs.unfold(1, horizon, 1)[:, some + 1].mT
         v = torch.einsum("bphk,hj->bpjk", known(ahead), phi / horizon)
         train = _sums(f, coefficients, weight * training, v, unit)
         held = _sums(f, coefficients, weight.square() / heed[:, None].clamp(min=1e-12) * validation, v, metric)
@@ -193,11 +196,23 @@ def _pooled(sums: Sums) -> Sums:
 def _prior(model: DeepForecaster, spread: Tensor) -> Tensor:
     """Weights (F J) that repeat the last value at every lead."""
     weight = torch.zeros(len(spread), model.head.basis.size, dtype=torch.float64)
-    weight[-1] = model.head.basis.constant() * spread[-1]
+    last = model.encoder.bank.linear - 1
+    weight[last] = model.head.basis.constant() * spread[last]
     return weight
 
 
-def _solve(train: Sums, held: Sums, last: Tensor, extra: Tensor, model: DeepForecaster) -> tuple[Tensor, Tensor]:
+def _parts(model: DeepForecaster) -> list[Tensor]:
+    """Which features are in doubt (F each): those of the next season, those that are products with a gate, either."""
+    bank = model.encoder.bank
+    extra = bank.extra.repeat(model.head.linear // bank.linear)
+    gated = torch.arange(len(extra)) >= bank.linear
+    found = [extra, gated, extra | gated] if bool(gated.any()) else [extra]
+    return [part for part in found if bool(part.any())]
+
+
+def _solve(
+    train: Sums, held: Sums, last: Tensor, parts: list[Tensor], model: DeepForecaster
+) -> tuple[Tensor, Tensor]:
     """Weights (C F J) and (C K') of the least validation error; the last value where there are no validation rows."""
     channels, one = len(train.weight), _pooled(train)
     unit, none = one.features[0].diagonal().mean(), torch.zeros_like(train.meets)
@@ -205,10 +220,9 @@ def _solve(train: Sums, held: Sums, last: Tensor, extra: Tensor, model: DeepFore
         return last.expand(channels, -1, -1), none
     metric = _metric(model)
     found = []
-    for penalty, prior, off in itertools.product(PENALTIES, (torch.zeros_like(last), last), (1.0, OFF)):
-        if off > 1 and not bool(extra.any()):
-            continue
-        ridge = penalty * unit * torch.where(extra, off, 1.0).double()
+    out = [torch.zeros(len(last), dtype=torch.bool), *parts]
+    for penalty, prior, off in itertools.product(PENALTIES, (torch.zeros_like(last), last), out):
+        ridge = penalty * unit * torch.where(off, OFF, 1.0).double()
         weight = _ridge(one.features, one.cross, ridge, prior)
         found.append((float(_error(weight, none, held, metric)), weight, ridge, prior, penalty))
     _, weight, ridge, prior, penalty = min(found, key=lambda each: each[0])

@@ -41,7 +41,9 @@ class DeepForecaster(Forecaster):
     """Causal scale, encoder and quantile head, and how they are trained together."""
 
     needs = 3
+    seen = 3  # values that the scale has to have seen before a forecast exists
     burn_in = 0  # rows before a training window that the bank and the scale see; the trainer sets it
+    reach: ClassVar[tuple[float, float]] = (0.0, 1.0)  # see `Units.restore`
     traits: ClassVar[frozenset[str]] = frozenset({"scale", "shift", "panel", "trained", "covariates"})
 
     def __init__(
@@ -82,6 +84,14 @@ class DeepForecaster(Forecaster):
         bank = self.encoder.bank.after(rows[0], _fold(state.encoder.bank), *rows[1:])
         encoder = state.encoder._replace(bank=_unfold(bank, (past.values.shape[0], past.values.shape[2])))
         return state._replace(moments=moments, encoder=encoder)
+
+    def expand(self, features: Tensor) -> Tensor:
+        """The features that the map is linear in, from those of `linear_features`."""
+        return features
+
+    def ahead(self, units: Units, state: DeepState, past: Past | None, after: Tensor, horizon: int) -> Units:
+        """Units of the leads (B P H C, or B P 1 C) of forecasts made after so many rows (P), from those there (B P 1 C)."""
+        return units
 
     def _for_the_bank(self, state: DeepState, past: Past) -> tuple[Units, Tensor, tuple[Tensor, Tensor, Tensor]]:
         """Units after each row, moments after the last, and encoder rows, elapsed and observed of every lane (B·C T …)."""
@@ -143,7 +153,10 @@ class DeepForecaster(Forecaster):
         return torch.cat([observed[..., None].to(kind), known.to(kind)], -1)
 
     def predict(self, state: DeepState, future: Future) -> Quantiles:
-        return self._forecast(state.features, Units.of(state.moments[:, None]), future.inputs, future.elapsed)
+        now, horizon = torch.zeros(1, dtype=torch.int64, device=state.moments.device), future.elapsed.shape[1]
+        units = Units(*(part[:, None] for part in Units.of(state.moments[:, None])))
+        units = Units(*(part[:, 0] for part in self.ahead(units, state, None, now, horizon)))
+        return self._forecast(state.features, units, future.inputs, future.elapsed)
 
     def trace(
         self, state: DeepState, past: Past, future: Future, horizon: int = 1, every: int = 1
@@ -156,15 +169,17 @@ class DeepForecaster(Forecaster):
         ]
         inputs = ahead(torch.cat([past.inputs, future.inputs], 1), rows, horizon, 0.0)[:, ::every]
         elapsed = ahead(torch.cat([past.elapsed, future.elapsed], 1), rows, horizon, 1.0)[:, ::every]
-        return self._forecast(features, Units(*made), inputs, elapsed), end
+        after = torch.arange(0, rows, every, device=features.device)
+        return self._forecast(features, self.ahead(Units(*made), state, past, after, horizon), inputs, elapsed), end
 
     def widen(self, state: DeepState, factor: Tensor) -> DeepState:
         return state._replace(moments=self.scale.widen(state.moments, factor))
 
     def _forecast(self, features: Tensor, units: Units, inputs: Tensor, elapsed: Tensor) -> Quantiles:
         """Forecasts from features (B … C F), units (B … 1 C), inputs (B … H K) and elapsed (B … H) of the leads."""
-        values = units.restore(self.standardised(features, inputs, elapsed).transpose(-2, -3), self.head.middle)
-        known = (units.count >= self.needs)[..., None]
+        quantiles = self.standardised(features, inputs, elapsed).transpose(-2, -3)
+        values = units.restore(quantiles, self.head.middle, self.reach)
+        known = (units.count >= self.seen)[..., None]
         return Quantiles(torch.where(known, values, math.nan).to(elapsed.dtype), self.head.levels)
 
     def standardised(
@@ -217,9 +232,10 @@ class DeepForecaster(Forecaster):
         inputs = ahead(batch.inputs, context + 1, horizon, 0.0)[:, after][:, :, kept]
         q = self.standardised(features[:, made], inputs, elapsed, kept)
         actual = ahead(batch.values, context + 1, horizon, math.nan)[:, after][:, :, kept]
-        there = Units(*(part[:, made, None] for part in units))
+        there = self.ahead(Units(*(part[:, made, None] for part in units)), state, batch, after, horizon)
+        there = there._replace(loc=there.loc[:, :, kept] if there.loc.shape[2] > 1 else there.loc)
         target = there.standardise(actual.to(torch.float64), self.recipe.outlier).transpose(-1, -2).to(q.dtype)
-        seen = ~target.isnan() & (there.count >= self.needs).transpose(-1, -2)
+        seen = ~target.isnan() & (there.count >= self.seen).transpose(-1, -2)
         return q, target, seen, there.spread
 
     def configure_optimizers(self) -> Any:

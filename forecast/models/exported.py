@@ -36,7 +36,7 @@ Tensors = dict[str, Tensor]
 
 def write(path: Path, model: Forecaster, state: DeepState | None = None) -> int:
     """Write the file in one step, with the states of a batch of series where they are given; returns its size in bytes."""
-    if not isinstance(model, StackForecaster):
+    if not isinstance(model, StackForecaster) or model.copies > 1:
         raise InputError(
             f"{type(model).__name__} cannot be exported: only lti and the deep members can; train one of them"
         )

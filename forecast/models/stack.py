@@ -28,6 +28,7 @@ class StackForecaster(DeepForecaster):
     """Bank and linear head, and blocks on sampled states."""
 
     own: ClassVar[tuple[str, ...]] = ()  # the blocks of the member
+    copies: ClassVar[int] = 1  # of the bank's features, see `expand`
 
     def __init__(
         self,
@@ -50,7 +51,8 @@ class StackForecaster(DeepForecaster):
         half_life = half_life or float(WEEK * max(lead, SHORTEST))
         stack = Stack(bank.linear + ROW - 1 + inputs + static, words, width, dropout) if words else None
         encoder = TwoPaths(bank, None if stack is None else Sampled(stack, width, every))
-        head = QuantileHead(bank.linear, width if words else 0, channels, LeadBasis(horizon, seasons), inputs)
+        basis, deep = LeadBasis(horizon, seasons), width if words else 0
+        head = QuantileHead(self.copies * bank.linear, deep, channels, basis, inputs, last=bank.linear - 1)
         super().__init__(encoder, head, CausalScale(half_life), channels, Recipe(learning_rate))
         self.blocks, self.every, self.width, self.dropout, self.half_life = words, every, width, dropout, half_life
         self.learning_rate = learning_rate

@@ -75,14 +75,13 @@ def fit(model: DeepForecaster, pasts: Iterable[tuple[Past, Tensor]]) -> None:
                 errors.append(batch.errors)
         if train is None or held is None or not float(train.weight.sum()) > 0:
             return
-        # what is multiplied keeps the spread of the feature itself: the smaller its share, the more it is penalised
-        spread = (train.features.sum(0).diagonal() / train.weight.sum()).sqrt().clamp(min=1e-6)[: bank.linear]
-        spread = spread.repeat(model.head.linear // bank.linear)
+        spread = (train.features.sum(0).diagonal() / train.weight.sum()).sqrt().clamp(min=1e-6)
         weight, effect = _solve(_scaled(train, spread), _scaled(held, spread), _prior(model, spread), _parts(model), model)
         bank.spread.copy_(spread[: bank.linear])
-        model.head.weight.copy_(weight)
+        own = bank.spread.double().repeat(len(spread) // bank.linear)  # products with a gate are of features in the bank's units
+        model.head.weight.copy_(weight * (own / spread)[:, None])
         model.head.effect.copy_(effect)
-        model.head.shape.copy_(_gaps(model, errors, spread))
+        model.head.shape.copy_(_gaps(model, errors, own))
 
 
 def _seen_inputs(past: Past, apart: Tensor) -> Tensor:

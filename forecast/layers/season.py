@@ -64,8 +64,8 @@ class SeasonalProfile(NamedTuple):
             state = profile.flatten(0, 1)
             advance(
                 y.transpose(1, 2).reshape(batch * channels, count).contiguous().numpy(), gaps.contiguous().numpy(), self.season,
-                self.gain, 0.5 ** (1 / self.half_life), state.numpy(), *(part.numpy() for part in parts[:2]),
-                parts[2].numpy(), parts[3].numpy(),
+                self.gain, 0.5 ** (1 / self.half_life), state.numpy(), parts[0].numpy(), parts[1].numpy(), parts[2].numpy(),
+                parts[3].numpy(),
             )  # fmt: skip
             profile = state.view_as(profile)
         distance, gate, rows, track = (part.to(values.device).unflatten(0, (batch, channels)) for part in parts)

@@ -81,7 +81,7 @@ def fit(model: DeepForecaster, pasts: Iterable[tuple[Past, Tensor]]) -> None:
         own = bank.spread.double().repeat(len(spread) // bank.linear)  # products with a gate are of features in the bank's units
         model.head.weight.copy_(weight * (own / spread)[:, None])
         model.head.effect.copy_(effect)
-        model.head.shape.copy_(_gaps(model, errors, own))
+        _widths(model, errors, own)
 
 
 def _seen_inputs(past: Past, apart: Tensor) -> Tensor:
@@ -281,8 +281,8 @@ def _metric(model: DeepForecaster) -> Tensor:
     return phi.mT @ (weight[:, None] * phi)
 
 
-def _gaps(model: DeepForecaster, errors: list[Errors], spread: Tensor) -> Tensor:
-    """Coefficients (Q-1 J) of the gaps whose quantiles are those of the errors."""
+def _widths(model: DeepForecaster, errors: list[Errors], spread: Tensor) -> None:
+    """Give the head the widths of the errors."""
     rows = Errors(*(torch.cat(parts) for parts in zip(*errors, strict=True)))
     if int(rows.held.sum()) >= ENOUGH:
         rows = Errors(*(part[rows.held] for part in rows))
@@ -290,9 +290,4 @@ def _gaps(model: DeepForecaster, errors: list[Errors], spread: Tensor) -> Tensor
     coefficients = torch.einsum("nf,nfj->nj", (rows.features / spread).float(), head.weight[rows.channel])
     effect = head.known.weighed(head.effect[rows.channel], rows.inputs) if head.known.inputs else 0.0
     error = rows.target - coefficients @ phi.float().mT - effect
-    levels = torch.tensor(head.levels, dtype=error.dtype)
-    quantiles = error.nanquantile(levels, 0) if len(error) else error.new_full((len(levels), error.shape[1]), math.nan)
-    quantiles[head.middle] = 0.0
-    gaps = quantiles.diff(dim=0).clamp(min=1e-4).double()
-    beyond = torch.log(torch.expm1(gaps)) - head.offset.double()[:, None]
-    return (beyond.nan_to_num(nan=0.0) @ phi / head.basis.horizon).float()
+    head.fit_widths(error, phi)

@@ -9,7 +9,7 @@ what is left of it is then neither shrunk by the map nor written in a few smooth
 whether products with ρ take part.
 """
 
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 import torch
 from torch import Tensor
@@ -38,6 +38,7 @@ class SeasonalLTI(StackForecaster):
 
     def __init__(
         self,
+        output: str = "quantiles",  # or student_t
         gain: float = 0.5,  # share of a distance that the profile learns
         half_life: float | None = None,  # rows, of the causal scale and of ρ; null: seven seasons
         horizon: int = 24,
@@ -47,8 +48,9 @@ class SeasonalLTI(StackForecaster):
         static: int = 0,
     ) -> None:
         super().__init__(
-            (), half_life=half_life, horizon=horizon, seasons=seasons, channels=channels, inputs=inputs, static=static
-        )
+            (), half_life=half_life, output=output, horizon=horizon, seasons=seasons, channels=channels, inputs=inputs,
+            static=static,
+        )  # fmt: skip
         season = max((s for s in seasons[:1] if s > 1), default=1)
         self.gain, self.needs = gain, self.seen + season
         self.profile = SeasonalProfile(season, gain, half_life or float(WEEK * max(season, SHORTEST)))

@@ -70,9 +70,11 @@ def show(made: pd.DataFrame) -> None:
     view = Table(title=f"MSE less that of {RIDGE} on validation rows, 95 % interval by blocks of windows")
     for word in ("data", "horizon", "model", "gap", "from", "to", "in a block", "blocks"):
         view.add_column(word, justify="left" if word in ("data", "model") else "right")
-    wide = rows.pivot_table(index=["case", "subject"], columns="unit", values="value", sort=False, dropna=False)
-    for (case, subject), row in wide.dropna(how="all").iterrows():
-        name, _, horizon = str(case).rpartition("/")
+    wide = rows.pivot(index=["case", "subject"], columns="unit", values="value").reset_index()
+    wide = wide.set_index("case").loc[rows["case"].unique()].reset_index()
+    for row in wide.to_dict("records"):
+        name, _, horizon = str(row["case"]).rpartition("/")
         figures = [f"{row[unit]:+.4f}" for unit in ("gap", "low", "high")]
-        view.add_row(name, horizon, subject.removesuffix(AGAINST), *figures, f"{row['block']:.0f}", f"{row['blocks']:.0f}")
+        counts = [f"{row[unit]:.0f}" for unit in ("block", "blocks")]
+        view.add_row(name, horizon, str(row["subject"]).removesuffix(AGAINST), *figures, *counts)
     Console(width=None if os.isatty(1) else 120).print(view)

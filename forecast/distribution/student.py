@@ -31,6 +31,10 @@ class StudentT(Forecast):
     def mean(self) -> Tensor:
         return torch.where(self.df > 1, self.loc, math.nan).expand(self.shape)
 
+    @property
+    def median(self) -> Tensor:
+        return self.loc.expand(self.shape)
+
     def quantile(self, level: float | Tensor) -> Tensor:
         level = torch.as_tensor(level, dtype=torch.float64, device=self.loc.device)
         log_p = torch.minimum(level, 1 - level).log()

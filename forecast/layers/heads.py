@@ -17,8 +17,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from forecast.distribution import LEVELS
+from forecast.distribution import LEVELS, Forecast, Quantiles
 from forecast.layers.known import KnownInputs
+from forecast.layers.scale import Units
 
 SHAPES = 8  # leading basis functions that the gaps may use
 
@@ -88,18 +89,26 @@ class QuantileHead(nn.Module):
     stretch: Tensor
 
     def __init__(
-        self, linear: int, deep: int, channels: int, basis: LeadBasis, inputs: int = 0, levels: Sequence[float] = LEVELS
+        self,
+        linear: int,
+        deep: int,
+        channels: int,
+        basis: LeadBasis,
+        inputs: int = 0,
+        levels: Sequence[float] = LEVELS,
+        last: int = -1,  # which linear feature is the last value
     ) -> None:
         super().__init__()
         self.basis, self.levels, self.middle = basis, tuple(levels), list(levels).index(0.5)
         self.linear, self.features, self.shapes = linear, linear + deep, min(SHAPES, basis.size)
         weight = torch.zeros(channels, linear, basis.size)
-        weight[:, -1] = basis.constant()
+        weight[:, last] = basis.constant()
         self.register_buffer("weight", weight)
-        self.register_buffer("shape", torch.zeros(len(levels) - 1, basis.size))
+        offset = self._offset()
+        self.register_buffer("shape", torch.zeros(len(offset), basis.size))
         self.register_buffer("stretch", torch.ones(2))  # below and above the median
         self.median = nn.Linear(deep, basis.size, bias=False) if deep else None
-        self.gaps = nn.Linear(deep, (len(levels) - 1) * self.shapes, bias=False) if deep else None
+        self.gaps = nn.Linear(deep, len(offset) * self.shapes, bias=False) if deep else None
         for part in (self.median, self.gaps):
             if part is not None:
                 nn.init.zeros_(part.weight)
@@ -111,11 +120,45 @@ class QuantileHead(nn.Module):
             nn.init.zeros_(self.bend[-1].weight)  # type: ignore[arg-type]
             nn.init.zeros_(self.bend[-1].bias)  # type: ignore[arg-type]
         self.context = nn.Linear(self.features, 8) if learns else None
-        normal = torch.special.ndtri(torch.tensor(levels, dtype=torch.float64)).diff()
-        self.register_buffer("offset", torch.log(torch.expm1(normal)).float(), persistent=False)
+        self.register_buffer("offset", offset.float(), persistent=False)
+
+    def _offset(self) -> Tensor:
+        """γ (widths): one for each gap."""
+        normal = torch.special.ndtri(torch.tensor(self.levels, dtype=torch.float64)).diff()
+        return torch.log(torch.expm1(normal))
 
     def forward(self, features: Tensor, lead: Tensor, inputs: Tensor) -> Tensor:
         """Quantiles (… C H Q) from features (… C F) and the known inputs (… C H K) of the leads."""
+        median, widths = self._said(features, lead, inputs)
+        gaps = nn.functional.softplus(widths)
+        below = -self.stretch[0] * gaps[..., : self.middle].flip(-1).cumsum(-1).flip(-1)
+        above = self.stretch[1] * gaps[..., self.middle :].cumsum(-1)
+        return median[..., None] + torch.cat([below, torch.zeros_like(median)[..., None], above], -1)
+
+    def loss(self, said: Tensor, target: Tensor) -> Tensor:
+        """What training makes small (…), from what the head says (… P) and the outcomes (…), in units of the scale."""
+        return pinball(said, target, self.levels)
+
+    def quantiles(self, said: Tensor) -> Tensor:
+        """What the head says as quantiles (… Q)."""
+        return said
+
+    def forecast(self, said: Tensor, units: Units, reach: tuple[float, float], seen: Tensor, kind: torch.dtype) -> Forecast:
+        """The distribution in data units, of what the head says (… H C P); missing where not `seen` (… H C)."""
+        values = units.restore(said, self.middle, reach)
+        return Quantiles(torch.where(seen[..., None], values, math.nan).to(kind), self.levels)
+
+    def fit_widths(self, errors: Tensor, phi: Tensor) -> None:
+        """Take the gaps from errors (n H) about the median, in units of the scale; φ (H J) at these leads."""
+        levels = torch.tensor(self.levels, dtype=errors.dtype)
+        found = errors.nanquantile(levels, 0) if len(errors) else errors.new_full((len(levels), len(phi)), math.nan)
+        found[self.middle] = 0.0
+        gaps = found.diff(dim=0).clamp(min=1e-4).double()
+        beyond = torch.log(torch.expm1(gaps)) - self.offset.double()[:, None]
+        self.shape.copy_((beyond.nan_to_num(nan=0.0) @ phi / self.basis.horizon).float())
+
+    def _said(self, features: Tensor, lead: Tensor, inputs: Tensor) -> tuple[Tensor, Tensor]:
+        """The median (… C H), and the widths before they are made positive (… C H widths)."""
         phi = self.basis(lead).to(features.dtype).mT
         deep = features[..., self.linear :]
         shape = torch.einsum("...cf,cfj->...cj", features[..., : self.linear], self.weight)
@@ -128,17 +171,14 @@ class QuantileHead(nn.Module):
             if self.bend is not None and self.context is not None:
                 summary = self.context(features)[..., None, :].expand(*inputs.shape[:-1], -1)
                 median = median + self.bend(torch.cat([known, summary], -1))[..., 0]
-        gaps = nn.functional.softplus(self._widths(deep, phi) + self.offset)
-        below = -self.stretch[0] * gaps[..., : self.middle].flip(-1).cumsum(-1).flip(-1)
-        above = self.stretch[1] * gaps[..., self.middle :].cumsum(-1)
-        return median[..., None] + torch.cat([below, torch.zeros_like(median)[..., None], above], -1)
+        return median, self._widths(deep, phi) + self.offset
 
     def _widths(self, deep: Tensor, phi: Tensor) -> Tensor:
-        """The gaps (… C H Q-1) before softplus, less γ."""
+        """The widths (… C H widths) before they are made positive, less γ."""
         own = (self.shape @ phi).mT
         if self.gaps is None:
             return own.expand(*deep.shape[:-1], *own.shape[-2:])
-        shapes = self.gaps(deep).unflatten(-1, (len(self.levels) - 1, self.shapes))
+        shapes = self.gaps(deep).unflatten(-1, (len(self.shape), self.shapes))
         return own + (shapes @ phi[..., : self.shapes, :]).mT
 
 

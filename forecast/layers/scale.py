@@ -31,14 +31,14 @@ class Units(NamedTuple):
         """Values in spreads from the location, within ±bound; NaN stays."""
         return ((values - self.loc) / self.spread.clamp(min=1e-150)).clamp(-bound, bound)
 
-    def restore(self, quantiles: Tensor, middle: int) -> Tensor:
-        """Standardised quantiles (B … H C Q) in the values' units, all units (B … 1 C).
+    def restore(self, quantiles: Tensor, middle: int, reach: tuple[float, float] = (0.0, 1.0)) -> Tensor:
+        """Standardised quantiles (B … H C Q) in the values' units, all units (B … 1 C) or (B … H C).
 
-        Where the median at lead h leaves what was seen by more than h ranges, the distribution is shifted back to there.
+        Where the median at lead h leaves what was seen by more than b (h - a) ranges, (a, b) the reach, the distribution is shifted back to there.
         """
         q = self.loc[..., None] + self.spread[..., None] * quantiles.to(torch.float64)
         lead = torch.arange(1, q.shape[-3] + 1, device=q.device, dtype=q.dtype)[:, None]
-        room = lead * (self.highest - self.lowest)
+        room = (lead - reach[0]) * reach[1] * (self.highest - self.lowest)
         bounded = torch.minimum(torch.maximum(q[..., middle], self.lowest - room), self.highest + room)
         return q + (bounded - q[..., middle])[..., None]
 

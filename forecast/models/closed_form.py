@@ -76,11 +76,12 @@ def fit(model: DeepForecaster, pasts: Iterable[tuple[Past, Tensor]]) -> None:
         if train is None or held is None or not float(train.weight.sum()) > 0:
             return
         spread = (train.features.sum(0).diagonal() / train.weight.sum()).sqrt().clamp(min=1e-6)
-        weight, effect = _solve(_scaled(train, spread), _scaled(held, spread), _prior(model, spread), bank.extra, model)
-        bank.spread.copy_(spread)
-        model.head.weight.copy_(weight)
+        weight, effect = _solve(_scaled(train, spread), _scaled(held, spread), _prior(model, spread), _parts(model), model)
+        bank.spread.copy_(spread[: bank.linear])
+        own = bank.spread.double().repeat(len(spread) // bank.linear)  # products with a gate are of features in the bank's units
+        model.head.weight.copy_(weight * (own / spread)[:, None])
         model.head.effect.copy_(effect)
-        model.head.shape.copy_(_gaps(model, errors, spread))
+        _widths(model, errors, own)
 
 
 def _seen_inputs(past: Past, apart: Tensor) -> Tensor:
@@ -113,13 +114,14 @@ def _rows(model: DeepForecaster, past: Past, apart: Tensor) -> Iterable[Batch]:
     size = horizon * past.values.shape[0] * (past.values.shape[2] + known.size)
     for some in places.split(max(1, 2_000_000 // size)):
         there = Units(*(part[:, some, None] for part in units))
+        there = model.ahead(there, model.initial_state((), past.static), past, some + 1, horizon)
         target = there.standardise(past.values.unfold(1, horizon, 1)[:, some + 1].mT, model.recipe.outlier).mT
         weight = (there.spread[:, :, 0] / whole.clamp(min=1e-150)).clamp(max=3.0)
-        weight = weight * heed[:, None] * (begun[:, some] > least) * (there.count[:, :, 0] >= model.needs) * (whole > 0)
+        weight = weight * heed[:, None] * (begun[:, some] > least) * (there.count[:, :, 0] >= model.seen) * (whole > 0)
         coefficients = target.nan_to_num(nan=0.0) @ (phi / horizon) / share[..., None]
         training = (some[None] + horizon < rows - apart[:, None])[..., None]
         validation = (some[None] + 1 >= rows - apart[:, None])[..., None]
-        f, ahead = features[:, some], past.inputs.unfold(1, horizon, 1)[:, some + 1].mT
+        f, ahead = model.expand(features[:, some]), past.inputs.unfold(1, horizon, 1)[:, some + 1].mT
         v = torch.einsum("bphk,hj->bpjk", known(ahead), phi / horizon)
         train = _sums(f, coefficients, weight * training, v, unit)
         held = _sums(f, coefficients, weight.square() / heed[:, None].clamp(min=1e-12) * validation, v, metric)
@@ -193,11 +195,23 @@ def _pooled(sums: Sums) -> Sums:
 def _prior(model: DeepForecaster, spread: Tensor) -> Tensor:
     """Weights (F J) that repeat the last value at every lead."""
     weight = torch.zeros(len(spread), model.head.basis.size, dtype=torch.float64)
-    weight[-1] = model.head.basis.constant() * spread[-1]
+    last = model.encoder.bank.linear - 1
+    weight[last] = model.head.basis.constant() * spread[last]
     return weight
 
 
-def _solve(train: Sums, held: Sums, last: Tensor, extra: Tensor, model: DeepForecaster) -> tuple[Tensor, Tensor]:
+def _parts(model: DeepForecaster) -> list[Tensor]:
+    """Which features are in doubt (F each): those of the next season, those that are products with a gate, either."""
+    bank = model.encoder.bank
+    extra = bank.extra.repeat(model.head.linear // bank.linear)
+    gated = torch.arange(len(extra)) >= bank.linear
+    found = [extra, gated, extra | gated] if bool(gated.any()) else [extra]
+    return [part for part in found if bool(part.any())]
+
+
+def _solve(
+    train: Sums, held: Sums, last: Tensor, parts: list[Tensor], model: DeepForecaster
+) -> tuple[Tensor, Tensor]:
     """Weights (C F J) and (C K') of the least validation error; the last value where there are no validation rows."""
     channels, one = len(train.weight), _pooled(train)
     unit, none = one.features[0].diagonal().mean(), torch.zeros_like(train.meets)
@@ -205,10 +219,9 @@ def _solve(train: Sums, held: Sums, last: Tensor, extra: Tensor, model: DeepFore
         return last.expand(channels, -1, -1), none
     metric = _metric(model)
     found = []
-    for penalty, prior, off in itertools.product(PENALTIES, (torch.zeros_like(last), last), (1.0, OFF)):
-        if off > 1 and not bool(extra.any()):
-            continue
-        ridge = penalty * unit * torch.where(extra, off, 1.0).double()
+    out = [torch.zeros(len(last), dtype=torch.bool), *parts]
+    for penalty, prior, off in itertools.product(PENALTIES, (torch.zeros_like(last), last), out):
+        ridge = penalty * unit * torch.where(off, OFF, 1.0).double()
         weight = _ridge(one.features, one.cross, ridge, prior)
         found.append((float(_error(weight, none, held, metric)), weight, ridge, prior, penalty))
     _, weight, ridge, prior, penalty = min(found, key=lambda each: each[0])
@@ -268,8 +281,8 @@ def _metric(model: DeepForecaster) -> Tensor:
     return phi.mT @ (weight[:, None] * phi)
 
 
-def _gaps(model: DeepForecaster, errors: list[Errors], spread: Tensor) -> Tensor:
-    """Coefficients (Q-1 J) of the gaps whose quantiles are those of the errors."""
+def _widths(model: DeepForecaster, errors: list[Errors], spread: Tensor) -> None:
+    """Give the head the widths of the errors."""
     rows = Errors(*(torch.cat(parts) for parts in zip(*errors, strict=True)))
     if int(rows.held.sum()) >= ENOUGH:
         rows = Errors(*(part[rows.held] for part in rows))
@@ -277,9 +290,4 @@ def _gaps(model: DeepForecaster, errors: list[Errors], spread: Tensor) -> Tensor
     coefficients = torch.einsum("nf,nfj->nj", (rows.features / spread).float(), head.weight[rows.channel])
     effect = head.known.weighed(head.effect[rows.channel], rows.inputs) if head.known.inputs else 0.0
     error = rows.target - coefficients @ phi.float().mT - effect
-    levels = torch.tensor(head.levels, dtype=error.dtype)
-    quantiles = error.nanquantile(levels, 0) if len(error) else error.new_full((len(levels), error.shape[1]), math.nan)
-    quantiles[head.middle] = 0.0
-    gaps = quantiles.diff(dim=0).clamp(min=1e-4).double()
-    beyond = torch.log(torch.expm1(gaps)) - head.offset.double()[:, None]
-    return (beyond.nan_to_num(nan=0.0) @ phi / head.basis.horizon).float()
+    head.fit_widths(error, phi)

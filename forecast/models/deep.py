@@ -13,9 +13,9 @@ from typing import Any, ClassVar, NamedTuple
 import torch
 from torch import Tensor
 
-from forecast.distribution import Quantiles
+from forecast.distribution import Forecast
 from forecast.layers import live
-from forecast.layers.heads import QuantileHead, pinball
+from forecast.layers.heads import QuantileHead
 from forecast.layers.scale import CausalScale, Units
 from forecast.layers.two_paths import TwoPaths, TwoPathsState
 from forecast.models.forecaster import Forecaster
@@ -41,7 +41,9 @@ class DeepForecaster(Forecaster):
     """Causal scale, encoder and quantile head, and how they are trained together."""
 
     needs = 3
+    seen = 3  # values that the scale has to have seen before a forecast exists
     burn_in = 0  # rows before a training window that the bank and the scale see; the trainer sets it
+    reach: ClassVar[tuple[float, float]] = (0.0, 1.0)  # see `Units.restore`
     traits: ClassVar[frozenset[str]] = frozenset({"scale", "shift", "panel", "trained", "covariates"})
 
     def __init__(
@@ -82,6 +84,14 @@ class DeepForecaster(Forecaster):
         bank = self.encoder.bank.after(rows[0], _fold(state.encoder.bank), *rows[1:])
         encoder = state.encoder._replace(bank=_unfold(bank, (past.values.shape[0], past.values.shape[2])))
         return state._replace(moments=moments, encoder=encoder)
+
+    def expand(self, features: Tensor) -> Tensor:
+        """The features that the map is linear in, from those of `linear_features`."""
+        return features
+
+    def ahead(self, units: Units, state: DeepState, past: Past | None, after: Tensor, horizon: int) -> Units:
+        """Units of the leads (B P H C, or B P 1 C) of forecasts made after so many rows (P), from those there (B P 1 C)."""
+        return units
 
     def _for_the_bank(self, state: DeepState, past: Past) -> tuple[Units, Tensor, tuple[Tensor, Tensor, Tensor]]:
         """Units after each row, moments after the last, and encoder rows, elapsed and observed of every lane (B·C T …)."""
@@ -142,12 +152,15 @@ class DeepForecaster(Forecaster):
         known = known[..., None, :].expand(*observed.shape, -1)
         return torch.cat([observed[..., None].to(kind), known.to(kind)], -1)
 
-    def predict(self, state: DeepState, future: Future) -> Quantiles:
-        return self._forecast(state.features, Units.of(state.moments[:, None]), future.inputs, future.elapsed)
+    def predict(self, state: DeepState, future: Future) -> Forecast:
+        now, horizon = torch.zeros(1, dtype=torch.int64, device=state.moments.device), future.elapsed.shape[1]
+        units = Units(*(part[:, None] for part in Units.of(state.moments[:, None])))
+        units = Units(*(part[:, 0] for part in self.ahead(units, state, None, now, horizon)))
+        return self._forecast(state.features, units, future.inputs, future.elapsed)
 
     def trace(
         self, state: DeepState, past: Past, future: Future, horizon: int = 1, every: int = 1
-    ) -> tuple[Quantiles, DeepState]:
+    ) -> tuple[Forecast, DeepState]:
         features, units, end = self.encode(state, past)
         before, rows = Units.of(state.moments[:, None]), past.values.shape[1]
         features = torch.cat([state.features[:, None], features[:, :-1]], 1)[:, ::every]
@@ -156,29 +169,29 @@ class DeepForecaster(Forecaster):
         ]
         inputs = ahead(torch.cat([past.inputs, future.inputs], 1), rows, horizon, 0.0)[:, ::every]
         elapsed = ahead(torch.cat([past.elapsed, future.elapsed], 1), rows, horizon, 1.0)[:, ::every]
-        return self._forecast(features, Units(*made), inputs, elapsed), end
+        after = torch.arange(0, rows, every, device=features.device)
+        return self._forecast(features, self.ahead(Units(*made), state, past, after, horizon), inputs, elapsed), end
 
     def widen(self, state: DeepState, factor: Tensor) -> DeepState:
         return state._replace(moments=self.scale.widen(state.moments, factor))
 
-    def _forecast(self, features: Tensor, units: Units, inputs: Tensor, elapsed: Tensor) -> Quantiles:
+    def _forecast(self, features: Tensor, units: Units, inputs: Tensor, elapsed: Tensor) -> Forecast:
         """Forecasts from features (B … C F), units (B … 1 C), inputs (B … H K) and elapsed (B … H) of the leads."""
-        values = units.restore(self.standardised(features, inputs, elapsed).transpose(-2, -3), self.head.middle)
-        known = (units.count >= self.needs)[..., None]
-        return Quantiles(torch.where(known, values, math.nan).to(elapsed.dtype), self.head.levels)
+        said = self.standardised(features, inputs, elapsed).transpose(-2, -3)
+        return self.head.forecast(said, units, self.reach, units.count >= self.seen, elapsed.dtype)
 
     def standardised(
         self, features: Tensor, inputs: Tensor, elapsed: Tensor, kept: slice | Tensor = slice(None)
     ) -> Tensor:
-        """Quantiles (B … C H Q) in units of the scale, of the leads `kept`; inputs are those of these leads."""
+        """What the head says (B … C H P), quantiles or parameters, in units of the scale, of the leads `kept`, whose inputs are given."""
         lead = elapsed.cumsum(-1)[..., None, kept]
         if is_regular(elapsed):
             count = elapsed.shape[-1]
             kind = torch.int64 if count <= self.head.basis.horizon else torch.float64
             lead = torch.arange(1, count + 1, device=elapsed.device, dtype=kind)[kept]
         known = inputs[..., None, :, :].expand(*features.shape[:-1], *inputs.shape[-2:])
-        quantiles: Tensor = self.head(features, lead, known)
-        return quantiles
+        said: Tensor = self.head(features, lead, known)
+        return said
 
     def training_step(self, batch: Past, index: int) -> Tensor:
         loss = self._loss(batch, self.recipe.every, self.global_step, self.recipe.leads)
@@ -191,17 +204,17 @@ class DeepForecaster(Forecaster):
         return loss
 
     def _loss(self, batch: Past, every: int, phase: int, leads: int | None = None) -> Tensor:
-        """Pinball loss of the forecasts of `compared`; rows count by their spread relative to the window's, up to 3."""
+        """Loss of the forecasts of `compared`; rows count by their spread relative to the window's, up to 3."""
         q, target, seen, spread = self.compared(batch, every, phase, leads)
         scale = (spread / spread.mean(1, keepdim=True).clamp(min=1e-150)).clamp(max=3.0)
         weight = seen * scale.transpose(-1, -2).to(q.dtype)
-        loss = pinball(q, torch.where(seen, target, 0.0), self.head.levels)
+        loss = self.head.loss(q, torch.where(seen, target, 0.0))
         return torch.where(seen, weight * loss, 0.0).sum() / weight.sum().clamp(min=1e-6)
 
     def compared(
         self, batch: Past, every: int, phase: int = 0, leads: int | None = None
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Quantiles (B P C H Q) and targets (B P C H) in units of the scale, where these are known, the spreads (B P 1 C).
+        """What the head says (B P C H P) and targets (B P C H) in units of the scale, where these are known, the spreads (B P 1 C).
 
         P: the rows after which a forecast is made, every `every`-th, the last full one included where `phase` is 0.
         Of the leads at most so many are taken, drawn anew.
@@ -217,9 +230,10 @@ class DeepForecaster(Forecaster):
         inputs = ahead(batch.inputs, context + 1, horizon, 0.0)[:, after][:, :, kept]
         q = self.standardised(features[:, made], inputs, elapsed, kept)
         actual = ahead(batch.values, context + 1, horizon, math.nan)[:, after][:, :, kept]
-        there = Units(*(part[:, made, None] for part in units))
+        there = self.ahead(Units(*(part[:, made, None] for part in units)), state, batch, after, horizon)
+        there = there._replace(loc=there.loc[:, :, kept] if there.loc.shape[2] > 1 else there.loc)
         target = there.standardise(actual.to(torch.float64), self.recipe.outlier).transpose(-1, -2).to(q.dtype)
-        seen = ~target.isnan() & (there.count >= self.needs).transpose(-1, -2)
+        seen = ~target.isnan() & (there.count >= self.seen).transpose(-1, -2)
         return q, target, seen, there.spread
 
     def configure_optimizers(self) -> Any:

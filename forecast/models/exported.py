@@ -36,10 +36,12 @@ Tensors = dict[str, Tensor]
 
 def write(path: Path, model: Forecaster, state: DeepState | None = None) -> int:
     """Write the file in one step, with the states of a batch of series where they are given; returns its size in bytes."""
-    if not isinstance(model, StackForecaster):
+    if not isinstance(model, StackForecaster) or model.copies > 1:
         raise InputError(
             f"{type(model).__name__} cannot be exported: only lti and the deep members can; train one of them"
         )
+    if model.output != "quantiles":
+        raise InputError(f"a model with output={model.output} cannot be exported; train it with model.output=quantiles")
     with torch.no_grad():
         arrays = {name: part.detach().cpu().numpy() for name, part in _arrays(model).items()}
         initial = model.initial_state((), torch.zeros(1, model.static))

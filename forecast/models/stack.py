@@ -10,17 +10,20 @@ validation error none is kept. Blocks are words of `forecast.layers.blocks`: a m
 
 from typing import ClassVar, Self
 
+from forecast.errors import unknown
 from forecast.layers.bank import Bank
 from forecast.layers.blocks import Stack
 from forecast.layers.heads import LeadBasis, QuantileHead
 from forecast.layers.sampled import Sampled
 from forecast.layers.scale import CausalScale
+from forecast.layers.student import StudentHead
 from forecast.layers.two_paths import TwoPaths
 from forecast.models.deep import ROW, DeepForecaster
 from forecast.models.recipe import Recipe
 
 WEEK = 7  # leading seasons: half-life of the causal scale
 SHORTEST = 4  # rows, of a season where the scale needs one
+HEADS: dict[str, type[QuantileHead]] = {"quantiles": QuantileHead, "student_t": StudentHead}
 THIRD, MOST = 3, 16  # samples of the deep path in a season, and rows between two of them at most
 
 
@@ -28,6 +31,7 @@ class StackForecaster(DeepForecaster):
     """Bank and linear head, and blocks on sampled states."""
 
     own: ClassVar[tuple[str, ...]] = ()  # the blocks of the member
+    copies: ClassVar[int] = 1  # of the bank's features, see `expand`
 
     def __init__(
         self,
@@ -37,6 +41,7 @@ class StackForecaster(DeepForecaster):
         dropout: float = 0.3,
         half_life: float | None = None,  # rows, of the causal scale; null: seven seasons
         learning_rate: float = 1e-3,
+        output: str = "quantiles",  # or student_t: trained by its likelihood, exact tails
         horizon: int = 24,
         seasons: tuple[int, ...] = (),
         channels: int = 1,
@@ -50,10 +55,13 @@ class StackForecaster(DeepForecaster):
         half_life = half_life or float(WEEK * max(lead, SHORTEST))
         stack = Stack(bank.linear + ROW - 1 + inputs + static, words, width, dropout) if words else None
         encoder = TwoPaths(bank, None if stack is None else Sampled(stack, width, every))
-        head = QuantileHead(bank.linear, width if words else 0, channels, LeadBasis(horizon, seasons), inputs)
+        basis, deep = LeadBasis(horizon, seasons), width if words else 0
+        if output not in HEADS:
+            raise unknown("output", output, HEADS)
+        head = HEADS[output](self.copies * bank.linear, deep, channels, basis, inputs, last=bank.linear - 1)
         super().__init__(encoder, head, CausalScale(half_life), channels, Recipe(learning_rate))
         self.blocks, self.every, self.width, self.dropout, self.half_life = words, every, width, dropout, half_life
-        self.learning_rate = learning_rate
+        self.learning_rate, self.output = learning_rate, output
         self.horizon, self.seasons, self.inputs, self.static = horizon, seasons, inputs, static
 
     @classmethod

@@ -27,7 +27,8 @@ def fit(model: DeepForecaster, batches: Iterable[Past]) -> None:
     with torch.no_grad():
         for batch in batches:
             batch = tree_map(lambda part: part.to(head.stretch.device), batch)
-            q, target, seen, _ = model.compared(batch, batch.values.shape[1])
+            said, target, seen, _ = model.compared(batch, batch.values.shape[1])
+            q = head.quantiles(said)
             middle = q[..., head.middle, None]
             deviation = ((target[..., None] - middle) / (q - middle).abs())[seen]
             found.append(deviation[:: max(1, len(deviation) // SAMPLE)].cpu())

@@ -5,6 +5,7 @@
 The scale s belongs to the protocol and is applied to the outcome, never to the model. No window is dropped. Forecasts are traced
 along the test rows, so a model sees for every window the rows before it and nothing else. Parameters come from the training rows,
 once for each horizon; weights are trained once for the longest one, the validation rows choosing when to stop.
+Every model is also set against ridge with the context that the validation windows choose (`ltsf_ridge`).
 Source: thuml/Time-Series-Library, data_provider/data_loader.py; Zeng et al. (2023), Are Transformers effective for time series forecasting?
 """
 
@@ -14,7 +15,6 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 import pandas as pd
 import torch
@@ -24,27 +24,16 @@ from rich.table import Table
 from forecast.errors import InputError
 from forecast.experiment import config as configs
 from forecast.experiment import data
-from forecast.experiment.benchmark import Results, options
+from forecast.experiment.benchmark import Results, ltsf_ridge, options
+from forecast.experiment.benchmark.ltsf_windows import Kept, Score, evaluate
 from forecast.experiment.members import Member, facts_of, labelled, member
 from forecast.experiment.tracking import recording
 from forecast.experiment.training import train
-from forecast.models.forecaster import Forecaster
 from forecast.series import catalogue
-from forecast.series.panel import Panel
-from forecast.series.protocol import Dataset, Protocol, training_scale
-from forecast.types import Future, Parameters
+from forecast.series.protocol import Dataset
 
-CELLS = 2_000_000  # forecast cells held at once, each with all its quantiles
 KNOWN = ("naive", "seasonal_naive", {"name": "ridge", "context": 336}, {"name": "ridge", "context": 720})
 logger = logging.getLogger("forecast")
-
-
-class Score(NamedTuple):
-    """One cell of a long-horizon table."""
-
-    mse: float
-    mae: float
-    windows: int
 
 
 @dataclass(frozen=True)
@@ -53,6 +42,7 @@ class Choice:
 
     sets: tuple[str, ...]
     horizons: tuple[int, ...]
+    contexts: tuple[int, ...]
 
 
 def run(config: configs.Benchmark, out: Path) -> int:
@@ -63,15 +53,19 @@ def run(config: configs.Benchmark, out: Path) -> int:
     made = Results(out, "ltsf")
     with recording(config.tracking, Path(config.out), "benchmark ltsf", {"verb": "benchmark"}) as recorder:
         for name in chosen.sets:
-            dataset = _dataset(name)
+            dataset, kept = _dataset(name), Kept(out / "windows", name)
             for one in members:
                 missing = [h for h in chosen.horizons if not made.has(f"{name}/{h}", one.label)]
                 for horizon, score, cpu_s in _cells(one, dataset, missing, config, out / "models"):
-                    made.add(f"{name}/{horizon}", one.label, **score._asdict(), cpu_s=cpu_s)
+                    kept.keep(horizon, one.label, score.square)
+                    made.add(f"{name}/{horizon}", one.label, **score.figures(), cpu_s=cpu_s)
                     logger.info("%s %s %d: MSE %.4f MAE %.4f", name, one.label, horizon, score.mse, score.mae)
+            if chosen.contexts:
+                ltsf_ridge.beside(dataset, [one.label for one in members], chosen.horizons, chosen.contexts, made, kept)
         recorder.metrics(made.metrics())
         recorder.artefact(made.file)
     _show(made.frame)
+    ltsf_ridge.show(made.frame)
     print(f"Table: {made.file}")
     return 0
 
@@ -112,34 +106,11 @@ def _cells(
         started = time.process_time()
 
 
-def evaluate(model: Forecaster, parameters: Parameters, panel: Panel, protocol: Protocol, horizon: int) -> Score:
-    """Score all test windows of a panel of one series, channel by channel of equal weight."""
-    borders = protocol.split.borders(panel.lengths)
-    start, stop = int(borders.validation[0]), int(borders.test[0])
-    windows = stop - start - horizon + 1
-    _, spread = training_scale(panel, borders.train)
-    values = panel.series(0)
-    square, absolute = torch.zeros((), dtype=torch.float64), torch.zeros((), dtype=torch.float64)
-    chunk = max(CELLS // (horizon * values.shape[1]), 1)
-    with torch.no_grad():
-        past = panel.past([start])
-        state = model.warm_up(model.initial_state(parameters, past.static), past)
-        for low in range(start, start + windows, chunk):
-            high = min(low + chunk, start + windows)
-            rows, ahead = panel.past([high], context=high - low), panel.future([high], horizon)
-            forecast, state = model.trace(state, rows, Future(ahead.inputs, ahead.elapsed), horizon)
-            actual = values[low : high + horizon - 1].unfold(0, horizon, 1).transpose(1, 2)
-            error = (forecast.median[0] - actual) / spread[0]
-            square += error.square().sum()
-            absolute += error.abs().sum()
-    count = windows * horizon * values.shape[1]
-    return Score(float(square) / count, float(absolute) / count, windows)
-
-
 def _show(made: pd.DataFrame) -> None:
     """MSE by set and horizon, and their mean, one column for each model."""
-    wide = made[made["unit"] == "mse"].pivot(index="case", columns="subject", values="value")
-    wide = wide.reindex(index=made["case"].unique(), columns=made["subject"].unique())
+    rows = made[made["unit"] == "mse"]
+    wide = rows.pivot(index="case", columns="subject", values="value")
+    wide = wide.reindex(index=rows["case"].unique(), columns=rows["subject"].unique())
     view = Table(title="MSE over every test window, in units of the training rows' spread")
     view.add_column("data")
     view.add_column("horizon", justify="right")

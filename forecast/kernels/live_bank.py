@@ -34,11 +34,11 @@ def advance(
     kept: Index,
     spread: Array,
     modes: Array,
+    features: Array,
     deviation: Array,
     age: Double,
     clock: Double,
     profile: Array,
-    features: Array,
 ) -> None:
     """scale: half-life and floor; bounds: of a standardised value, the two of the fill, and the most rows between."""
     lanes, count = values.shape[0], modes.shape[3]

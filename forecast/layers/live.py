@@ -44,7 +44,7 @@ def advance(
         bank.kept.numpy(),
         bank.spread.numpy(),
         modes.view(len(rows), *modes.shape[2:]).numpy(),
-        *(part.flatten(0, 1).numpy() for part in rest),
         features.numpy(),
+        *(part.flatten(0, 1).numpy() for part in rest),
     )
     return features, after, BankState(modes, *rest)

@@ -61,7 +61,7 @@ class Machine:
         moments, modes, *rest = self.state[:BANK]
         live_bank.advance(
             rows, gap, tuple(header["scale"]), tuple(header["bounds"]), moments, table, which,
-            w["bank.readout"], w["bank.kept"], w["bank.spread"], modes, *rest, self.features,
+            w["bank.readout"], w["bank.kept"], w["bank.spread"], modes, self.features, *rest,
         )  # fmt: skip
         if self._deep is not None:
             self._sample(rows[:, 0], gap[:, 0], inputs)

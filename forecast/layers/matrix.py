@@ -86,8 +86,7 @@ class SSD(SequenceLayer[MatrixState | MatrixRows]):
             v, k, q = self.value(seen), self.put(seen), self.ask(u)
         x, dt = v.unflatten(-1, (self.shape[0], -1)), nn.functional.softplus(self.rate(seen))
         a = -(dt * self.log_decay.exp()).to(torch.float64) * elapsed[..., None]
-        k, q = (part[:, :, None].expand(-1, -1, self.shape[0], -1) for part in (k, q))
-        y, memory = decayed_sum(q, k, dt[..., None] * x, a, state.memory)
+        y, memory = decayed_sum(q[:, :, None], k[:, :, None], dt[..., None] * x, a, state.memory)
         y = (y + self.direct * x).flatten(-2)
         gated = nn.functional.rms_norm(y * nn.functional.silu(self.gate(u)), y.shape[-1:], eps=1e-6)
         return self.out(gated), type(state)(memory, *rows)

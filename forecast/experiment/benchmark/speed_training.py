@@ -3,9 +3,9 @@
 A step is 32 windows, which are 224 of one channel, with everything it takes: gathering them, forward, backward, the optimiser; the
 median from the end of one step to the end of the next. Ours run as `train` runs them, with the rows before a window that bank and
 scale see. `lti` has no steps: its closed form sees every window of the training rows once, and is done; its figure is all of them over
-the whole fit. Deep members are of the width that they have by themselves, and of the least one that gives them as many parameters as
-PatchTST has. Of a window they learn from forecasts after every season, not from the last row alone. Peers: neuralforecast (`make
-peers`) at the default sizes of its models.
+the whole fit, less the pass over the validation rows by which `train` tells its loss. Deep members are of the width that they have by
+themselves, and of the least one that gives them as many parameters as PatchTST has. Of a window they learn from forecasts after every
+season, not from the last row alone. Peers: neuralforecast (`make peers`) at the default sizes of its models.
 """
 
 import tempfile
@@ -19,14 +19,15 @@ from typing import Any
 import lightning.pytorch as pl
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from forecast.experiment import config as configs
 from forecast.experiment import data
 from forecast.experiment.benchmark.peers import ask
 from forecast.experiment.benchmark.speed_kalman import Figure
 from forecast.experiment.members import facts_of, member
-from forecast.experiment.training import train
+from forecast.experiment.training import Pasts, train
+from forecast.models import closed_form
+from forecast.models.deep import DeepForecaster
 from forecast.models.forecaster import Forecaster
 from forecast.series import catalogue
 from forecast.series.panel import Panel
@@ -68,7 +69,7 @@ def figures(out: Path, settings: configs.Trainer, peers: tuple[str, ...]) -> Ite
                 yield "training", f"{name}, {word}", WINDOWS / found["cpu_s"], UNIT
                 yield "training", f"{name}, {word}", found["parameters"], "parameters"
                 size = found["parameters"] if word == "PatchTST" else size
-    yield from _closed(dataset, settings)
+    yield from _closed(dataset)
     for word in DEEP:
         own = member(word).build(horizon=HORIZON, facts=facts_of(panel))
         for label, model in ((word, own), (f"{word}, as large as PatchTST", _wide(word, panel, size))):
@@ -76,13 +77,14 @@ def figures(out: Path, settings: configs.Trainer, peers: tuple[str, ...]) -> Ite
             yield "training", label, _parameters(model), "parameters"
 
 
-def _closed(dataset: Dataset, settings: configs.Trainer) -> Iterator[Figure]:
+def _closed(dataset: Dataset) -> Iterator[Figure]:
     """`lti`, which chooses its penalties on the validation rows; windows of the training rows count."""
     ends, cut = (part.numpy() for part in (dataset.borders.validation, dataset.borders.train))
     panel = dataset.panel.head(ends)
     model = member("lti").build(horizon=HORIZON, facts=facts_of(panel))
     begin = time.process_time()
-    _train(model, panel, settings, ends, cut)
+    if isinstance(model, DeepForecaster):
+        closed_form.fit(model, Pasts(panel, ends, cut))
     spent = time.process_time() - begin
     yield "training", "lti", (int(cut[0]) - CONTEXT - HORIZON + 1) / spent, UNIT
     yield "training", "lti", float(model.state_dict()["head.weight"].numel()), "parameters"
@@ -109,12 +111,6 @@ def _step(model: Forecaster, panel: Panel, settings: configs.Trainer) -> float:
     own: Any = model.configure_callbacks()
     model.configure_callbacks = lambda: [*own, ends]  # type: ignore[method-assign]
     rows = panel.lengths.numpy()
-    _train(model, panel, settings, rows, rows)
-    return median(np.diff(ends.at)[1:].tolist())
-
-
-def _train(
-    model: Forecaster, panel: Panel, settings: configs.Trainer, ends: NDArray[np.int64], cut: NDArray[np.int64]
-) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        train(model, panel, ends, HORIZON, settings, 0, Path(folder), cut=cut)
+        train(model, panel, rows, HORIZON, settings, 0, Path(folder), cut=rows)
+    return median(np.diff(ends.at)[1:].tolist())

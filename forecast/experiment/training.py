@@ -72,7 +72,7 @@ def train(
     cut = validation_cut(ends, horizon) if cut is None else cut
     burn_in = 0
     if isinstance(model, DeepForecaster):
-        closed_form.fit(model, _Pasts(panel, ends, cut))
+        closed_form.fit(model, Pasts(panel, ends, cut))
         model.burn_in = burn_in = min(BURN_IN, max(int(cut.max()) - horizon - 1, 0))
     context = settings.context or context_of(panel, cut, horizon)
     windows_in_a_step = max(settings.batch_size // len(panel.channels), 1)  # batch_size counts channels of windows
@@ -110,7 +110,7 @@ def train(
 
 
 @dataclass(frozen=True)
-class _Pasts:
+class Pasts:
     """All rows before `ends`, some series at a time, with how many of the last ones of each are for validation."""
 
     panel: Panel

@@ -2,8 +2,8 @@
 
     z_t = λ^{e_t} z_{t-1} + x_t,   λ = e^{-a + iω},   features f_t = [(1 - e^{-a}) Re z_t, (1 - e^{-a}) Im z_t, x_t] / spread, …
 
-A missing value is taken for the last one, faded by e^{-age/h} with h an eighth of the season: nothing at all would shrink every
-oscillator by the share of what is missing, and the last one unfaded would fill a long gap with whatever came before it.
+A missing value is taken for the season's usual course and a fading rest of the last deviation from it (`kernels.fill`), also in rows
+that would lie between two that lie apart: nothing at all would shrink every oscillator by the share of what is missing.
 Shapes: rows (B T F) with the value in the first column; features (B T linear + F - 1); state (B 2 1 2K). The gain makes a constant
 come out as itself where ω = 0. Periods are the harmonics of the seasons, memories 3 and 30 of the leading season and 3 of the next;
 real decays cover short and long memories; without seasons the periods are powers of two. Nothing here is trained: a forecast
@@ -13,18 +13,23 @@ Real and imaginary part are two channels of `ssm.modes` with one mode each, read
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from forecast.kernels import fill
 from forecast.layers.sequence import SequenceLayer, one_row
 from forecast.ssm.modes import Modes, is_regular, respond
 
 MEMORIES = (2.0, 6.0, 24.0, 96.0)  # rows, of the real decays
 SEASONS = (1.0, 4.0, 14.0)  # seasons, of more real decays
 LONGEST = 1500.0  # rows, of any memory
-FEW, EIGHTH = 24, 8  # rows of a season where there is none; its share in which a held value fades
+GAIN, FADING = 0.25, 4  # of the usual course of a season; seasons in which a deviation from it fades
+FEW, SOON = 24, 3.0  # where there is no season: rows filled in a gap at most, and in which the last value fades
+LAID_OUT = 1 << 14  # rows laid out at once, with those between them
 LEADING, NEXT = 12, 6  # harmonics of the leading season and of the next
 BESIDE = 3  # harmonics of the next season on either side of each of the leading one's: a day's course that differs by weekday
 
@@ -33,8 +38,10 @@ class BankState(NamedTuple):
     """The oscillators, twice: once for each part that is read out."""
 
     modes: Tensor  # (B 2 1 2K)
-    last: Tensor  # (B): the last observed value, 0 before there is one
+    deviation: Tensor  # (B): of the last observed value from the usual course
     age: Tensor  # (B) float64: time since then
+    clock: Tensor  # (B) float64: time since the first observed value, -1 before it
+    profile: Tensor  # (B S): the usual course of the season, its first row that of the first observed value
 
 
 class Bank(SequenceLayer[BankState]):
@@ -48,7 +55,9 @@ class Bank(SequenceLayer[BankState]):
 
     def __init__(self, seasons: Sequence[int]) -> None:
         super().__init__()
-        self.fading = max(next((s for s in seasons if s > 1), FEW) / EIGHTH, 1.0)
+        self.season = next((s for s in seasons if s > 1), 1)
+        self.bend = (GAIN, float(FADING * self.season)) if self.season > 1 else (0.0, SOON)
+        self.most = FADING * self.season if self.season > 1 else FEW
         poles, second = oscillators(seasons), next_season(seasons)
         poles += [pole for pole in second if pole not in poles]
         frequency = torch.tensor([2 * math.pi / period if period else 0.0 for period, _ in poles], dtype=torch.float64)
@@ -84,36 +93,64 @@ class Bank(SequenceLayer[BankState]):
         return self._tables[kind]
 
     def initial_state(self, batch: int) -> BankState:
-        none = self.spread.new_zeros(batch)
-        return BankState(self.spread.new_zeros(batch, 2, 1, 2 * len(self.frequency)), none, none.double())
+        none, lanes = self.spread.new_zeros(batch), 2 * len(self.frequency)
+        profile = self.spread.new_zeros(batch, self.season)
+        return BankState(self.spread.new_zeros(batch, 2, 1, lanes), none, none.double(), none.double() - 1, profile)
 
     def forward(self, u: Tensor, state: BankState, elapsed: Tensor, observed: Tensor) -> tuple[Tensor, BankState]:
-        value, last, age = self._filled(u[..., 0], state, elapsed, observed)
+        made = []
+        for low, high in self._pieces(elapsed):
+            rows, state = self._piece(u[:, low:high, 0], state, elapsed[:, low:high], observed[:, low:high])
+            made.append(rows)
+        linear = torch.cat(made, 1) if made else u[..., :0].expand(-1, -1, self.linear)
+        return torch.cat([linear, u[..., 1:]], -1), state
+
+    def _pieces(self, elapsed: Tensor) -> list[tuple[int, int]]:
+        """Stretches of the rows that are laid out at once."""
+        if is_regular(elapsed):
+            return [(0, elapsed.shape[1])] if elapsed.shape[1] else []
+        count, _ = fill.between(elapsed.detach().double().cpu().numpy(), self.most)
+        part = (count.max(0) + 1).cumsum() // LAID_OUT
+        ends = [*(np.flatnonzero(np.diff(part)) + 1).tolist(), len(part)]
+        return list(pairwise([0, *ends]))
+
+    def _piece(self, value: Tensor, state: BankState, elapsed: Tensor, observed: Tensor) -> tuple[Tensor, BankState]:
+        """Linear features (B T linear) of some rows."""
+        value, elapsed, place, after = self._filled(value, state, elapsed, observed)
         lanes = value[..., None].expand(*value.shape, 2 * len(self.frequency))
         y, modes = respond(self.modes(), lanes, elapsed, state.modes)
-        linear = torch.cat([y[..., self.kept], value[..., None]], -1) / self.spread
-        return torch.cat([linear, u[..., 1:]], -1), BankState(modes, last, age)
+        features = torch.cat([y[..., self.kept], value[..., None]], -1) / self.spread
+        if place is not None:
+            features = features.gather(1, place[..., None].expand(-1, -1, features.shape[2]))
+        return features, after._replace(modes=modes)
 
     def _filled(
         self, value: Tensor, state: BankState, elapsed: Tensor, observed: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Values (B T) without gaps, and the last one with its age."""
-        clock, row = elapsed.double().cumsum(1), torch.arange(value.shape[1], device=value.device)
-        at = torch.where(observed, row, -1).cummax(1).values
-        known, at = at >= 0, at.clamp(min=0)
-        last = torch.where(known, value.gather(1, at), state.last[:, None])
-        age = torch.where(known, clock - clock.gather(1, at), state.age[:, None] + clock)
-        faded = last * torch.exp(-age / self.fading).to(value.dtype) * (elapsed > 0)
-        return torch.where(observed, value, faded), last[:, -1], age[:, -1]
+    ) -> tuple[Tensor, Tensor, Tensor | None, BankState]:
+        """Values and times (B T') without gaps, where (B T) the rows are if there are more, and the state but for the modes.
+
+        It runs as a kernel on the CPU whatever the device of the data: a few numbers per row, and no gradient passes through it.
+        """
+        if value.is_meta:
+            return value, elapsed, None, state
+        device, kind, rows, place = value.device, value.dtype, elapsed.detach().double().cpu().numpy(), None
+        exact = torch.promote_types(kind, torch.float32)
+        known = torch.where(observed, value.detach(), torch.nan).to("cpu", exact).numpy()
+        if not is_regular(elapsed):
+            known, rows, where = fill.laid_out(known, rows, self.most)
+            place, elapsed = torch.from_numpy(where).to(device), torch.from_numpy(rows).to(device)
+        rest = [part.detach().cpu().clone(memory_format=torch.contiguous_format) for part in state[1:]]
+        fill.fill(known, rows, self.bend, *(part.numpy() for part in rest))
+        return torch.from_numpy(known).to(device, kind), elapsed, place, BankState(state.modes, *(p.to(device) for p in rest))
 
     def after(self, u: Tensor, state: BankState, elapsed: Tensor, observed: Tensor) -> BankState:
         """The state alone after rows before which there were none: on a regular clock one product with the powers of the poles."""
         if not (u.shape[1] and is_regular(elapsed)):
             return self.forward(u, state, elapsed, observed)[1] if u.shape[1] else state
-        value, last, age = self._filled(u[..., 0], state, elapsed, observed)
+        value, _, _, after = self._filled(u[..., 0], state, elapsed, observed)
         back = torch.arange(u.shape[1] - 1, -1, -1, device=u.device)
         powers = torch.stack(self.modes().power(back)).to(u.dtype)  # (2 T 1 2K)
-        return BankState(torch.einsum("bt,rtnk->brnk", value, powers), last, age)
+        return after._replace(modes=torch.einsum("bt,rtnk->brnk", value, powers))
 
     def step(self, u: Tensor, state: BankState, elapsed: Tensor, observed: Tensor) -> tuple[Tensor, BankState]:
         return one_row(self, u, state, elapsed, observed)

@@ -20,6 +20,7 @@ from forecast.layers.s4d import S4D
 from forecast.layers.s5 import S5
 from forecast.layers.sequence import SequenceLayer
 
+SHORT = 4  # places of the short convolution where a word asks for it
 FULL = 512  # rows that `attention` looks back; `window_attention` has the layer's own window
 
 LAYERS: dict[str, Callable[[int], SequenceLayer[Any]]] = {
@@ -29,11 +30,13 @@ LAYERS: dict[str, Callable[[int], SequenceLayer[Any]]] = {
     "linear_attention": LinearAttention,
     "lstm": Gated,
     "mamba": Mamba,
+    "mamba_convolution": lambda width: Mamba(width, convolution=SHORT),
     "performer": Performer,
     "s4": S4,
     "s4d": S4D,
     "s5": S5,
     "ssd": SSD,
+    "ssd_convolution": lambda width: SSD(width, convolution=SHORT),
     "window_attention": Attention,
 }
 

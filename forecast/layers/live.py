@@ -4,10 +4,11 @@ Shapes: values (B C), elapsed (B), moments (B C 9), a bank's state with the axes
 forms to rounding; on the CPU alone, and without gradients.
 """
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from forecast.kernels import live_bank
+from forecast.kernels import fill, live_bank
 from forecast.layers.bank import Bank, BankState
 from forecast.layers.scale import CausalScale
 from forecast.ssm.modes import usable
@@ -23,30 +24,27 @@ def advance(
 ) -> tuple[Tensor, Tensor, BankState]:
     """The bank's linear features, the moments and the bank's state after the row."""
     powers, readout = bank.tables()
-    which = elapsed.new_zeros(values.shape, dtype=torch.int64)
-    if not bool((elapsed == 1).all()):
-        gaps, of = elapsed.unique(return_inverse=True)
-        powers = torch.stack(bank.modes().power(gaps), 1)[:, :, 0].to(powers.dtype)
-        which = of[:, None].expand(values.shape).contiguous()
     rows, gap = values.reshape(-1, 1).double(), elapsed[:, None].expand(values.shape).reshape(-1, 1).double()
-    after, modes, last, age = (
-        part.clone(memory_format=torch.contiguous_format) for part in (moments, state.modes, state.last, state.age)
-    )
+    which = np.zeros(len(rows), np.int64)
+    if not bool((elapsed == 1).all()):
+        gaps, of = np.unique(fill.between(gap.numpy(), bank.most)[1], return_inverse=True)
+        others = torch.stack(bank.modes().power(torch.from_numpy(gaps)), 1)[:, :, 0].to(powers.dtype)
+        powers, which = torch.cat([powers, others]), of.reshape(-1) + 1
+    after, modes, *rest = (part.clone(memory_format=torch.contiguous_format) for part in (moments, *state))
     features = bank.spread.new_empty(len(rows), bank.linear)
     live_bank.advance(
         rows.numpy(),
         gap.numpy(),
         (scale.half_life, scale.floor),
-        (bound, bank.fading),
+        (bound, *bank.bend, bank.most),
         after.view(len(rows), -1).numpy(),
         powers.numpy(),
-        which.view(-1).numpy(),
+        which,
         readout.numpy(),
         bank.kept.numpy(),
         bank.spread.numpy(),
         modes.view(len(rows), *modes.shape[2:]).numpy(),
-        last.view(-1).numpy(),
-        age.view(-1).numpy(),
         features.numpy(),
+        *(part.flatten(0, 1).numpy() for part in rest),
     )
-    return features, after, BankState(modes, last, age)
+    return features, after, BankState(modes, *rest)

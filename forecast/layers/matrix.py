@@ -5,7 +5,7 @@
     linear:    φ(q)ᵀ Σ φ(k) vᵀ / φ(q)ᵀ Σ φ(k), φ = elu + 1;   Performer: φ(x) = e^{Wx - |x|²/2} / √m, W orthogonal Gaussian rows
 
 Shapes: u, y (B T D); H heads of K; state (B H K V). What a row puts in and how fast it fades comes from the row with unobserved
-ones at 0; what it asks for comes from the row as it is. There is no short convolution.
+ones at 0; what it asks for comes from the row as it is. SSD may have Mamba's short convolution of k, q, v (`layers.convolution`).
 Sources: Dao & Gu (2024); Yang et al. (2025); Katharopoulos et al. (2020), eq. 18-20; Choromanski et al. (2021), Lemma 1 and §3.2.
 """
 
@@ -15,6 +15,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from forecast.layers.convolution import ShortConvolution
 from forecast.layers.sequence import SequenceLayer, one_row
 from forecast.ssm.matrix import decayed_sum, gated_delta
 
@@ -23,6 +24,13 @@ class MatrixState(NamedTuple):
     """The memory of every head."""
 
     memory: Tensor  # (B H K V)
+
+
+class MatrixRows(NamedTuple):
+    """The same, and the rows that the convolution looks back at."""
+
+    memory: Tensor  # (B H K V)
+    rows: Tensor  # (B K'-1 V·H + 2K)
 
 
 class MatrixLayer(SequenceLayer[MatrixState]):
@@ -44,29 +52,49 @@ class MatrixLayer(SequenceLayer[MatrixState]):
         return rows.unflatten(-1, (self.shape[0], -1))
 
 
-class SSD(MatrixLayer):
-    """Mamba-2: one decay per head and row, keys and queries shared by the heads."""
+class SSD(SequenceLayer[MatrixState | MatrixRows]):
+    """Mamba-2: one decay per head and row, keys and queries shared by the heads; `convolution` as in `Mamba`."""
 
-    def __init__(self, width: int, state: int = 16) -> None:
+    def __init__(self, width: int, state: int = 16, convolution: int = 0) -> None:
+        super().__init__()
         heads = heads_of(width)
-        super().__init__(width, heads, state, width // heads)
+        self.shape = (heads, state, width // heads)
         self.ask, self.put = nn.Linear(width, state, bias=False), nn.Linear(width, state, bias=False)
         self.value, self.gate, self.out = (nn.Linear(width, width, bias=False) for _ in range(3))
         self.rate = nn.Linear(width, heads)
         self.rate.bias.data = _softplus_inverse(torch.logspace(-3, -1, heads))
         self.log_decay = nn.Parameter(torch.log(torch.linspace(1, 16, heads)))
         self.direct = nn.Parameter(torch.ones(heads, 1))
+        self.short = ShortConvolution(width + 2 * state, convolution) if convolution else None
 
-    def forward(self, u: Tensor, state: MatrixState, elapsed: Tensor, observed: Tensor) -> tuple[Tensor, MatrixState]:
+    def initial_state(self, batch: int) -> MatrixState | MatrixRows:
+        memory = self.ask.weight.new_zeros(batch, *self.shape)
+        return MatrixRows(memory, self.short.initial_rows(batch)) if self.short else MatrixState(memory)
+
+    def forward(
+        self, u: Tensor, state: MatrixState | MatrixRows, elapsed: Tensor, observed: Tensor
+    ) -> tuple[Tensor, MatrixState | MatrixRows]:
         seen = torch.where(observed[..., None], u, torch.zeros_like(u))
-        x, dt = self._split(self.value(seen)), nn.functional.softplus(self.rate(seen))
+        rows: list[Tensor] = []
+        if self.short and isinstance(state, MatrixRows):
+            entered = torch.cat([self.value(u), self.put(u), self.ask(u)], -1)
+            mixed, *rows = self.short(entered, state.rows, elapsed, observed)
+            mixed = nn.functional.silu(mixed)
+            v, k, q = mixed.split([u.shape[-1], self.shape[1], self.shape[1]], -1)
+            v, k = (torch.where(observed[..., None], part, torch.zeros_like(part)) for part in (v, k))
+        else:
+            v, k, q = self.value(seen), self.put(seen), self.ask(u)
+        x, dt = v.unflatten(-1, (self.shape[0], -1)), nn.functional.softplus(self.rate(seen))
         a = -(dt * self.log_decay.exp()).to(torch.float64) * elapsed[..., None]
-        k, q = (part[:, :, None].expand(-1, -1, self.shape[0], -1) for part in (self.put(seen), self.ask(u)))
-        y, memory = decayed_sum(q, k, dt[..., None] * x, a, state.memory)
+        y, memory = decayed_sum(q[:, :, None], k[:, :, None], dt[..., None] * x, a, state.memory)
         y = (y + self.direct * x).flatten(-2)
-        return self.out(
-            nn.functional.rms_norm(y * nn.functional.silu(self.gate(u)), y.shape[-1:], eps=1e-6)
-        ), MatrixState(memory)
+        gated = nn.functional.rms_norm(y * nn.functional.silu(self.gate(u)), y.shape[-1:], eps=1e-6)
+        return self.out(gated), type(state)(memory, *rows)
+
+    def step(
+        self, u: Tensor, state: MatrixState | MatrixRows, elapsed: Tensor, observed: Tensor
+    ) -> tuple[Tensor, MatrixState | MatrixRows]:
+        return one_row(self, u, state, elapsed, observed)
 
 
 class GatedDelta(MatrixLayer):

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from forecast.errors import unknown
-from forecast.layers.sequence import SequenceLayer, one_row
+from forecast.layers.sequence import SequenceLayer, blank, one_row
 from forecast.ssm.hippo import diagonal_poles
 from forecast.ssm.modes import Modes, Ready, is_regular, one_more, respond, usable
 
@@ -70,16 +70,16 @@ class S4D(SequenceLayer[S4DState]):
         return S4DState(self.readout.new_zeros(batch, *self.readout.shape))
 
     def forward(self, u: Tensor, state: S4DState, elapsed: Tensor, observed: Tensor) -> tuple[Tensor, S4DState]:
-        u = torch.where(observed[..., None], u, torch.zeros_like(u))
+        u = blank(u, observed)
         y, modes = respond(self.modes(), u, elapsed, state.modes)
-        return y + self.direct * u, S4DState(modes)
+        return y.addcmul_(self.direct, u), S4DState(modes)
 
     def step(self, u: Tensor, state: S4DState, elapsed: Tensor, observed: Tensor) -> tuple[Tensor, S4DState]:
         if torch.is_grad_enabled() or not usable(u) or not is_regular(elapsed):
             return one_row(self, u, state, elapsed, observed)
-        u = torch.where(observed[:, None], u, 0.0)
+        u = blank(u, observed)
         y, modes = one_more(self.remembered(lambda: Ready.of(self.modes(), u.dtype)), u, state.modes)
-        return y + self.direct * u, S4DState(modes)
+        return y.addcmul_(self.direct, u), S4DState(modes)
 
 
 def _divide(a_r: Tensor, a_i: Tensor, b_r: Tensor, b_i: Tensor) -> tuple[Tensor, Tensor]:

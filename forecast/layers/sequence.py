@@ -46,6 +46,13 @@ class SequenceLayer(nn.Module, ABC, Generic[S]):
         """The recurrent form: (y, state after this row)."""
 
 
+def blank(u: Tensor, observed: Tensor) -> Tensor:
+    """Rows (B T D) with those that are not observed at 0; on the CPU u itself where all are, for a copy costs as much as a mode."""
+    if u.device.type == "cpu" and bool(observed.all()):
+        return u
+    return torch.where(observed[..., None], u, 0.0)
+
+
 def one_row(layer: SequenceLayer[S], u: Tensor, state: S, elapsed: Tensor, observed: Tensor) -> tuple[Tensor, S]:
     """The recurrent form of a layer whose parallel form runs row by row anyway."""
     y, after = layer.forward(u[:, None], state, elapsed[:, None], observed[:, None])

@@ -80,7 +80,7 @@ def _header(model: StackForecaster) -> dict[str, Any]:
         "blocks": model.blocks,
         "every": model.every,
         "scale": (model.scale.half_life, model.scale.floor),
-        "bounds": (BOUND, model.encoder.bank.fading),
+        "bounds": (BOUND, *model.encoder.bank.bend, model.encoder.bank.most),
         "head": {
             "horizon": head.basis.horizon,
             "frequencies": head.basis.frequencies,

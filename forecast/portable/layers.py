@@ -134,11 +134,29 @@ def _s4(w: Arrays) -> Step:
     return step
 
 
+def _mixed(w: Arrays, x: Array, gap: Array, rows: Array) -> Array:
+    """Rows (n D) with those before them, by the short convolution (`forecast.layers.convolution`), whose state moves on."""
+    back = rows.shape[1]
+    moved = np.clip(np.rint(gap), 1, back + 1).astype(np.int64)
+    for size in np.unique(moved[moved > 1]):
+        lanes = moved == size
+        shifted = np.zeros_like(rows[lanes])
+        shifted[:, : back + 1 - size] = rows[lanes, size - 1 :]
+        rows[lanes] = shifted
+    made: Array = x * w["short.weight"][0] + w["short.bias"]
+    for j in range(1, back + 1):
+        made = made + w["short.weight"][j] * rows[:, back - j]
+    rows[:, :-1] = rows[:, 1:].copy()
+    rows[:, -1] = x
+    return made
+
+
 def _mamba(w: Arrays) -> Step:
     a, rank, size = -np.exp(w["log_decay"]), w["rate.weight"].shape[0], w["log_decay"].shape[1]
 
     def step(u: Array, gap: Array, state: State) -> Array:
-        x = silu(u @ w["enter.weight"])
+        x = u @ w["enter.weight"]
+        x = silu(_mixed(w, x, gap, state[1]) if "short.bias" in w else x)
         low, b, c = np.split(x @ w["select.weight"], [rank, rank + size], -1)
         dt = softplus(low @ w["rate.weight"] + w["rate.bias"])
         time = (dt * gap[:, None]).astype(dt.dtype)
@@ -158,9 +176,13 @@ def _ssd(w: Arrays) -> Step:
     heads = len(w["direct"])
 
     def step(u: Array, gap: Array, state: State) -> Array:
-        x, dt = _heads(u @ w["value.weight"], heads), softplus(u @ w["rate.weight"] + w["rate.bias"])
+        v, k, q = (u @ w[name] for name in ("value.weight", "put.weight", "ask.weight"))
+        if "short.bias" in w:
+            mixed = silu(_mixed(w, np.concatenate([v, k, q], -1), gap, state[1]))
+            v, k, q = np.split(mixed, [v.shape[1], v.shape[1] + k.shape[1]], -1)
+        x, dt = _heads(v, heads), softplus(u @ w["rate.weight"] + w["rate.bias"])
         fade = np.exp(-(dt * np.exp(w["log_decay"])) * gap[:, None]).astype(dt.dtype)
-        k, q, memory = (u @ w["put.weight"])[:, None], (u @ w["ask.weight"])[:, None, None], state[0]
+        k, q, memory = k[:, None], q[:, None, None], state[0]
         memory[:] = fade[..., None, None] * memory + k[..., None] * (dt[..., None] * x)[..., None, :]
         y = ((q @ memory)[..., 0, :] + w["direct"] * x).reshape(len(u), -1)
         return rms_norm(y * silu(u @ w["gate.weight"])) @ w["out.weight"]
@@ -268,11 +290,13 @@ LAYERS: dict[str, Callable[[Arrays], Step]] = {
     "linear_attention": _linear_attention,
     "lstm": _gated,
     "mamba": _mamba,
+    "mamba_convolution": _mamba,
     "performer": _linear_attention,
     "s4": _s4,
     "s4d": _s4d,
     "s5": _s5,
     "ssd": _ssd,
+    "ssd_convolution": _ssd,
     "window_attention": _attention,
 }
-SIZES = {"attention": 5, "window_attention": 5, "lstm": 2, "gru": 2}  # arrays of a state, where there are several
+SIZES = {"attention": 5, "window_attention": 5, "lstm": 2, "gru": 2, "mamba_convolution": 2, "ssd_convolution": 2}  # arrays of a state

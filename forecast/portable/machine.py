@@ -14,12 +14,13 @@ from typing import Any
 import numpy as np
 
 from forecast.errors import InputError
-from forecast.kernels import live_bank
+from forecast.kernels import fill, live_bank
 from forecast.kernels.scan_scale import UNITS
 from forecast.portable.head import Facts, quantiles, standardised
 from forecast.portable.layers import Array, Arrays, powers, stack
 
-FORMAT = 1
+FORMAT = 2
+BANK = 6  # leaves of scale and bank
 
 
 class Machine:
@@ -54,12 +55,13 @@ class Machine:
         gap, which, table = self._one, self._which, self._unit
         if elapsed is not None:
             gap = np.repeat(np.asarray(elapsed, np.float64), self.channels)[:, None]
-            gaps, of = np.unique(gap, return_inverse=True)
-            table, which = powers(w["bank.log"][0], w["bank.log"][1], gaps, self._unit.dtype), of.reshape(-1)
-        moments, modes, last, age = self.state[:4]
+            gaps, of = np.unique(fill.between(gap, header["bounds"][-1])[1], return_inverse=True)
+            others = powers(w["bank.log"][0], w["bank.log"][1], gaps, self._unit.dtype)
+            table, which = np.concatenate([self._unit, others]), of.reshape(-1) + 1
+        moments, modes, *rest = self.state[:BANK]
         live_bank.advance(
             rows, gap, tuple(header["scale"]), tuple(header["bounds"]), moments, table, which,
-            w["bank.readout"], w["bank.kept"], w["bank.spread"], modes, last, age, self.features,
+            w["bank.readout"], w["bank.kept"], w["bank.spread"], modes, self.features, *rest,
         )  # fmt: skip
         if self._deep is not None:
             self._sample(rows[:, 0], gap[:, 0], inputs)
@@ -82,10 +84,10 @@ class Machine:
         if self.static:
             parts.append(self.known[series].astype(kind))
         everyone = len(due) == len(count)
-        inner = self.state[4:-3] if everyone else [part[due] for part in self.state[4:-3]]
+        inner = self.state[BANK:-3] if everyone else [part[due] for part in self.state[BANK:-3]]
         held[due] = self._deep(np.concatenate(parts, -1), since[due] / self._every, inner)
         since[due] = 0.0
-        for whole, part in zip(self.state[4:-3], inner, strict=True):
+        for whole, part in zip(self.state[BANK:-3], inner, strict=True):
             if not everyone:
                 whole[due] = part
 

@@ -3,9 +3,10 @@
     decayed sum:       S_t = e^{a_t} S_{t-1} + k_t v_tᵀ                                    y_t = S_tᵀ q_t
     gated delta rule:  S_t = e^{a_t} (I - b_t k_t k_tᵀ) S_{t-1} + b_t k_t v_tᵀ              y_t = S_tᵀ q_t
 
-Shapes: q, k (B T H K); v, y (B T H V); a, b (B T H), a ≤ 0; state (B H K V). Rows are cut in chunks: products inside a chunk are
-matrix products under the mask e^{cs_i - cs_j} (cs = cumulative a, in float64, -inf before the exponential), states pass from
-chunk to chunk. The last chunk is filled up with rows of no decay and no input, which leave the state as it is.
+Shapes: q, k (B T H K), of the decayed sum (B T 1 K) where all heads share them; v, y (B T H V); a, b (B T H), a ≤ 0; state (B H K V).
+Rows are cut in chunks: products inside a chunk are matrix products under the mask e^{cs_i - cs_j} (cs = cumulative a, differences in
+float64, -inf and cast before the exponential), states pass from chunk to chunk. The last chunk is filled up with rows of no decay
+and no input, which leave the state as it is.
 Sources: Dao & Gu (2024) Mamba-2, Listing 1; Yang et al. (2025) Gated DeltaNet, eq. 10 and the WY form of its §3.3.
 """
 
@@ -18,8 +19,9 @@ CHUNK = 32
 def _chunks(part: Tensor, size: int) -> Tensor:
     """(B T H …) as (B n H size …), filled up with zeros."""
     short = -part.shape[1] % size
-    filled = torch.cat([part, part.new_zeros(part.shape[0], short, *part.shape[2:])], 1)
-    return filled.unflatten(1, (-1, size)).transpose(2, 3)
+    if short:
+        part = torch.cat([part, part.new_zeros(part.shape[0], short, *part.shape[2:])], 1)
+    return part.unflatten(1, (-1, size)).transpose(2, 3)
 
 
 def _rows(chunks: Tensor, rows: int) -> Tensor:
@@ -29,11 +31,12 @@ def _rows(chunks: Tensor, rows: int) -> Tensor:
 
 def _decays(a: Tensor, kind: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
     """Within chunks (… c c), from the start of the chunk (… c), to its end (… c)."""
-    total = a.to(torch.float64).cumsum(-1)
+    total, exact = a.to(torch.float64).cumsum(-1), torch.promote_types(kind, torch.float32)
     size = a.shape[-1]
     later = torch.ones(size, size, dtype=torch.bool, device=a.device).triu(1)
-    within = torch.exp((total[..., :, None] - total[..., None, :]).masked_fill(later, -torch.inf))
-    return within.to(kind), torch.exp(total).to(kind), torch.exp(total[..., -1:] - total).to(kind)
+    between = (total[..., :, None] - total[..., None, :]).to(exact).masked_fill(later, -torch.inf)
+    within, start, end = (torch.exp(part.to(exact)).to(kind) for part in (between, total, total[..., -1:] - total))
+    return within, start, end
 
 
 def decayed_sum(q: Tensor, k: Tensor, v: Tensor, a: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:

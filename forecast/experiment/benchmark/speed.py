@@ -1,4 +1,4 @@
-"""`forecast benchmark=speed`, one suite each: the Kalman engine, the sequence layers, live rows of deep members, detection, the watch."""
+"""`forecast benchmark=speed`, one suite each: the Kalman engine, the sequence layers, live rows of deep members, their training, detection, the watch."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,11 +14,12 @@ from forecast.experiment.benchmark import (
     speed_kalman,
     speed_layers,
     speed_steps,
+    speed_training,
     speed_watch,
 )
 
-SUITES = ("kalman", "layers", "steps", "detect", "watch")
-PEERS = {"kalman": ("statsmodels", "dynamax", "simdkalman"), "detect": ("river",), "watch": ("river_watch", "spark")}
+SUITES = ("kalman", "layers", "steps", "training", "detect", "watch")
+PEERS = {"kalman": ("statsmodels", "dynamax", "simdkalman"), "detect": ("river",), "training": ("neuralforecast",), "watch": ("river_watch", "spark")}
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,8 @@ def run(config: configs.Benchmark, out: Path) -> int:
         figures = speed_watch.figures(out, chosen.sensors, chosen.readings, chosen.pace, peers)
     elif chosen.suite == "steps":
         figures = speed_steps.figures(out)
+    elif chosen.suite == "training":
+        figures = speed_training.figures(out, config.trainer, peers)
     elif chosen.suite == "detect":
         figures = speed_detect.figures(out, chosen.rounds, peers)
     else:

@@ -23,7 +23,9 @@ import torch
 from torch import Tensor, nn
 
 from forecast.layers.blocks import LAYERS
+from forecast.layers.sequence import SequenceLayer
 from forecast.report import speed as pictures
+from forecast.types import leaves
 
 LENGTHS = (256, 1024, 4096, 16384, 65536)
 ROWS = 8192  # of all sequences of a batch together, where one is not longer
@@ -42,6 +44,7 @@ class Cell:
     length: int
     batch: int
     width: int
+    state: int  # numbers of state a channel; 0: it looks at all rows
     forward_ns: float  # per row and channel
     both_ns: float  # with backward
     memory_mb: float  # peak of forward and backward
@@ -129,8 +132,10 @@ def measure(name: str, length: int, width: int, rounds: int = ROUNDS) -> Cell:
     memory = _resident() - before
     with torch.no_grad():
         forward = min(_cpu(lambda: whole(u)) for _ in range(rounds))
-    each = 1e9 / u.numel()
-    return Cell(name, length, batch, width, forward * each, both * each, memory)
+    each, kept = 1e9 / u.numel(), 0
+    if isinstance(module, SequenceLayer):
+        kept = sum(leaf.numel() for leaf in leaves(module.initial_state(1))) // width
+    return Cell(name, length, batch, width, kept, forward * each, both * each, memory)
 
 
 def _both(module: nn.Module, whole: Pass, u: Tensor) -> None:
@@ -178,7 +183,7 @@ def run(out: Path, width: int = 64, lengths: tuple[int, ...] = LENGTHS, most_s: 
             cells.append(cell)
             passed = cell.both_ns * 1e-9 * cell.batch * cell.length * width
             seconds = passed * (4 if cell.batch == 1 else 1) * (4 if name == QUADRATIC else 1)
-    table = pd.DataFrame([asdict(cell) | {"fma_ns": unit} for cell in cells])
+    table = pd.DataFrame([asdict(cell) | {"forward_in_fma": cell.forward_ns / unit} for cell in cells])
     table.to_csv(out / "layers.csv", index=False)
     (out / "layers.png").write_bytes(pictures.png(pictures.layers(table)))
     print(

@@ -16,7 +16,7 @@ from torch import Tensor
 from forecast.kernels.season import PARTS
 
 SLOPE, CLEAR, SPAN = 0.5, 0.9, 1.0
-SHARE, LOWEST = 0.05, 0.005
+SHARE, LOWEST = 0.02, 0.005
 KNOWN = 8  # parts that it takes
 FAINT = 1e-9
 

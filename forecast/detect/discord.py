@@ -145,7 +145,9 @@ def _calm_units(values: Tensor, calm: Calibration) -> Tensor:
 def _deviations(y: Tensor, lengths: Tensor) -> Tensor:
     """Median deviation (B K C) of the windows of each length among calm rows (B T C); missing ones hold their channel's mean."""
     filled = torch.where(y.isfinite(), y, y.nanmean(1, keepdim=True).nan_to_num(0.0))
-    made = [torch.stack([_median_deviation(one, int(n)) for n in sizes]) for one, sizes in zip(filled, lengths, strict=True)]
+    made = [
+        torch.stack([_median_deviation(one, int(n)) for n in sizes]) for one, sizes in zip(filled, lengths, strict=True)
+    ]
     return torch.stack(made)
 
 

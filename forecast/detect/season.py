@@ -1,9 +1,10 @@
 """A detector for seasons among whose calm rows there may be anomalies: an alarm lasts as long as what it tells.
 
-Statistics: `forecast.kernels.season`, of the logarithm where noise grows with the level (`forecast.detect.growth`). The length of the season is read from the calm rows where none is given. Units are median absolute values in
-48 parts of the season. The law of a statistic is drawn from the ordinary half of its calm rows alone: exponential through its quantiles of 50 and
-90 %, so that up to a tenth of anomalies among them moves no threshold. It is exact for no one: the rate that is measured on clean rows
-stands in the documentation. The values alone count; what the model learns is left to the standard detector.
+Statistics: `forecast.kernels.season`, of the logarithm where noise grows with the level (`forecast.detect.growth`). The length of the season
+is read from the calm rows where none is given. Units are median absolute values in 48 parts of the season. The law of a statistic is drawn from the
+ordinary half of its calm rows alone: exponential through its quantiles of 50 and 90 %, so that up to a tenth of anomalies among them
+moves no threshold. It is exact for no one: the rate that is measured on clean rows stands in the documentation.
+The values alone count; what the model learns is left to the standard detector.
 """
 
 import math

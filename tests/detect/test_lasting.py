@@ -70,7 +70,7 @@ def test_smoothed_nats_are_those_of_the_definition() -> None:
     kernel.lasting(nats[None], r[None], 10, 100, THRESHOLD, levels, memory, found)
     expected = by_hand(nats, r, 10, 100)
     assert found[0] == pytest.approx(expected, rel=1e-9)
-    held = [t for t in range(len(level)) if 0.8 * THRESHOLD == pytest.approx(expected[t])]
+    held = [t for t in range(len(level)) if pytest.approx(expected[t]) == 0.8 * THRESHOLD]
     assert held and min(held) > 300  # the way back to 3 ends the first alarm
 
 

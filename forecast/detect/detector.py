@@ -21,6 +21,7 @@ class Detector(ABC):
 
     forecaster: ClassVar[bool] = True  # False: looks at the values alone and ignores the surprise
     rate: float  # false alarms per row
+    guarding: "Detector | None" = None  # what alone says what the model learns; `guarding` of the state is its state
 
     @abstractmethod
     def calibrate(self, evidence: Evidence) -> Calibration:

@@ -1,6 +1,7 @@
-"""A detector of patterns that never were, whatever their level and size: a heart's odd beat, a day unlike all days.
+"""A detector of patterns that never were, whatever their level: a heart's odd beat, a day unlike all days.
 
-Lengths are half, one and two seasons of the calm rows, the season read from their autocorrelation. The statistic
+Lengths are a quarter, half and one season of the calm rows, the season read from their autocorrelation; the least size of a pattern is
+a quarter of the calm windows' median deviation. The statistic
 (`forecast.kernels.discord`) has a tail fitted to calm rows that had rows before them to be like. A score speaks of the pattern that ends
 with its row: `began` says how many rows before. It looks at the values alone; what the model learns is left to the standard detector.
 """
@@ -22,9 +23,12 @@ from forecast.kernels import watch
 from forecast.kernels.discord import discord
 from forecast.kernels.tails import nats_of
 
-SHARES = (0.5, 1.0, 2.0)  # of a season
+SHARES = (0.25, 0.5, 1.0)  # of a season
 SHORTEST = 16
 USUAL = 32  # season of rows that show none
+LEAST = 0.25  # of the median deviation of calm windows: added to that of each window
+FAINT = 1e-4  # least such addition, in calm units
+FARTHEST = 1e3  # calm units
 LIKE = 0.85  # of the highest peak of the autocorrelation, the first that comes near it
 
 
@@ -33,6 +37,7 @@ class Patterns(NamedTuple):
 
     guarding: Calibration
     lengths: Tensor  # (B K) rows
+    least: Tensor  # (B K C) added to the deviations of windows, in calm units
     tails: Tensor  # (B TAIL)
 
 
@@ -41,11 +46,12 @@ class Remembered(NamedTuple):
 
     guarding: Watching
     lengths: Tensor
+    least: Tensor
     tails: Tensor
     recent: Tensor
     dots: Tensor
     mean: Tensor
-    inverse: Tensor
+    square: Tensor
     late: Tensor
     rows: Tensor  # (B)
 
@@ -57,7 +63,7 @@ class Discord(Detector):
         self,
         rate: float = 1e-3,  # false alarms per row
         guard: float = 1e-6,  # a reading less likely than this is not learned by the model
-        lengths: tuple[int, ...] = (),  # rows of a pattern; none given: half, one and two seasons of the calm rows
+        lengths: tuple[int, ...] = (),  # rows of a pattern; none given: a quarter, half and one season of the calm rows
         memory: int = 20_000,  # rows back among which the like is looked for
         quality: bool = True,  # whether frozen and silent sensors are alarms, apart from the budget
     ) -> None:
@@ -77,7 +83,8 @@ class Discord(Detector):
         seasons = torch.tensor([season(one) for one in values]).clamp(max=self.longest / max(SHARES))
         own = (seasons[:, None] * torch.tensor(SHARES)).long().clamp(min=SHORTEST)
         lengths = torch.tensor(self.lengths).expand(len(values), -1) if self.lengths else own
-        bare = Patterns(guarding, lengths.contiguous(), tail.exponential(len(values)))
+        least = _deviations(_calm_units(values, guarding), lengths).mul(LEAST).clamp(min=FAINT)
+        bare = Patterns(guarding, lengths.contiguous(), least, tail.exponential(len(values)))
         statistic = self._statistic(self.initial_state(bare), values)[1]
         statistic[:, : values.shape[1] // 2] = torch.nan  # the first patterns have few to be like
         return bare._replace(tails=tail.fit(statistic, tail.exponential(len(values))))
@@ -89,6 +96,7 @@ class Discord(Detector):
         return Remembered(
             self.guarding.initial_state(calibration.guarding),
             calibration.lengths,
+            calibration.least,
             calibration.tails,
             none(batch, channels, self.memory + self.longest + 1),
             none(by_lag),
@@ -112,22 +120,42 @@ class Discord(Detector):
 
     def _statistic(self, state: Remembered, values: Tensor) -> tuple[Remembered, Tensor]:
         """The statistic (B T) and the state after it."""
-        calm = state.guarding.calibration
-        y = ((values - calm.loc[:, None]) / calm.spread[:, None]).clamp(-1e3, 1e3).contiguous()
-        recent, dots, mean, inverse, late, rows = (leaf.clone() for leaf in state[3:])
+        y = _calm_units(values, state.guarding.calibration)
+        recent, dots, mean, square, late, rows = (leaf.clone() for leaf in state[4:])
         statistic = y.new_empty(y.shape[:2])
         discord(
             y.numpy(),
             state.lengths.numpy(),
+            state.least.numpy(),
             recent.numpy(),
             dots.numpy(),
             mean.numpy(),
-            inverse.numpy(),
+            square.numpy(),
             late.numpy(),
             rows.numpy(),
             statistic.numpy(),
         )
-        return Remembered(*state[:3], recent, dots, mean, inverse, late, rows), statistic
+        return Remembered(*state[:4], recent, dots, mean, square, late, rows), statistic
+
+
+def _calm_units(values: Tensor, calm: Calibration) -> Tensor:
+    return ((values - calm.loc[:, None]) / calm.spread[:, None]).clamp(-FARTHEST, FARTHEST).contiguous()
+
+
+def _deviations(y: Tensor, lengths: Tensor) -> Tensor:
+    """Median deviation (B K C) of the windows of each length among calm rows (B T C); missing ones hold their channel's mean."""
+    filled = torch.where(y.isfinite(), y, y.nanmean(1, keepdim=True).nan_to_num(0.0))
+    made = [
+        torch.stack([_median_deviation(one, int(n)) for n in sizes]) for one, sizes in zip(filled, lengths, strict=True)
+    ]
+    return torch.stack(made)
+
+
+def _median_deviation(y: Tensor, size: int) -> Tensor:
+    """Of the windows of y (T C), every eighth of their size one (C)."""
+    size = max(min(size, len(y)), 1)
+    windows = y.unfold(0, size, max(size // 8, 1)) if len(y) else y.new_zeros(1, y.shape[1], 1)
+    return windows.std(-1, correction=0).median(0).values
 
 
 def season(values: Tensor) -> float:

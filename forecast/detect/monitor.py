@@ -98,8 +98,22 @@ class Monitor:
     def follow(self, past: Past) -> Seen:
         """The same for many rows of every sensor, to the last bit for kernel models, in few calls.
 
-        Rows are tried together as if all were learned; from the first one on that is not, they are taken anew.
+        Rows are tried together as if all were learned; from the first one on that is not, they are taken anew. Of a detector
+        that leaves what is learned to its guard, the guard alone does that, and the detector then sees all rows at once.
         """
+        guard = self.detector.guarding
+        if guard is None:
+            self._seen = self._settled(past)
+            return self._seen
+        state = self.machines.detector
+        pilot = Monitor(self.model, guard, Machines(self.machines.model, state.guarding))  # type: ignore[attr-defined]
+        seen = pilot._settled(past)
+        state, verdict = self.detector.follow(state, seen.evidence)
+        self.machines, self._seen = Machines(pilot.machines.model, state), seen._replace(verdict=verdict)
+        return self._seen
+
+    def _settled(self, past: Past) -> Seen:
+        """What every row of `past` shows, as if they had come one after the other."""
         made, low, length = [], 0, LONGEST
         rows = past.values.shape[1]
         while low < rows:
@@ -117,8 +131,7 @@ class Monitor:
                 self.machines, one = self._observe(self.machines, next(piece.rows(stop, stop + 1).each()))
                 made.append(_as_rows(one))
             low += piece.values.shape[1] if stop is None else stop + 1
-        self._seen = together(made)
-        return self._seen
+        return together(made)
 
     def aside(self, past: Past, still: bool = False) -> Seen:
         """Rows (B T …) that are judged and teach nothing, each against a state that has seen none of them.

@@ -1,9 +1,10 @@
 """A detector for seasons among whose calm rows there may be anomalies: an alarm lasts as long as what it tells.
 
-Statistics: `forecast.kernels.season`. The length of the season is read from the calm rows where none is given. Units are median absolute values in
-48 parts of the season. The law of a statistic is drawn from the ordinary half of its calm rows alone: exponential through its quantiles of 50 and
-90 %, so that up to a tenth of anomalies among them moves no threshold. It is exact for no one: the rate that is measured on clean rows
-stands in the documentation. The values alone count; what the model learns is left to the standard detector.
+Statistics: `forecast.kernels.season`, of the logarithm where noise grows with the level (`forecast.detect.growth`). The length of the season
+is read from the calm rows where none is given. Units are median absolute values in 48 parts of the season. The law of a statistic is drawn from the
+ordinary half of its calm rows alone: exponential through its quantiles of 50 and 90 %, so that up to a tenth of anomalies among them
+moves no threshold. It is exact for no one: the rate that is measured on clean rows stands in the documentation.
+The values alone count; what the model learns is left to the standard detector.
 """
 
 import math
@@ -15,6 +16,7 @@ from torch import Tensor
 from forecast.detect.detector import Detector
 from forecast.detect.discord import season as length_of
 from forecast.detect.evidence import Evidence, Verdict
+from forecast.detect.growth import Bend, bend_of, bent, straight
 from forecast.detect.guarding import verdict
 from forecast.detect.standard import Calibration, Standard, Watching
 from forecast.errors import InputError
@@ -34,6 +36,7 @@ class Law(NamedTuple):
 
     guarding: Calibration
     season: Tensor  # (B) rows
+    bend: Bend
     unit: Tensor  # (B C STATISTICS PARTS)
     middle: Tensor  # (B C STATISTICS) median
     slope: Tensor  # (B C STATISTICS) of the statistic by nats
@@ -72,7 +75,8 @@ class Seasonal(Detector):
         batch, _, channels = values.shape
         unit = values.new_ones(batch, channels, kernel.STATISTICS, kernel.PARTS)
         some = values.new_zeros(batch, channels, kernel.STATISTICS)
-        law = Law(self.guarding.calibrate(evidence), season, unit, some, some)
+        law = Law(self.guarding.calibrate(evidence), season, straight(values), unit, some, some)
+        law = law._replace(bend=bend_of(_calm_units(values, law.guarding), season))
         _, statistic, part = self._statistics(self.initial_state(law), values)
         law = law._replace(unit=_units(_begun(statistic, season), part))
         statistic = _begun(self._statistics(self.initial_state(law), values)[1], season)
@@ -109,8 +113,7 @@ class Seasonal(Detector):
 
     def _statistics(self, state: Seasons, values: Tensor) -> tuple[Seasons, Tensor, Tensor]:
         """The state after the rows, statistics (B T C STATISTICS) and parts of the season (B T)."""
-        calm = state.law.guarding
-        r = ((values - calm.loc[:, None]) / calm.spread[:, None]).clamp(-FARTHEST, FARTHEST).contiguous()
+        r = bent(_calm_units(values, state.law.guarding), state.law.bend)
         ring, level, rows = state.ring.clone(), state.level.clone(), state.rows.clone()
         statistic = r.new_empty(*r.shape, kernel.STATISTICS)
         part = torch.empty(r.shape[:2], dtype=torch.int64)
@@ -125,6 +128,10 @@ class Seasonal(Detector):
             part.numpy(),
         )
         return state._replace(ring=ring, level=level, rows=rows), statistic, part
+
+
+def _calm_units(values: Tensor, calm: Calibration) -> Tensor:
+    return ((values - calm.loc[:, None]) / calm.spread[:, None]).clamp(-FARTHEST, FARTHEST)
 
 
 def _begun(statistic: Tensor, season: Tensor) -> Tensor:

@@ -30,16 +30,17 @@ def beats(rows: int, seed: int) -> Tensor:
     return ((1 + 0.3 * torch.sin(t / 700)) * wave + torch.cos(t / 900) + 0.05 * noise)[None, :, None]
 
 
-def nearest(y: NDArray[np.float64], size: int, memory: int) -> NDArray[np.float64]:
-    """d of the windows (T C) that end at each row, by NumPy's correlation of one window with another."""
+def nearest(y: NDArray[np.float64], size: int, memory: int, least: NDArray[np.float64]) -> NDArray[np.float64]:
+    """d of the windows (T C) that end at each row, one window with another."""
     made = np.zeros(len(y))
     for t in range(2 * size - 1, len(y)):
         here = y[t - size + 1 : t + 1]
-        likes = []
+        unlike = []
         for lag in range(size, min(memory, t - size + 2)):
             there = y[t - lag - size + 1 : t - lag + 1]
-            likes.append(np.mean([np.corrcoef(here[:, c], there[:, c])[0, 1] for c in range(y.shape[1])]))
-        made[t] = math.sqrt(max(1 - max(likes), 0.0)) if likes else 0.0
+            apart = ((here - here.mean(0)) - (there - there.mean(0))) ** 2
+            unlike.append(np.mean(apart.mean(0) / ((here.std(0) + least) * (there.std(0) + least))))
+        made[t] = math.sqrt(min(unlike))
     return made
 
 
@@ -48,12 +49,30 @@ def test_the_statistic_is_that_of_windows_compared_one_by_one() -> None:
     detector = Discord(lengths=(8, 20), memory=120, quality=False)
     state = detector.initial_state(detector.calibrate(of(values)))
     after, statistic = detector._statistic(state, values)
-    y = values[0].numpy()
-    short, long = nearest(y, 8, 120), nearest(y, 20, 120)
+    calm = state.guarding.calibration
+    y = ((values - calm.loc[:, None]) / calm.spread[:, None])[0].numpy()
+    windows = [np.lib.stride_tricks.sliding_window_view(y, n, 0)[:: max(n // 8, 1)].std(-1) for n in (8, 20)]
+    least = [0.25 * np.quantile(each, 0.5, axis=0, method="lower") for each in windows]
+    assert state.least[0].numpy() == pytest.approx(np.array(least), rel=1e-12)
+    short, long = nearest(y, 8, 120, least[0]), nearest(y, 20, 120, least[1])
     expected = (long[40:] + short[28 : len(y) - 12]) / 2
     assert statistic[0, 40:].numpy() == pytest.approx(expected, abs=1e-7)
     assert bool(statistic[0, :39].isnan().all())
     assert detector.began(after).tolist() == [19]
+
+
+def test_a_size_that_never_was_counts_and_noise_alone_does_not() -> None:
+    values = beats(4000, 1)
+    quiet = 0.05 * walk(1, 400, 4)[0].diff(dim=0)
+    values[0, 1000:1399] = values[0, 1000] + quiet
+    detector = Discord(rate=1e-3, quality=False)
+    state = detector.initial_state(detector.calibrate(of(values[:, :1500])))
+    swollen = values.clone()
+    swollen[0, 3000:3096] = values[0, 3000] + 2.5 * (values[0, 3000:3096] - values[0, 3000])
+    still = values.clone()
+    still[0, 3000:3096] = values[0, 3000] + 0.05 * walk(1, 97, 5)[0].diff(dim=0)
+    found = [detector._statistic(state, one)[1][0, 3000:3200].max() for one in (values, swollen, still)]
+    assert found[1] > 2 * found[0] and found[2] < found[1] / 2
 
 
 def test_a_pattern_without_its_wave_is_found_though_level_and_size_wander() -> None:

@@ -6,7 +6,13 @@ import pytest
 import torch
 
 from forecast import artefact
+from forecast.detect.detector import Detector
+from forecast.detect.discord import Discord
+from forecast.detect.group import Group
+from forecast.detect.history import History
+from forecast.detect.lasting import Lasting
 from forecast.detect.monitor import PATIENCE, Monitor
+from forecast.detect.season import Seasonal
 from forecast.detect.standard import Standard
 from forecast.errors import InputError
 from forecast.models.kalman import Kalman
@@ -48,6 +54,22 @@ def test_stream_is_batch(monitor: Monitor, past: Past, whole: tuple[torch.Tensor
     assert torch.equal(torch.stack(scores, 1), whole[0])
     assert monitor.records() == whole[1]
     assert bool((whole[0] >= 0.5).any()), "the shift is seen"
+
+
+GUARDED = [Discord(memory=500), Group(scales=(4, 20)), History(lags=200), Lasting(), Seasonal(season=24)]
+
+
+@pytest.mark.parametrize("detector", GUARDED, ids=lambda one: type(one).__name__)
+def test_stream_is_batch_where_a_guard_settles_what_is_learned(detector: Detector, past: Past) -> None:
+    calm, live = past.rows(0, ROWS), past.rows(ROWS, 2 * ROWS)
+    batch = Monitor.ready(Kalman(trend="none", channels=2), detector, calm)
+    stream = artefact.monitor_of(artefact.header(batch), batch.records())
+    seen = batch.follow(live)
+    assert bool((seen.verdict.learn < 1).any()), "some rows are held back"
+    verdicts = [stream.observe(row) for row in live.each()]
+    for k, leaf in enumerate(seen.verdict):
+        assert torch.equal(torch.stack([one[k] for one in verdicts], 1), leaf), seen.verdict._fields[k]
+    assert stream.records() == batch.records()
 
 
 def test_sensors_alone_are_the_batch(monitor: Monitor, past: Past, whole: tuple[torch.Tensor, list[bytes]]) -> None:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from forecast.detect.evidence import KINDS, Verdict
+from forecast.detect.growth import bend_of, bent
 from forecast.detect.season import Seasonal
 from forecast.errors import InputError
 from forecast.kernels import season as kernel
@@ -37,7 +38,7 @@ def test_statistics_are_those_of_the_definition() -> None:
     after, statistic, part = detector._statistics(detector.initial_state(law), values)
     r = ((values - law.guarding.loc[:, None]) / law.guarding.spread[:, None])[0, :, 0].numpy()
     unit = law.unit[0, 0].numpy()
-    five = fifteen = thirty = sudden = restless = 0.0
+    five = fifteen = week_five = week_fifteen = thirty = sudden = restless = 0.0
     for t, x in enumerate(r):
         p = t % DAY * kernel.PARTS // DAY
         assert int(part[0, t]) == p
@@ -46,10 +47,13 @@ def test_statistics_are_those_of_the_definition() -> None:
             assert bool(statistic[0, t].isnan().all())
             continue
         d = x - (np.median(before) if before else 0.0)
-        sudden += (abs(d - five) / unit[kernel.JUMP, p] - sudden) * 2 / 5
-        restless += (abs(x - thirty) / unit[kernel.UNREST, p] - restless) * 2 / 16
+        w = x - r[t - 7 * DAY] if t >= 7 * DAY and np.isfinite(r[t - 7 * DAY]) else d
+        sudden += (min(abs(d - five), abs(d)) / unit[kernel.JUMP, p] - sudden) * 2 / 5
+        restless += (min(abs(x - thirty), abs(d)) / unit[kernel.UNREST, p] - restless) * 2 / 16
+        week_five, week_fifteen = week_five + (w - week_five) / 3, week_fifteen + (w - week_fifteen) / 8
         five, fifteen, thirty = five + (d - five) / 3, fifteen + (d - fifteen) / 8, thirty + (x - thirty) * 2 / 31
-        expected = [abs(five) / unit[kernel.OFF, p], abs(fifteen) / unit[kernel.LATE, p], sudden, restless]
+        off, late = min(abs(five), abs(week_five)), min(abs(fifteen), abs(week_fifteen))
+        expected = [off / unit[kernel.OFF, p], late / unit[kernel.LATE, p], sudden, restless]
         assert statistic[0, t, 0].numpy() == pytest.approx(expected, rel=1e-9)
     assert int(after.rows[0]) == 900
 
@@ -89,3 +93,34 @@ def test_the_rate_on_clean_rows_is_of_the_order_asked_for(rate: float) -> None:
 def test_settings_that_make_no_sense_are_told() -> None:
     with pytest.raises(InputError, match="season=0"):
         Seasonal(season=0)
+
+
+def visits(rows: int, seed: int) -> Tensor:
+    """(1 T 1): days of a few and of many, with noise in proportion."""
+    t = torch.arange(rows, dtype=torch.float64)
+    noise = torch.randn(rows, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    return (torch.exp(2 * torch.sin(2 * torch.pi * t / DAY) + 0.3 * noise))[None, :, None]
+
+
+def test_where_noise_grows_with_the_level_the_logarithm_counts() -> None:
+    grown, even = visits(3000, 4), days(3000, 4)
+    season = torch.tensor([DAY])
+    assert bool(bend_of(grown, season).bend.isfinite().all()) and bool(bend_of(even, season).bend.isinf().all())
+    values = grown.clone()
+    values[0, 2405:2425] *= 0.15
+    for one in (values, 1e3 * values - 7):  # nothing depends on unit and origin
+        verdict = judged(one, 1500, Seasonal(season=DAY, rate=1e-3, quality=False))
+        assert float(verdict.alarm[0, 910:925].double().mean()) > 0.8
+        assert int(verdict.alarm[0, :900].sum()) <= 10
+
+
+def test_the_bend_is_that_of_its_formula_and_missing_readings_stay_missing() -> None:
+    r = visits(1000, 5)
+    r[0, 7] = torch.nan
+    by = bend_of(r, torch.tensor([DAY]))
+    y = r[0, :, 0].numpy()
+    low = np.nanquantile(y, 0.005)
+    known = np.sort(y[np.isfinite(y)])
+    bend = 0.02 * (known[(len(known) - 1) // 2] - low)
+    expected = np.sign(y - low) * np.log1p(np.abs(y - low) / bend)
+    assert bent(r, by)[0, :, 0].numpy() == pytest.approx(expected - np.nanmean(expected), nan_ok=True)

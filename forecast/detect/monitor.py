@@ -140,7 +140,9 @@ class Monitor:
         """
         machines, made = self.machines, []
         for row in past.each():
-            made.append(_as_rows(self._observe(machines, row)[1]))
+            seen = self._observe(machines, row)[1]
+            learn, widen = torch.zeros_like(seen.verdict.learn), torch.ones_like(seen.verdict.widen)
+            made.append(_as_rows(seen._replace(verdict=seen.verdict._replace(learn=learn, widen=widen))))
             if not still:
                 machines, _ = self._observe(machines, row._replace(values=torch.full_like(row.values, torch.nan)))
         self.machines = machines

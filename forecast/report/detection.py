@@ -94,7 +94,10 @@ def read(folder: Path) -> Tables:
         summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
         events = pd.read_parquet(folder / "events.parquet").sort_values("score", ascending=False, kind="stable")
         judged = pd.read_csv(folder / summary["judged"]) if summary.get("judged") else None
-        return Tables(summary, pd.read_parquet(folder / SCORES), events, judged)
+        scores = pd.read_parquet(folder / SCORES)
+        if "muted" in scores:  # scored, but nobody's alarm
+            scores["alarm"] &= ~scores["muted"]
+        return Tables(summary, scores, events, judged)
     except OSError as error:
         missing = Path(error.filename).name if error.filename else "a table"
         hint = "a report is drawn from the tables of a finished `forecast detect`"

@@ -94,19 +94,20 @@ class Live(Scorer):
         out = missing(len(rows.who))
         left = np.arange(len(rows.who))
         codes = self.windows.codes(self.names, rows.who, rows.time)
+        special = bool(codes.any())
         if (self.bank[rows.who] < 0).any():
             left = self._warm_up(rows, codes)
         while len(left):
             now, left = (left, left[:0]) if self.refits is None else _cut(rows.who, left, self.refits)
-            if codes.any():
+            if special:
                 now, later = alike(rows.who, now, codes)
                 left = np.sort(np.concatenate([later, left]))
-            for code in np.unique(codes[now]).tolist():
-                self._score(rows, now[codes[now] == code], out, code)
-            learned = now[codes[now] == LEARNED]
+            for code in np.unique(codes[now]).tolist() if special else (LEARNED,):
+                self._score(rows, now[codes[now] == code] if special else now, out, code)
+            learned = now[codes[now] == LEARNED] if special else now
             self.strain.count(rows.who[learned], out.alarm[learned], out.kind[learned])
             if self.refits is not None:
-                self._keep(rows, now[codes[now] != STILL], codes, out, self.refits)
+                self._keep(rows, now[codes[now] != STILL] if special else now, codes, out, self.refits)
         return out
 
     def _keep(self, rows: Rows, now: Ints, codes: Ints, out: Scored, refits: Refits) -> None:
@@ -168,9 +169,8 @@ class Live(Scorer):
             goes = mine[codes[mine] != STILL]
             taken, one = self._take(int(rows.who[mine[0]]), rows.time[goes], value[goes])
             if one is not None:
-                last = int(goes[taken - 1])
-                left.append(mine[mine > last])
-                ready.append((last, one))
+                left.append(mine[mine > goes[taken - 1]] if taken else mine)  # 0: its warm-up was whole before
+                ready.append((int(goes[taken - 1] if len(goes) else mine[0]), one))
         for at, one in sorted(ready, key=lambda pair: pair[0]):
             self._activate(one, int(rows.order[at]))
         return np.sort(np.concatenate(left))

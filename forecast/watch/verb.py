@@ -17,7 +17,7 @@ import torch
 
 from forecast.errors import InputError, unknown
 from forecast.experiment.config import Watch
-from forecast.experiment.detection import USUAL_RATE, only_one
+from forecast.experiment.detection import USUAL_RATE, discovery_of, only_one
 from forecast.experiment.detectors import build as build_detector
 from forecast.experiment.members import Facts
 from forecast.experiment.weights import label_of
@@ -147,7 +147,7 @@ def budget(config: Watch) -> tuple[float | None, float | None]:
         )
     if config.false_alarm_rate is not None:
         return None, config.false_alarm_rate
-    if config.false_discovery_rate is not None:
+    if discovery_of(config.false_discovery_rate, config.discovery_memory) is not None:
         return None, USUAL_RATE
     if config.false_alarms_per_fleet_day is not None:
         return config.false_alarms_per_fleet_day / (config.fleet or 1), None

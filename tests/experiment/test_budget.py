@@ -137,6 +137,6 @@ def test_the_verb_takes_a_share_of_false_alarms_and_several_models(tmp_path: Pat
     assert said.code == 3, said.out + said.err
     assert "at most 0.2 of all alarms" in said.out
     page = (tmp_path / "detect" / "latest" / "report.html").read_text()
-    assert "naive + kalman" in page and "0.2 of all alarms at most to be false" in page
+    assert "naive + kalman" in page and "0.200 of all alarms at most to be false" in page
     events = pd.read_csv(tmp_path / "detect" / "latest" / "events.csv")
     assert pd.Timestamp(events.loc[0, "onset"]) == START + pd.Timedelta(hours=600)

@@ -1,6 +1,7 @@
 """A watch in a process of its own, to be killed: python -m tests.watch.runner FOLDER SOURCE [ROWS [hook:count]]
 
-SOURCE is what conf/source/ makes a source of, as JSON; its `history` is a file of rows from before the stream. The
+SOURCE is what conf/source/ makes a source of, as JSON; its `history` is a file of rows from before the stream, `maintenance` windows, `share` one of
+false alarms. The
 process stops by itself after ROWS readings (0: when the source ends). With a hook it kills itself at the count-th passage, as `kill -9` does.
 """
 
@@ -11,6 +12,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from forecast.series.maintenance import Maintenance
 from forecast.watch.before import Before
 from forecast.watch.build import build
 from forecast.watch.loop import Loop, Options
@@ -57,7 +59,11 @@ def main(folder: str, source: str, rows: str = "0", hook: str = "") -> None:
     sinks = [Jsonl(Path(folder) / "alerts.jsonl")]
     own = json.loads(source)
     history = Before(Path(own.pop("history")), Parser()) if "history" in own else None
-    loop = Counted(build("source", own), Parser(), Ewma(), store, sinks, options, Telling(), history)
+    telling = Telling()
+    if "share" in own:
+        windows = Maintenance.read(own.pop("maintenance"))
+        telling = Telling(maintenance=windows, per_row=1e-3, share=own.pop("share"), memory=1000.0)
+    loop = Counted(build("source", own), Parser(), Ewma(), store, sinks, options, telling, history)
     loop.rows = int(rows)
     loop.look()
     loop.run()

@@ -63,7 +63,10 @@ def test_pieces_and_restarts_change_no_byte(tmp_path: Path, lateness: float, cut
     reader.close()
     alarms = scores.score >= 0.5
     ill = (scores.who < 3) & (scores.value > 8)
-    assert alarms[ill].mean() > 0.4 and alarms[ill][:3].all() and (alarms & ~ill).sum() <= 0.4 * alarms.sum()
+    later = (scores.who < 3) & (
+        scores.time >= 1_000_000 * (1_700_000_000 + 60 * 250)
+    )  # the way back is a shift as well
+    assert alarms[ill].mean() > 0.4 and alarms[ill][:3].all() and (alarms & ~later).sum() <= 0.3 * alarms.sum()
     assert "at most 0.2 of all alarms asked for" in desk.show(desk.stores(tmp_path / "whole" / "state"), tmp_path)
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from forecast.watch import alerts
 from tests.watch import outcome, plant
 from tests.watch.process import HOOKS, killed, run
 
@@ -36,6 +37,20 @@ def test_killed_at_random(stream: tuple[Path, outcome.Outcome], tmp_path: Path) 
     csv, whole = stream
     assert killed(tmp_path, source(csv), 0, 5, seed=1) >= 1
     assert outcome.of(tmp_path) == whole
+
+
+def test_killed_with_windows_of_maintenance_and_a_share_of_false_alarms(
+    stream: tuple[Path, outcome.Outcome], tmp_path: Path
+) -> None:
+    csv, plain = stream
+    first = int(csv.read_text().splitlines()[1].split(",")[0])
+    span = {"start": alerts.iso(1_000_000 * (first + 60 * 500)), "end": alerts.iso(1_000_000 * (first + 60 * 1500))}
+    own = source(csv) | {"share": 0.2, "maintenance": [{"sensor": "*1*", **span}]}
+    assert run(tmp_path / "whole", own) == (0, "")
+    whole = outcome.of(tmp_path / "whole")
+    assert whole.counts["alarms in maintenance"] > 0 and whole.counts["alerts"] < plain.counts["alerts"]
+    assert killed(tmp_path / "killed", own, 0, 3, seed=4) >= 1
+    assert outcome.of(tmp_path / "killed") == whole
 
 
 @pytest.mark.slow

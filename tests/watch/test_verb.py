@@ -47,6 +47,10 @@ def test_two_runs_and_a_pipe_tell_what_one_run_tells(tmp_path: Path) -> None:
         (["source.path=p.csv", "history=nothing.csv"], "no such file; pass history=FILE"),
         (["source.path=p.csv", "events.k=5", "events.m=2"], "1 ≤ k ≤ m"),
         (["source.path=p.csv", "warmup=-3"], "at least 2 rows"),
+        (["source.path=p.csv", "maintenance=[w.csv]"], "w.csv: cannot be read"),
+        (["source.path=p.csv", "false_alarms_per_fleet_day=5"], "give both"),
+        (["source.path=p.csv", "false_alarm_rate=1e-3", "false_discovery_rate=0.1"], "give one of them"),
+        (["source.path=p.csv", "false_discovery_rate=2"], "between 0 and 1"),
     ],
 )
 def test_what_is_refused_says_what_to_do(words: list[str], said: str, tmp_path: Path) -> None:

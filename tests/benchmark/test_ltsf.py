@@ -10,9 +10,11 @@ import pandas as pd
 import pytest
 
 from forecast.__main__ import main
-from forecast.experiment.benchmark.ltsf import evaluate
+from forecast.experiment.benchmark.ltsf_ridge import RIDGE
+from forecast.experiment.benchmark.ltsf_windows import evaluate
 from forecast.models.forecaster import Forecaster
 from forecast.models.naive import Naive, SeasonalNaive
+from forecast.models.ridge import Ridge
 from forecast.series.catalogue import load
 
 HORIZONS = (96, 192, 336, 720)
@@ -46,16 +48,28 @@ def test_naive_rows_of_the_tables(name: str, season: int, horizon: int, real_dat
     score = evaluate(model, (), data.panel, data.protocol, horizon)
     mse, mae = map(float, ROWS[name, season][HORIZONS.index(horizon)].split("/"))
     assert (round(score.mse, 4), round(score.mae, 4)) == (mse, mae)
-    assert score.windows == WINDOWS[name] - (horizon - 96)
+    assert len(score.square) == WINDOWS[name] - (horizon - 96)
+    assert float(score.square.mean()) == pytest.approx(score.mse)
 
 
 def test_the_verb_fills_the_table_and_goes_on_where_it_stopped(real_data: Path, tmp_path: Path) -> None:
     words = ["benchmark=ltsf", "benchmark.sets=[exchange_rate]", "models=[naive]", "tracking=none", f"out={tmp_path}"]
-    assert main([*words, "benchmark.horizons=[96]"]) == 0
+    assert main([*words, "benchmark.horizons=[96]", "benchmark.contexts=[16,48]"]) == 0
     file = (tmp_path / "benchmark" / "latest" / "results.csv").resolve()
-    made = pd.read_csv(file).set_index(["case", "subject", "unit"])["value"]
+    made = pd.read_csv(file).set_index(["case", "subject", "unit"])["value"].sort_index()
     assert made["exchange_rate/96", "naive", "windows"] == 1422
     assert round(float(made["exchange_rate/96", "naive", "mse"]), 4) == 0.0811
+    ridge, gap = made["exchange_rate/96", RIDGE], made["exchange_rate/96", "naive less ridge"]
+    data = load("exchange_rate", [real_data], raw=True)[0]
+    errors = {}
+    for context in (16, 48):
+        model = Ridge(context, 96, len(data.panel.channels))
+        fitted = model.estimate(data.panel.head(data.borders.train).past([int(data.borders.train[0])]))
+        errors[context] = evaluate(model, fitted, data.panel, data.protocol, 96, test=False).mse
+    assert ridge["context"] == min(errors, key=lambda context: errors[context])
+    assert ridge["validation_mse"] == pytest.approx(min(errors.values()))
+    assert gap["gap"] == pytest.approx(made["exchange_rate/96", "naive", "mse"] - ridge["mse"])
+    assert gap["low"] < gap["gap"] < gap["high"] and (gap["block"], gap["blocks"]) == (192, 7)
     pd.read_csv(file).assign(value=0.5).to_csv(file, index=False)
     assert main(["benchmark", "resume=latest", f"out={tmp_path}"]) == 0
     assert set(pd.read_csv(file)["value"]) == {0.5}, "a cell that is there is not made again"

@@ -9,6 +9,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from forecast.experiment import data
+from forecast.experiment.benchmark import competitions
+from forecast.series import catalogue
 from tests.experiment.line import forecast
 
 
@@ -76,3 +79,14 @@ def test_auto_ssm_on_whole_sets(real_data: Path) -> None:
     made = pd.read_csv("outputs/benchmark/latest/results.csv").set_index(["case", "subject", "unit"])["value"]
     assert made["m4_weekly", "auto_ssm", "owa"] < 0.8
     assert 0.87 <= made["m4_weekly", "auto_ssm", "coverage"] <= 0.93
+
+
+def test_series_are_drawn_evenly(real_data: Path) -> None:
+    words = ["benchmark=m4", "benchmark.sets=[m4_weekly]", "benchmark.series=7", "models=[naive]", "tracking=none"]
+    assert forecast(*words).code == 0
+    made = pd.read_csv("outputs/benchmark/latest/results.csv").set_index(["case", "subject", "unit"])["value"]
+    assert made["m4_weekly", "naive", "series"] == 7
+    whole = next(iter(catalogue.load("m4_weekly", data.folders())))
+    drawn = competitions.evenly(whole, 7).panel
+    assert drawn.names == tuple(whole.panel.names[k * 359 // 7] for k in range(7))
+    assert competitions.evenly(whole, 0) is whole and competitions.evenly(whole, 500) is whole

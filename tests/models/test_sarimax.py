@@ -14,12 +14,11 @@ from statsmodels.tsa.statespace.tests.results.results_sarimax import wpi1_data
 from statsmodels.tsa.stattools import kpss as theirs
 
 from forecast.distribution import Forecast
+from forecast.models.differencing import differences, kpss
 from forecast.models.statsmodels.filtered import FilteredForecaster
 from forecast.models.statsmodels.sarimax import (
     Sarimax,
     _differenced,
-    differences,
-    kpss,
     neighbours,
     stationary_covariance,
     strength,

@@ -36,30 +36,32 @@ class Live:
     ) -> None:
         count = len(coefs) // channels
         self._dof, self._all, self._channels = dof, np.arange(count), channels
-        self._beside = WIDEST if program.size <= FEW and count >= WIDEST else TOGETHER
-        room = -(-count // self._beside) * self._beside  # sensors, filled up
         diffuse = bool((belief.tally[:, 1] > 0).any())
         parts = [belief.mean, belief.covariance, belief.tally, coefs, loc[:, None], spread[:, None]]
         table = torch.cat(parts + [belief.diffuse] * diffuse, 1).numpy()
-        ends = np.cumsum([0] + [part.shape[1] for part in parts] + [belief.diffuse.shape[1]])
-        self._where = [slice(*ends[k : k + 2]) for k in ((0, 1, 6, 2) if diffuse else (0, 1, 2))]
+        self._ends = np.cumsum([0] + [part.shape[1] for part in parts] + [belief.diffuse.shape[1]])
+        self._where = [slice(*self._ends[k : k + 2]) for k in ((0, 1, 6, 2) if diffuse else (0, 1, 2))]
         self._spent = None if diffuse else belief.diffuse.clone()
-        self._record = together(table.reshape(count, channels, -1).swapaxes(0, 1), self._beside)
         lanes, whole = self._size(program)
         self._memory = {wide: lane_array(lanes, wide) for wide in (False, True)}
-        self._widest = lane_array(lanes, True, self._beside)
         self._which, self._values = np.arange(count), np.empty((count, channels))
         self._means, self._variances = np.empty((count, channels)), np.empty((count, channels))
         self._integers = np.zeros(whole, np.int64)
         self._every = self._all.ctypes.data
         ops, reads, first, noise = program.kernel
         self._kept = [ops, reads, first, noise, self._which, self._integers, self._values, self._means, self._variances]
-        sizes = [room, program.size, program.coefficients, len(ops), needs, int(diffuse), channels]
-        sizes += [self._beside, self._beside.bit_length() - 1, table.shape[1]]
-        mean, covariance, tally, *units, spent = (
-            self._record.ctypes.data + 8 * self._beside * int(end) for end in ends[:-1]
-        )
+        self._sizes = [program.size, program.coefficients, len(ops), needs, int(diffuse), channels]
+        small = program.size <= FEW and count >= WIDEST
+        self._lay(table.reshape(count, channels, -1).swapaxes(0, 1), WIDEST if small else TOGETHER)
+
+    def _lay(self, table: Numbers, beside: int) -> None:
+        """Records (C B R) of so many sensors side by side, and the plan that says where they lie."""
+        self._beside, self._record = beside, together(table, beside)
+        self._widest = lane_array(self._memory[False].size, True, beside)
+        begin = self._record.ctypes.data
+        mean, covariance, tally, *units, spent = (begin + 8 * beside * int(end) for end in self._ends[:-1])
         rest = [mean, covariance, spent, tally]
+        sizes = [self._record.shape[1] * beside, *self._sizes, beside, beside.bit_length() - 1, table.shape[2]]
         addresses = [array.ctypes.data for array in self._kept] + [*rest, *units, *rest]
         self._plan = np.array(sizes + addresses, np.int64)
 
@@ -103,6 +105,8 @@ class Live:
 
     def observe(self, verdicts: Table, count: int, values: int, which: int | None, out: tuple[int, int, int]) -> int:
         """Forecast, verdict and step in one pass, see `kernels.monitor`; addresses of values, sensors and outputs."""
+        if self._beside != TOGETHER:  # there eight go together, and what is read at once should lie together
+            self._lay(apart(self._record, len(self._all)), TOGETHER)
         memory, order = self._memory[count > 1], self._every if which is None else which
         return int(monitor(memory, self._integers, self._plan, verdicts, count, self._dof, values, order, *out))
 

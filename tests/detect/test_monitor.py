@@ -146,3 +146,13 @@ def test_the_fast_path_is_taken_and_gives_the_same_bits(monitor: Monitor, past: 
         escaped, held = escaped or bool((fast.widen > 1).any()), held or bool((fast.learn == 0).any())
     assert escaped and held
     assert monitor.records() == slow.records()
+
+
+def test_many_sensors_of_a_small_model_are_the_batch(header_and_records: tuple[bytes, list[bytes]], past: Past) -> None:
+    """Forty sensors of one state, which a Stepper would advance 32 together."""
+    few, who = artefact.monitor_of(*header_and_records), torch.arange(40) % 3
+    stream, batch = (Monitor(few.model, few.detector, take(few.machines, who)) for _ in range(2))
+    rows = Past.of(past.values[who, ROWS : ROWS + 160])
+    scores = [stream.observe(row).score for row in rows.each()]
+    assert torch.equal(torch.stack(scores, 1), batch.follow(rows).verdict.score)
+    assert stream.records() == batch.records()

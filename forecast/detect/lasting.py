@@ -33,6 +33,8 @@ class State(NamedTuple):
 class Lasting(Detector):
     """States unlike calm ones, from their beginning to their end."""
 
+    guarding: Standard
+
     def __init__(
         self,
         rate: float = 1e-3,  # false alarms per row

@@ -59,6 +59,8 @@ class Remembered(NamedTuple):
 class Discord(Detector):
     """The pattern least like any before it."""
 
+    guarding: Standard
+
     def __init__(
         self,
         rate: float = 1e-3,  # false alarms per row

@@ -65,6 +65,8 @@ class Calibrated(NamedTuple):
 class Group(Detector):
     """A few directions or a single channel out of many: broken correlation, shared load, bursts."""
 
+    guarding: Standard
+
     def __init__(
         self,
         rate: float = 1e-3,  # false alarms per row

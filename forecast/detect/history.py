@@ -35,6 +35,8 @@ class Counted(NamedTuple):
 class History(Detector):
     """Conformal: each row, and each pattern of 16 and of 32 rows, among those before it; what lasts is told once."""
 
+    guarding: Standard
+
     def __init__(
         self,
         rate: float = 1e-3,  # false alarms per row

@@ -1,7 +1,8 @@
 """A detector of states: the standard one's nats over some rows, alarms that last as long as the state and end where it is left.
 
 For a machine that is in a fault for minutes, whose rows after it are unlike the calm ones too. Formulas: `forecast.kernels.lasting`. A single
-odd row is no alarm. Kinds and blame are those of the standard detector, and so is what the model learns.
+odd row is none, unless the standard detector's moving means remember it. Kinds, blame and what the
+model learns are those of the standard detector.
 """
 
 import math
@@ -31,6 +32,8 @@ class State(NamedTuple):
 
 class Lasting(Detector):
     """States unlike calm ones, from their beginning to their end."""
+
+    guarding: Standard
 
     def __init__(
         self,

@@ -106,7 +106,7 @@ class Monitor:
             self._seen = self._settled(past)
             return self._seen
         state = self.machines.detector
-        pilot = Monitor(self.model, guard, Machines(self.machines.model, state.guarding))  # type: ignore[attr-defined]
+        pilot = Monitor(self.model, guard, Machines(self.machines.model, state.guarding))
         seen = pilot._settled(past)
         state, verdict = self.detector.follow(state, seen.evidence)
         self.machines, self._seen = Machines(pilot.machines.model, state), seen._replace(verdict=verdict)

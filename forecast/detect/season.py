@@ -55,6 +55,8 @@ class Seasons(NamedTuple):
 class Seasonal(Detector):
     """Broken seasons, jumps and unrest."""
 
+    guarding: Standard
+
     def __init__(
         self,
         rate: float = 1e-3,  # false alarms per row

@@ -63,16 +63,14 @@ def test_the_statistic_is_that_of_windows_compared_one_by_one() -> None:
 
 def test_a_size_that_never_was_counts_and_noise_alone_does_not() -> None:
     values = beats(4000, 1)
-    quiet = 0.05 * walk(1, 400, 4)[0].diff(dim=0)
-    values[0, 1000:1399] = values[0, 1000] + quiet
-    detector = Discord(rate=1e-3, quality=False)
+    values[0, 1000:1399] = values[0, 1000] + 0.05 * walk(1, 400, 4)[0].diff(dim=0)
+    detector = Discord(lengths=(24, 48), quality=False)
     state = detector.initial_state(detector.calibrate(of(values[:, :1500])))
-    swollen = values.clone()
-    swollen[0, 3000:3096] = values[0, 3000] + 2.5 * (values[0, 3000:3096] - values[0, 3000])
-    still = values.clone()
-    still[0, 3000:3096] = values[0, 3000] + 0.05 * walk(1, 97, 5)[0].diff(dim=0)
-    found = [detector._statistic(state, one)[1][0, 3000:3200].max() for one in (values, swollen, still)]
-    assert found[1] > 2 * found[0] and found[2] < found[1] / 2
+    swollen, still = values.clone(), values.clone()
+    swollen[0, 3000:3300] = values[0, 3000] + 6 * (values[0, 3000:3300] - values[0, 3000])
+    still[0, 3000:3300] = values[0, 3000] + 0.05 * walk(1, 301, 5)[0].diff(dim=0)
+    usual, larger, quiet = (detector._statistic(state, one)[1][0, 3048:3100].max() for one in (values, swollen, still))
+    assert larger > 2 * usual and larger > 2 * quiet
 
 
 def test_a_pattern_without_its_wave_is_found_though_level_and_size_wander() -> None:

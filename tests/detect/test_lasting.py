@@ -9,6 +9,7 @@ from torch import Tensor
 
 from forecast.detect.evidence import KINDS, Verdict
 from forecast.detect.lasting import Lasting
+from forecast.detect.standard import Standard
 from forecast.errors import InputError
 from forecast.kernels import lasting as kernel
 from tests.detect.calm import noise, of
@@ -86,10 +87,14 @@ def test_an_alarm_ends_where_the_state_is_left_though_the_rows_after_it_are_unli
     assert KINDS[int(verdict.kind[0, 700])] != ""
 
 
-def test_one_odd_row_is_no_alarm() -> None:
+def test_one_row_of_five_deviations_is_no_alarm() -> None:
     values = machine(2000, 2)
-    values[0, 1500] = 40
+    values[0, 1500, 0] = 5
     assert not bool(judged(values, 1000, Lasting(rate=RATE, quality=False)).alarm[0, 495:520].any())
+    standard = Standard(rate=RATE, quality=False)
+    state = standard.initial_state(standard.calibrate(of(values[:, :1000])))
+    state, _ = standard.follow(state, of(values[:, :1000]))
+    assert bool(standard.follow(state, of(values[:, 1000:]))[1].alarm[0, 500])
 
 
 def test_missing_rows_move_nothing_and_a_silent_sensor_is_told() -> None:

@@ -45,6 +45,7 @@ class Plain(Detector):
 
     forecaster: ClassVar[bool] = False
     kind: ClassVar[int] = watch.SPIKE
+    guarding: Standard
 
     def __init__(self, rate: float, guard: float, quality: bool) -> None:
         self.rate, self.guard, self.quality = rate, guard, quality

@@ -10,6 +10,7 @@ from forecast.detect.detector import Detector
 from forecast.detect.discord import Discord
 from forecast.detect.group import Group
 from forecast.detect.history import History
+from forecast.detect.holt_winters import HoltWinters
 from forecast.detect.lasting import Lasting
 from forecast.detect.monitor import PATIENCE, Monitor
 from forecast.detect.season import Seasonal
@@ -56,7 +57,7 @@ def test_stream_is_batch(monitor: Monitor, past: Past, whole: tuple[torch.Tensor
     assert bool((whole[0] >= 0.5).any()), "the shift is seen"
 
 
-GUARDED = [Discord(memory=500), Group(scales=(4, 20)), History(lags=200), Lasting(), Seasonal(season=24)]
+GUARDED = [Discord(memory=500), Group(scales=(4, 20)), History(lags=200), Lasting(), Seasonal(season=24), HoltWinters(season=1)]
 
 
 @pytest.mark.parametrize("detector", GUARDED, ids=lambda one: type(one).__name__)

@@ -6,9 +6,10 @@ A season of up to 24 rows is a ring of dummies, a longer one six harmonics. A cy
 between the two of `cycle_periods`, in rows.
 """
 
+import math
 from typing import Self
 
-from forecast.errors import unknown
+from forecast.errors import InputError, unknown
 from forecast.models.by_channel import ChannelForecaster, by_channel
 from forecast.models.decomposition import Components, facts, parts_of
 from forecast.ssm.cycle import PERIODS, Cycle
@@ -38,7 +39,7 @@ class Kalman(ChannelForecaster):
     ) -> None:
         if trend not in TRENDS:
             raise unknown("trend", trend, TRENDS)
-        turn = Cycle(*cycle_periods) if cycle else None
+        turn = _cycle(cycle_periods) if cycle else None
         lengths = [length for length in (seasons or (season,)) if length > 1]
         model = Structural(trend, tuple(_season(length, harmonics) for length in lengths), inputs, cycle=turn)
         super().__init__(model, channels, inputs, robust, engine)
@@ -62,6 +63,15 @@ class Kalman(ChannelForecaster):
             names = tuple(name for name, _ in self.model.components)
             found.append(Components("", names, *parts, facts(self.model, theta, spread)))
         return found
+
+
+def _cycle(periods: tuple[float, float]) -> Cycle:
+    """Bounded by two periods in rows."""
+    if len(periods) != 2 or not 2 <= periods[0] < periods[1] < math.inf:
+        raise InputError(
+            f"model.cycle_periods={list(periods)}: the least is 2 or more, the most is larger, in rows; such as {list(PERIODS)}"
+        )
+    return Cycle(*periods)
 
 
 def _season(length: int, harmonics: int) -> Season:

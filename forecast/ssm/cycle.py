@@ -12,7 +12,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from forecast.errors import InputError
 from forecast.ssm.program import Builder
 
 PERIODS = (2.0, 144.0)  # rows
@@ -24,16 +23,10 @@ SPREAD = (1 / 8, 3 / 8, 5 / 8, 7 / 8)  # of the logarithms of the periods: where
 
 @dataclass(frozen=True)
 class Cycle:
-    """Bounds of the period in rows; parameters (B 2) are a and b."""
+    """Bounds of the period in rows, 2 ≤ least < most; parameters (B 2) are a and b."""
 
     least: float = PERIODS[0]
     most: float = PERIODS[1]
-
-    def __post_init__(self) -> None:
-        if not 2 <= self.least < self.most < math.inf:
-            raise InputError(
-                f"the periods of a cycle, {self.least:g} to {self.most:g} rows: the least is 2 or more, the most is larger; such as [2,144]"
-            )
 
     @property
     def span(self) -> float:

@@ -1,6 +1,7 @@
 """A cycle among the components: against statsmodels at the same parameters, its score, what it finds, the laws."""
 
 import math
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -148,7 +149,7 @@ def test_a_fit_finds_the_period(told: list[Components]) -> None:
 
 def test_no_start_of_statsmodels_climbs_higher_on_sunspots() -> None:
     """Its maximum from the frequency of 11 years, in the same units, is not above ours."""
-    table = pd.read_csv("data/sunspots.csv")
+    table = pd.read_csv(Path(__file__).parents[2] / "data" / "sunspots.csv")
     y = torch.tensor(table.iloc[:, -1].to_numpy(dtype=float))
     model = Kalman(trend="none", cycle=True)
     fitted = model.estimate(Past.of(y[None, :, None]))
@@ -177,8 +178,8 @@ def test_components_need_the_start_of_the_cycle() -> None:
     np.testing.assert_allclose(made.deviation[:, 1] ** 2, found.cycle.smoothed_cov, rtol=1e-7)
 
 
-@pytest.mark.parametrize("periods", [(1.5, 12.0), (12.0, 12.0), (3.0, math.inf), (math.nan, 12.0)])
-def test_bounds_that_cannot_be_are_said(periods: tuple[float, float]) -> None:
+@pytest.mark.parametrize("periods", [(1.5, 12.0), (12.0, 12.0), (3.0, math.inf), (math.nan, 12.0), (5.0,), (3.0, 5.0, 9.0)])
+def test_bounds_that_cannot_be_are_said(periods: Any) -> None:
     with pytest.raises(InputError, match="the least is 2 or more, the most is larger"):
         Kalman(cycle=True, cycle_periods=periods)
 

@@ -67,7 +67,7 @@ class Kalman(ChannelForecaster):
 
 def _cycle(periods: tuple[float, float]) -> Cycle:
     """Bounded by two periods in rows."""
-    if len(periods) != 2 or not 2 <= periods[0] < periods[1] < math.inf:
+    if not 2 <= periods[0] < periods[1] < math.inf:
         raise InputError(
             f"model.cycle_periods={list(periods)}: the least is 2 or more, the most is larger, in rows; such as {list(PERIODS)}"
         )

@@ -61,7 +61,7 @@ def facts(model: Structural, theta: Tensor, spread: Tensor) -> tuple[tuple[str, 
     names = ["observation"] + ["level"] * model.moving + ["slope"] * model.sloped
     for season in model.seasons:
         names += [f"season {season.length}"] + [f"growth of season {season.length}"] * (season.growth > 0)
-    names += ["memory"] * model.memory
+    names += ["cycle"] * model.cycles + ["memory"] * model.memory
     said = [(f"noise of the {name}", f"{float(v.sqrt() * spread):.4g}") for name, v in zip(names, coefs, strict=False)]
     at = model.variances
     if model.trend == "damped":
@@ -69,6 +69,9 @@ def facts(model: Structural, theta: Tensor, spread: Tensor) -> tuple[tuple[str, 
         at += 1
     if model.memory:
         said.append(("memory ρ", _half_life(float(coefs[at]))))
+    if model.cycle:
+        rho, frequency = (float(x) for x in model.cycle.held(model.of_cycle(theta[None])))
+        said += [("period of the cycle", f"{2 * math.pi / frequency:.4g} rows"), ("damping ρ of the cycle", _half_life(rho))]
     return tuple(said)
 
 

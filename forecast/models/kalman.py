@@ -1,16 +1,20 @@
-"""Structural time-series forecaster on the exact Kalman filter: level, trend, season, regressors; every channel on its
-own.
+"""Structural time-series forecaster on the exact Kalman filter: level, trend, season, cycle, regressors; every channel on
+its own.
 
-    y = loc + spread · (μ + Σ γ + x'β + v),  model and start as in `forecast.ssm.structural`
-A season of up to 24 rows is a ring of dummies, a longer one six harmonics.
+    y = loc + spread · (μ + Σ γ + ψ + x'β + v),  model and start as in `forecast.ssm.structural`
+A season of up to 24 rows is a ring of dummies, a longer one six harmonics. A cycle has a period that is estimated,
+between the two of `cycle_periods`, in rows.
 """
 
+import math
 from typing import Self
 
-from forecast.errors import unknown
+from forecast.errors import InputError, unknown
 from forecast.models.by_channel import ChannelForecaster, by_channel
 from forecast.models.decomposition import Components, facts, parts_of
-from forecast.ssm.structural import TRENDS, Season, Structural
+from forecast.ssm.cycle import PERIODS, Cycle
+from forecast.ssm.season import Season
+from forecast.ssm.structural import TRENDS, Structural
 from forecast.types import Parameters, Past
 
 LONGEST_RING = 24
@@ -30,14 +34,18 @@ class Kalman(ChannelForecaster):
         inputs: int = 0,
         robust: float = 0.0,
         engine: str | None = None,
+        cycle: bool = False,
+        cycle_periods: tuple[float, float] = PERIODS,
     ) -> None:
         if trend not in TRENDS:
             raise unknown("trend", trend, TRENDS)
+        turn = _cycle(cycle_periods) if cycle else None
         lengths = [length for length in (seasons or (season,)) if length > 1]
-        model = Structural(trend, tuple(_season(length, harmonics) for length in lengths), inputs)
+        model = Structural(trend, tuple(_season(length, harmonics) for length in lengths), inputs, cycle=turn)
         super().__init__(model, channels, inputs, robust, engine)
         self.model: Structural = model
         self.trend, self.season, self.seasons, self.harmonics = trend, season, seasons, harmonics
+        self.cycle, self.cycle_periods = cycle, cycle_periods
 
     @classmethod
     def example(cls) -> Self:
@@ -50,11 +58,20 @@ class Kalman(ChannelForecaster):
         flat = [leaf.flatten(0, 1) for leaf in parameters[:3]]
         for lane, values in enumerate(by_channel(past.values.double())):
             theta, loc, spread = (leaf[lane].double() for leaf in flat)
-            start, coefs = self.model.start(1, theta[None]), self.model.coefficients(theta[None])
+            start, coefs = self.model.start(1, theta[None], theta[None]), self.model.coefficients(theta[None])
             parts = parts_of(self.model, start, ((values - loc) / spread)[None], loc, spread, coefs)
             names = tuple(name for name, _ in self.model.components)
             found.append(Components("", names, *parts, facts(self.model, theta, spread)))
         return found
+
+
+def _cycle(periods: tuple[float, float]) -> Cycle:
+    """Bounded by two periods in rows."""
+    if not 2 <= periods[0] < periods[1] < math.inf:
+        raise InputError(
+            f"model.cycle_periods={list(periods)}: the least is 2 or more, the most is larger, in rows; such as {list(PERIODS)}"
+        )
+    return Cycle(*periods)
 
 
 def _season(length: int, harmonics: int) -> Season:

@@ -29,7 +29,8 @@ from forecast.models.decomposition import Components
 from forecast.models.kalman import prior_of
 from forecast.ssm.belief import pack, unpack
 from forecast.ssm.kalman import loglik
-from forecast.ssm.structural import Season, Structural
+from forecast.ssm.season import Season
+from forecast.ssm.structural import Structural
 from forecast.types import Parameters, Past, take
 
 LADDER = (0, 1, 2, 3, 4, 6, 8, 10, 12, 16, 24, 36)  # harmonics of a season

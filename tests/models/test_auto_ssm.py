@@ -26,7 +26,8 @@ from forecast.models.auto.choose import SLOTS, choose
 from forecast.models.auto.fit import Job, fit, fits, objective_of, tried
 from forecast.models.auto_ssm import AutoSsm
 from forecast.ssm.kalman import loglik
-from forecast.ssm.structural import DRIFT, LONGEST, MEAN, Season, Structural
+from forecast.ssm.season import Season
+from forecast.ssm.structural import DRIFT, LONGEST, MEAN, Structural
 from forecast.types import Future, Past
 
 D = torch.float64

@@ -12,8 +12,9 @@ from forecast.models.auto.bank import Form
 from forecast.models.auto.fit import fit
 from forecast.models.tbats import Tbats, gain
 from forecast.ssm.kalman import loglik
+from forecast.ssm.season import Season
 from forecast.ssm.smoother import smooth
-from forecast.ssm.structural import Season, Structural
+from forecast.ssm.structural import Structural
 from forecast.types import Future, Past
 
 D = torch.float64

@@ -11,9 +11,11 @@ import torch
 
 from forecast.ssm.arima import Arima
 from forecast.ssm.belief import unpack
+from forecast.ssm.cycle import Cycle
 from forecast.ssm.kalman import advance, ahead
 from forecast.ssm.program import matrices
-from forecast.ssm.structural import DRIFT, MEAN, Season, Structural
+from forecast.ssm.season import Season
+from forecast.ssm.structural import DRIFT, MEAN, Structural
 
 D = torch.float64
 SERIES, ROWS, LEADS = 2000, 60, 12
@@ -23,6 +25,7 @@ MODELS = {
     "a season that walks and grows by harmonics": Structural(MEAN, (Season(8, walk=True, growth=5),), memory=True),
     "a season that walks": Structural(MEAN, (Season(6, walk=True),)),
     "two trigonometric seasons and a memory": Structural("damped", (Season(6, 2, 900.0), Season(14, 3, 900.0)), memory=True),
+    "a season, a cycle and a memory": Structural("damped", (Season(4),), memory=True, cycle=Cycle(5.0, 40.0)),
     "a drift": Structural(DRIFT, (Season(4),)),
     "SARIMA with a mean of its differences": Arima((1, 1, 1), (0, 1, 1), 4, constant="free"),
     "ARMA with a mean": Arima((2, 0, 1), constant="free"),

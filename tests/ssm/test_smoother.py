@@ -8,8 +8,9 @@ import torch
 
 from forecast.ssm import kalman
 from forecast.ssm.belief import Belief
+from forecast.ssm.season import Season
 from forecast.ssm.smoother import simulate, simulate_smoothed, smooth
-from forecast.ssm.structural import Season, Structural
+from forecast.ssm.structural import Structural
 from tests.ssm.test_nile import DIFFUSE, PROGRAM, VARIANCES, nile
 
 D = torch.float64

@@ -12,7 +12,8 @@ from forecast.ssm.belief import Belief
 from forecast.ssm.compiled import step_row
 from forecast.ssm.kalman import advance
 from forecast.ssm.program import Program
-from forecast.ssm.structural import Season, Structural
+from forecast.ssm.season import Season
+from forecast.ssm.structural import Structural
 
 D = torch.float64
 

@@ -18,7 +18,8 @@ from forecast.models.kalman import Kalman
 from forecast.models.stepper import Stepper
 from forecast.ssm import kalman
 from forecast.ssm.fit import minimise
-from forecast.ssm.structural import Season, Structural
+from forecast.ssm.season import Season
+from forecast.ssm.structural import Structural
 from forecast.types import Past, take
 
 LONG, SENSORS = 100_000, 10_000

@@ -26,7 +26,8 @@ from torch import Tensor
 from forecast.distribution.transformed import Power
 from forecast.models.units import units
 from forecast.ssm.belief import Belief
-from forecast.ssm.structural import DRIFT, MEAN, Season, Structural
+from forecast.ssm.season import Season
+from forecast.ssm.structural import DRIFT, MEAN, Structural
 
 RING, HARMONICS = 24, 6
 PRIOR = 900.0  # variance of a harmonic at the start, in squared typical changes

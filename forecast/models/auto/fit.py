@@ -118,6 +118,8 @@ def objective_of(model: Structural, x: Tensor, count: Tensor, drift: Tensor) -> 
         if model.memory:
             rho, noise = LONGEST * theta[:, -1].tanh(), coefs[:, model.variances - 1]
             covariance[:, model.place] = noise / (1 - rho.square())
+        if model.cycle:
+            covariance[:, model.places] = model.cycle_variance(theta)[:, None]
         with torch.enable_grad():
             asked = coefs.requires_grad_(), covariance.requires_grad_()
             found = loglik(model.program, coefs, Belief(mean, covariance, diffuse, tally), x[rows, :, None])

@@ -10,6 +10,7 @@ past, the expected false alarms of the memory are at most α times the expected 
 alarms a step, over all sensors together. A level is known before its step, and the order within a step is of no account.
 """
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -20,6 +21,12 @@ from forecast.kernels import discovery as kernel
 
 SPANS = (1.0, 4.0, 16.0, 64.0, 256.0)  # steps over which an alarm's share is spent, a fifth of it each
 LARGEST = 0.5  # level of a test at most
+LEAST = 1e-300
+
+
+def nats_of(score: Tensor, rate: float) -> Tensor:
+    """Calibrated nats of scores under a false-alarm rate."""
+    return score / (1 - score).clamp(min=LEAST) * -math.log(rate)
 
 
 class Earned(NamedTuple):

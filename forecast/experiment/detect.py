@@ -122,6 +122,15 @@ def _span(low: int, high: int) -> str:
     return f"{low:,}" if low == high else f"{low:,} to {high:,}"
 
 
+def _asked(rate: float, daily: float, config: config.Detect) -> str:
+    """The budget in words."""
+    if config.false_discovery_rate is not None:
+        return f"False alarms asked for: at most {config.false_discovery_rate:.2g} of all alarms"
+    return f"False-alarm rate asked for: {rate:.2g} per row" + (
+        f" ({rate * daily:.2g} a day and series)" if daily == daily else ""
+    )
+
+
 def write(
     found: Found,
     judged: pd.DataFrame | None,
@@ -140,31 +149,23 @@ def write(
             "scores.parquet": found.scores,
             "scores.csv": found.scores,
             "events.csv": found.events,
-            "events.parquet": found.events.assign(start=found.events["start"], end=found.events["end"]),
+            "events.parquet": found.events,
         }
         | ({} if judged is None else {JUDGED: judged}),
     )
-    daily = rows_per_day(panel)
-    windowed = bool(config.maintenance)
     several = f" of {len(panel)} series" if len(panel) > 1 else ""
     what = f"{len(found.events)} event{'s' * (len(found.events) != 1)}" if len(found.events) else "No event"
-    budget = f"{found.rate:.2g} per row" + (f" ({found.rate * daily:.2g} a day and series)" if daily == daily else "")
-    asked = f"False-alarm rate asked for: {budget}"
-    if config.false_discovery_rate is not None:
-        asked = f"False alarms asked for: at most {config.false_discovery_rate:.2g} of all alarms"
+    muted = f"In maintenance: {found.muted:,} rows, {found.muted_alarms} with a score of an alarm, none told."
     summary: dict[str, Any] = {
         "data": name,
         "model": label_of(config.models or (config.model,)),
         "detector": config.detector["name"],
         "verdict": f"{what} in {found.rows:,} rows{several} of {name}",
         "details": [
-            f"{asked}; rows with an alarm: {found.measured:.2g}. "
+            f"{_asked(found.rate, rows_per_day(panel), config)}; rows with an alarm: {found.measured:.2g}. "
             f"Learned from the first {_span(int(calm.min()), int(calm.max()))} rows of each series.",
             *said,
-            *(
-                [f"In maintenance: {found.muted:,} rows, {found.muted_alarms} with a score of an alarm, none told."]
-                * windowed
-            ),
+            *([muted] if config.maintenance else []),
         ],
         "judged": None if judged is None else JUDGED,
         "rate": found.rate,

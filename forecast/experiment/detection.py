@@ -17,13 +17,12 @@ from numpy.typing import NDArray
 
 from forecast.detect.change import Change, Traced
 from forecast.detect.detector import Detector
-from forecast.detect.discovery import Discovery
+from forecast.detect.discovery import Discovery, nats_of
 from forecast.detect.events import BETWEEN, events
 from forecast.detect.evidence import KINDS, Verdict
 from forecast.detect.monitor import Monitor, Seen
 from forecast.errors import InputError
 from forecast.experiment import discoveries, maintained
-from forecast.experiment.discoveries import nats_of
 from forecast.experiment.tables import identities, targets
 from forecast.models.forecaster import Forecaster
 from forecast.series.maintenance import NONE, Maintenance

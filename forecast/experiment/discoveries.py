@@ -11,19 +11,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from forecast.detect.discovery import Discovery
+from forecast.detect.discovery import Discovery, nats_of
 from forecast.detect.evidence import QUALITY, Verdict
 from forecast.detect.monitor import Seen
 from forecast.experiment.maintained import stamps_of, told_rows
 from forecast.series.maintenance import Maintenance
 from forecast.series.panel import Panel
-
-LEAST = 1e-300
-
-
-def nats_of(score: Tensor, rate: float) -> Tensor:
-    """Calibrated nats of scores under a false-alarm rate."""
-    return score / (1 - score).clamp(min=LEAST) * -float(np.log(rate))
 
 
 def verdicts(

@@ -18,7 +18,7 @@ from forecast.layers.scale import Units
 from forecast.layers.season import SeasonalProfile, Track
 from forecast.layers.two_paths import TwoPathsState
 from forecast.models.deep import DeepState
-from forecast.models.stack import SHORTEST, WEEK, StackForecaster
+from forecast.models.stack import StackForecaster
 from forecast.types import Parameters, Past, Row
 
 
@@ -53,7 +53,7 @@ class SeasonalLTI(StackForecaster):
         )  # fmt: skip
         season = max((s for s in seasons[:1] if s > 1), default=1)
         self.gain, self.needs = gain, self.seen + season
-        self.profile = SeasonalProfile(season, gain, half_life or float(WEEK * max(season, SHORTEST)))
+        self.profile = SeasonalProfile(season, gain, self.half_life)
 
     @classmethod
     def example(cls) -> Self:

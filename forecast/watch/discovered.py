@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from forecast.detect.discovery import Discovery, Earned
+from forecast.detect.discovery import Discovery, Earned, nats_of
 from forecast.watch.arrival import Rows
 from forecast.watch.readings import Flags
 from forecast.watch.scorer import Scored
@@ -32,10 +32,8 @@ class Discovered:
         if len(order) == 0:
             return scored
         score, alarm = scored.score.copy(), scored.alarm.copy()
-        nats = score[order] / np.maximum(1 - score[order], 1e-300) * -np.log(self.rate)
-        self._earned, made = self.discovery.follow(
-            self._earned, torch.from_numpy(nats), torch.arange(len(order), dtype=torch.int64)
-        )
+        nats = nats_of(torch.from_numpy(score[order]), self.rate)
+        self._earned, made = self.discovery.follow(self._earned, nats, torch.arange(len(order)))
         score[order] = made.numpy()
         alarm[order] = score[order] >= 0.5
         return scored._replace(score=score, alarm=alarm)

@@ -53,7 +53,8 @@ def run(config: Watch, out: Path) -> int:
     torch.set_num_threads(1)
     if config.plan is not None:
         short = replace(config, longest_warmup=config.warmup)  # simulated rows have no season to wait for
-        print(plan.text(lambda: scorer(short), config.plan, config.buckets))
+        windows = Maintenance.read(config.maintenance)
+        print(plan.text(lambda: scorer(short, windows), config.plan, config.buckets))
         return 0
     if config.do is not None:
         print(at_the_desk(config, out))
@@ -104,10 +105,11 @@ def prepared(config: Watch, bucket: int | None = None) -> Loop:
         **values("forecast.watch.loop.Options", own, "rows."),
         **values("forecast.watch.loop.Options", config.commit, "commit."),
     )
+    windows = Maintenance.read(config.maintenance)
     telling = Telling(
         Rule(**values("forecast.watch.events.Rule", config.events, "events.")),
         tuple(Mute.of(each) for each in config.mute),
-        Maintenance.read(config.maintenance),
+        windows,
         dict(config.groups),
         *budget(config),
         config.false_discovery_rate,
@@ -127,7 +129,7 @@ def prepared(config: Watch, bucket: int | None = None) -> Loop:
         if bucket is not None and not shared:
             raise InputError("history=FILE: which sensors a partition has is not known beforehand; pass buckets=null")
         history = Before(Path(config.history), parser())
-    scorer_ = scorer(config)  # what it refuses is refused before the store is opened
+    scorer_ = scorer(config, windows)  # what it refuses is refused before the store is opened
     store = Store(folder, alone=bucket is None)
     return Loop(source, stream, scorer_, store, sinks, options, telling, history)
 
@@ -154,7 +156,7 @@ def budget(config: Watch) -> tuple[float | None, float | None]:
     return (USUAL_PER_DAY if config.false_alarms_per_day is None else config.false_alarms_per_day), None
 
 
-def scorer(config: Watch) -> Live:
+def scorer(config: Watch, windows: Maintenance) -> Live:
     """The model, and the detector as soon as the step of the rows is known."""
     members = config.models or (config.model,)
     label, shared = (label_of(members), None) if config.run is None else of_run(config.run, Path(config.out))
@@ -185,7 +187,7 @@ def scorer(config: Watch) -> Live:
         raise InputError(f"warmup={config.warmup}, longest_warmup={config.longest_warmup}: at least 2 rows of each")
     plan_ = Plan(config.warmup, config.longest_warmup, season)
     refit = Refit(**values("forecast.watch.refit.Refit", config.refit, "refit."))
-    return Live(label, model, detector, plan_, refit, Maintenance.read(config.maintenance))
+    return Live(label, model, detector, plan_, refit, windows)
 
 
 def state(config: Watch) -> Path:

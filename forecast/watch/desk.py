@@ -15,6 +15,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import closing
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -29,6 +30,7 @@ from forecast.watch.store import SCHEMA, Reader, StoreError, connect, reason
 
 STORE = "state.db"
 VERDICTS = ("real", "false", "expected", "none")
+STATES_OF_EVENTS = ("open", "closed")
 
 
 def stores(state: Path) -> list[Path]:
@@ -111,6 +113,25 @@ def label(paths: Sequence[Path], alert: str | None, verdict: str | None) -> str:
     else:
         _write(path, [("INSERT OR REPLACE INTO labels VALUES (?, ?, ?)", (whole, verdict, time.time_ns() // 1000))])
     return f"{whole}: {verdict}; {one['text']}"
+
+
+def newest(paths: Sequence[Path], sensor: str = "*", state: str | None = None, most: int = 100) -> list[dict[str, Any]]:
+    """The last alert of every event with its label, newest event first: of these sensors (a glob), in this state (None: any)."""
+    if state is not None and state not in STATES_OF_EVENTS:
+        raise unknown("state", state, STATES_OF_EVENTS)
+    if most < 1:
+        raise InputError(f"most={most}: at least 1")
+    found: list[dict[str, Any]] = []
+    for path in paths:
+        with closing(Reader(path)) as reader:
+            labels = reader.labels()
+            found += [one | {"label": labels.get(key)} for key, one in status.last_alerts(reader).items()]
+    kept = [one for one in found if fnmatchcase(one["sensor"], sensor) and (state is None or _state(one) == state)]
+    return sorted(kept, key=lambda one: (one["detected_at"], one["id"]), reverse=True)[:most]
+
+
+def _state(alert: dict[str, Any]) -> str:
+    return "closed" if alert["state"] == "closed" else "open"
 
 
 def mute(paths: Sequence[Path], mutes: Sequence[Mute]) -> str:

@@ -2,6 +2,7 @@
 
     GET /status     states of sensors, false alarms asked for and seen, what stricter budgets would leave, the newest time
     GET /sensors    every sensor                            GET /mutes      those that were given by command
+    GET /alerts?sensor=plant/*&state=open&most=100         the last word on every event, newest first, with its label
     POST /labels    {"alert": ID, "verdict": "false"}       POST /mutes     {"sensor": "plant/*", "end": "2026-01-02T00:00Z"}
     DELETE /mutes   {"sensor": "plant/*"}
 They are the tasks of `forecast.watch.desk`, of the whole state folder. Without `Authorization: Bearer TOKEN` nothing is looked at (401); what is no
@@ -16,6 +17,7 @@ from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import parse_qsl
 
 from forecast.errors import ForecastError, InputError
 from forecast.watch import desk
@@ -70,6 +72,7 @@ def tasks_of(store: Path) -> dict[tuple[str, str], Task]:
     return {
         ("GET", "/status"): lambda _: _json(_status(desk.View.of(desk.stores(folder)))),
         ("GET", "/sensors"): lambda _: _json(_sensors(desk.View.of(desk.stores(folder)))),
+        ("GET", "/alerts"): lambda given: _json(_alerts(desk.stores(folder), given or {})),
         ("GET", "/mutes"): lambda _: _json([_mute(one) for one in desk.View.of(desk.stores(folder)).mutes]),
         ("POST", "/labels"): lambda given: _json({"said": label(given)}),
         ("POST", "/mutes"): lambda given: _json({"said": desk.mute(desk.stores(folder), [Mute.of(given)])}),
@@ -109,6 +112,13 @@ def _status(view: desk.View) -> dict[str, Any]:
         ],
         "labels": view.labels,
     }
+
+
+def _alerts(stores: list[Path], given: dict[str, Any]) -> list[dict[str, Any]]:
+    sensor, state, most = (_word(given, name) for name in _only(given, ("sensor", "state", "most")))
+    if most is not None and not (most.isascii() and most.isdigit()):
+        raise InputError(f"most={most}: expected a number")
+    return desk.newest(stores, sensor or "*", state or None, int(most or 100))
 
 
 def _sensors(view: desk.View) -> list[dict[str, Any]]:
@@ -155,7 +165,7 @@ def _handler(token: str, tasks: dict[tuple[str, str], Task]) -> type[BaseHTTPReq
             given = self.headers.get("Authorization", "").encode()
             if not hmac.compare_digest(given, f"Bearer {token}".encode()):
                 return _error(401, "the token is missing or wrong")
-            path = self.path.partition("?")[0]
+            path, _, query = self.path.partition("?")
             task = tasks.get((str(self.command), path))
             if task is None:
                 methods = [method for method, other in tasks if other == path]
@@ -166,7 +176,7 @@ def _handler(token: str, tasks: dict[tuple[str, str], Task]) -> type[BaseHTTPReq
                 return _error(413, f"a request of {length[:20]} bytes; at most {MOST}")
             body = self.rfile.read(int(length))
             try:
-                return task(json.loads(body) if body else None)
+                return task(json.loads(body) if body else dict(parse_qsl(query, keep_blank_values=True)) or None)
             except (ValueError, RecursionError):
                 return _error(400, "the request is no JSON")
             except InputError as error:

@@ -71,6 +71,20 @@ def test_a_running_watch_is_asked_labelled_and_muted(running: tuple[Loop, int], 
     said = ask(port, "POST", "/labels", {"alert": spike, "verdict": "false"})["said"]
     assert said.startswith(f"{spike}: false; odd ")
     ask(port, "POST", "/labels", {"alert": other, "verdict": "real"})
+    told = ask(port, "GET", "/alerts")
+    assert [one["detected_at"] for one in told] == sorted((one["detected_at"] for one in told), reverse=True)
+    assert {one["id"]: one["label"] for one in told} == dict.fromkeys(one["id"] for one in told) | {
+        spike: "false",
+        other: "real",
+    }
+    assert [one["id"] for one in ask(port, "GET", "/alerts?sensor=od*&most=1")] == [
+        one["id"] for one in told if one["sensor"] == "odd"
+    ][:1]
+    still = ask(port, "GET", "/alerts?state=open")
+    assert {one["id"] for one in still} | {one["id"] for one in ask(port, "GET", "/alerts?state=closed")} == {
+        one["id"] for one in told
+    }
+    assert all(one["state"] != "closed" for one in still)
     found = ask(port, "GET", "/status")
     assert found["labels"] == {spike: "false", other: "real"} and found["events"]["unlabelled"] == 0
     assert found["false_alarms_per_sensor_day"]["least"] == found["false_alarms_per_sensor_day"]["most"] > 0
@@ -104,9 +118,13 @@ def test_what_is_refused_changes_nothing(running: tuple[Loop, int]) -> None:
         ("POST", "/labels", b" " * (MOST + 1), "413 a request of 65537 bytes"),
         ("POST", "/mutes", {"sensor": "a", "end": "soon"}, "400 mute: end='soon' is no time"),
         ("DELETE", "/mutes", {"sensor": "none"}, "400 nothing of that sensor and kind is muted"),
+        ("GET", "/alerts?most=few", None, "400 most=few: expected a number"),
+        ("GET", "/alerts?most=0", None, "400 most=0: at least 1"),
+        ("GET", "/alerts?state=opne", None, "400 unknown state 'opne'; did you mean 'open'"),
+        ("GET", "/alerts?since=1", None, "400 expected a JSON object with sensor, state, most"),
         ("POST", "/status", None, "405 /status takes GET"),
         ("GET", "/labels", None, "405 /labels takes POST"),
-        ("GET", "/", None, "404 /labels /metrics /mutes /sensors /status"),
+        ("GET", "/", None, "404 /alerts /labels /metrics /mutes /sensors /status"),
     ):
         with pytest.raises(AnsweredError, match=words.replace("(", r"\(").replace("[", r"\[")):
             ask(port, method, path, given)

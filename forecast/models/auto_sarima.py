@@ -12,11 +12,14 @@ import torch
 from torch import Tensor
 
 from forecast.errors import InputError
+from forecast.models.auto.bank import on_scale
 from forecast.models.auto.choose import Chosen, empty
-from forecast.models.auto.orders import bank, found
+from forecast.models.auto.orders import Order, bank, found
 from forecast.models.auto_ssm import check_powers
-from forecast.models.banked import BankedForecaster
+from forecast.models.banked import BankedForecaster, by_lane
+from forecast.models.decomposition import Components, expected_by, nothing
 from forecast.models.sarima import LONGEST_SEASON, MOST
+from forecast.types import Parameters, Past
 
 _log = logging.getLogger("forecast")
 
@@ -38,7 +41,7 @@ class AutoSarima(BankedForecaster):
         self.season, self.channels, self.most, self.power = season, channels, most, power
         self.horizon, self.robust = 1, 0.0
         self.period = season if season <= LONGEST_SEASON else 1
-        self.bank = bank(self.period, most, power)
+        self.bank: tuple[Order, ...] = bank(self.period, most, power)
 
     @classmethod
     def example(cls) -> Self:
@@ -53,3 +56,18 @@ class AutoSarima(BankedForecaster):
             for leaf, part in zip((chosen.loc, chosen.spread, chosen.drift), (one.fit.loc, one.fit.spread, one.fit.drift), strict=True):
                 leaf[one.lanes, 0] = part
         return chosen._replace(weight=torch.where(chosen.form >= 0, 1.0, 0.0).to(lanes))
+
+    def components(self, parameters: Parameters, past: Past) -> list[Components]:
+        """What each channel's model expected of every row, and its polynomials."""
+        chosen: Chosen = by_lane(parameters)
+        found = []
+        for lane, y in enumerate(past.values.double().mT.flatten(0, 1)):
+            if int(chosen.form[lane, 0]) < 0:
+                found.append(nothing(y))
+                continue
+            order = self.bank[int(chosen.form[lane, 0])]
+            theta = chosen.theta[lane, 0, : order.model.parameters]
+            z = on_scale(order, y[None])[0]
+            loc, spread = chosen.loc[lane, 0], chosen.spread[lane, 0]
+            found.append(expected_by(order.model, theta, loc, spread, z, y.new_zeros(len(y), 0), order.scale))
+        return found

@@ -6,11 +6,15 @@ longer than 60 rows would take as many states as that and is left out, which is 
 """
 
 import logging
-from typing import Self
+from typing import Self, cast
+
+from torch import Tensor
 
 from forecast.errors import InputError
-from forecast.models.by_channel import ChannelForecaster
+from forecast.models.by_channel import ChannelForecaster, Fitted, by_channel
+from forecast.models.decomposition import Components, expected_by, nothing
 from forecast.ssm.arima import Arima
+from forecast.types import Parameters, Past, tree_map
 
 LONGEST_SEASON = 60
 MOST = 5  # of p, q, P, Q
@@ -40,8 +44,22 @@ class Sarima(ChannelForecaster):
         used = seasonal if 1 < season <= LONGEST_SEASON else (0, 0, 0)
         model = Arima(order, used, season if any(used) else 1, inputs)
         super().__init__(model, channels, inputs, 0.0, engine, spare=1)
+        self.arima = model
         self.order, self.seasonal, self.season = order, seasonal, season
 
     @classmethod
     def example(cls) -> Self:
         return cls(order=(1, 1, 0), seasonal=(0, 1, 1), season=3, channels=2)
+
+    def components(self, parameters: Parameters, past: Past) -> list[Components]:
+        """What each channel's model expected of every row, and its polynomials."""
+        fitted = cast(Fitted, tree_map(Tensor.double, parameters))
+        lanes = by_channel(past.values.double())
+        inputs = (past.inputs.double() - fitted.input_loc[:, None]) / fitted.input_spread[:, None]
+        flat = zip(lanes, *[leaf.flatten(0, 1) for leaf in fitted[:3]], strict=True)
+        return [
+            expected_by(self.arima, theta, loc, spread, y, inputs[lane // self.channels], "")
+            if bool(theta.isfinite().all())
+            else nothing(y)
+            for lane, (y, theta, loc, spread) in enumerate(flat)
+        ]

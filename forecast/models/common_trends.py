@@ -32,6 +32,9 @@ APART = 8  # rows between the differences that the first loadings are made of
 class CommonTrends(DynamicFactor):
     """Levels that channels share, as many as stated."""
 
+    prior = 1.0
+    effort = (200, 1e-11)  # what is a trend and what a disturbance is told apart slowly
+
     def __init__(
         self,
         trends: int = 1,
@@ -52,7 +55,7 @@ class CommonTrends(DynamicFactor):
 
     @classmethod
     def example(cls) -> Self:
-        return cls(trends=2, slope="full", season=4, channels=3, inputs=1)
+        return cls(slope="full", season=4, channels=3, inputs=1)
 
     @property
     def sloped(self) -> int:

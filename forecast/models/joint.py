@@ -59,6 +59,8 @@ class JointForecaster(SpacedForecaster):
     inputs: int
     engine: str | None
     program: Program
+    prior = PRIOR
+    effort = (60, 1e-7)  # of the climb: most steps, and the relative gain that ends it
 
     @abstractmethod
     def coefficients(self, theta: Tensor) -> Tensor:
@@ -119,12 +121,12 @@ class JointForecaster(SpacedForecaster):
                 push = _late(added.state, begun[rows], theta.new_zeros(len(rows), self.program.size))[0]
                 y, coefs = values[rows] - added.values, self.coefficients(theta)
                 found = loglik(self.program, coefs, self.belief(theta), y, push, engine=self.engine)
-                value = (PRIOR * (theta - start[rows]).square().sum(-1) / 2 - found) / count[rows]
+                value = (self.prior * (theta - start[rows]).square().sum(-1) / 2 - found) / count[rows]
                 (slope,) = torch.autograd.grad(value.sum(), theta)
             return value.detach(), slope
 
         reach = start.new_full((start.shape[1],), 30.0)
-        return self.settle(minimise(objective, start, -reach, reach, iterations=60, tolerance=1e-7, longest=0.5).x)
+        return self.settle(minimise(objective, start, -reach, reach, *self.effort, longest=0.5).x)
 
     def components(self, parameters: Parameters, past: Past) -> list[Components]:
         """What each channel is the sum of; none where the member has no names for its states."""

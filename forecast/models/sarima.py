@@ -8,6 +8,7 @@ longer than 60 rows would take as many states as that and is left out, which is 
 import logging
 from typing import Self, cast
 
+import torch
 from torch import Tensor
 
 from forecast.errors import InputError
@@ -50,6 +51,17 @@ class Sarima(ChannelForecaster):
     @classmethod
     def example(cls) -> Self:
         return cls(order=(1, 1, 0), seasonal=(0, 1, 1), season=3, channels=2)
+
+    def estimate(self, past: Past) -> Parameters:
+        """Maximum likelihood, but the noise: a model with k fitted parameters errs by more than the noise it was fitted with says.
+
+        σ² (n + k) / (n - k) is the mean squared error of the next row (Akaike 1969, Ann. Inst. Stat. Math. 21), n values.
+        """
+        made = cast(Fitted, super().estimate(past))
+        k = self.arima.parameters
+        n = past.values.isfinite().sum(1).clamp(min=3 * k).to(made.theta)
+        theta = torch.cat([made.theta[..., :1] + ((n + k) / (n - k)).log()[..., None], made.theta[..., 1:]], -1)
+        return made._replace(theta=theta)
 
     def components(self, parameters: Parameters, past: Past) -> list[Components]:
         """What each channel's model expected of every row, and its polynomials."""

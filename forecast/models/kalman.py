@@ -57,7 +57,7 @@ class Kalman(ChannelForecaster):
         return cls(trend="damped", season=4, channels=2)
 
     def objective(self, values: Tensor, regressors: Tensor) -> Objective:
-        """With the slope written out where there are no regressors: autograd takes as long as the kernel does."""
+        """With the slope written out where there are no regressors: autograd is a seventh of a climb."""
         if self.inputs or engine_for(self.engine, values) != "numba":
             return super().objective(values, regressors)
         return objective_of(self.model, values, values.isfinite().sum(1), values.new_zeros(len(values)))

@@ -15,7 +15,7 @@ from forecast.models.forecaster import Forecaster
 from forecast.series.panel import Panel
 from forecast.types import Parameters, take
 
-SHOWN, ROWS = 4, 1500  # series, and rows of each, that are explained
+SHOWN, LANES, ROWS = 4, 12, 1500  # series, channels in all, and rows of each, that are explained
 NORMAL = 1.6448536269514722
 
 
@@ -32,7 +32,7 @@ def explained(model: Forecaster, parameters: Parameters, panel: Panel) -> dict[s
         found = model.components(take(parameters, slice(0, count)), past)
     names = [name for row in identities(panel)[:count] for name in row]
     tables: dict[str, list[pd.DataFrame]] = {"components.parquet": [], "residuals.parquet": [], "parameters.csv": []}
-    for lane, one in enumerate(found):
+    for lane, one in enumerate(found[:LANES]):
         if one.names:
             s, c = divmod(lane, len(panel.channels))
             for file, table in _tables(names[lane], panel.times(s), panel.series(s)[:, c].numpy(), one).items():

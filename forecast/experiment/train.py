@@ -110,6 +110,9 @@ def write_summary(
     summary = {
         "model": config.model.label,
         "data": source.name,
+        "series": len(source.panel),
+        "channels": len(source.panel.channels),
+        "rows": int(source.panel.lengths.sum()),
         "sha256": digest,
         "weights": sum(p.numel() for p in model.parameters()),
         "steps": done.steps,

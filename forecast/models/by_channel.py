@@ -20,7 +20,7 @@ from forecast.models.spaced import SpacedForecaster
 from forecast.models.units import input_units, units
 from forecast.ssm.belief import Belief, series_innermost
 from forecast.ssm.compiled import step_row
-from forecast.ssm.fit import minimise
+from forecast.ssm.fit import Objective, minimise
 from forecast.ssm.kalman import Filtered, advance, engine_for, loglik
 from forecast.ssm.live import Live
 from forecast.ssm.program import Program
@@ -130,17 +130,21 @@ class ChannelForecaster(SpacedForecaster):
         found = loglik(self.program, coefs, belief, values[..., None], engine=self.engine)
         return found / values.isfinite().sum(-1)
 
-    def _fit(self, values: Tensor, regressors: Tensor) -> Tensor:
-        """Maximum-likelihood parameters (n P) of scaled values (n T): the better end of two climbs."""
-        model = self.model
+    def objective(self, values: Tensor, regressors: Tensor) -> Objective:
+        """What a fit makes least, of scaled values (n T): minus the log-likelihood per observed value, and its slope by autograd."""
 
-        def objective(theta: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
+        def ask(theta: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
             theta = theta.detach().requires_grad_()
             with torch.enable_grad():
                 value = -self.likelihood(theta, values[rows], regressors[rows])
                 (slope,) = torch.autograd.grad(value.sum(), theta)
             return value.detach(), slope
 
+        return ask
+
+    def _fit(self, values: Tensor, regressors: Tensor) -> Tensor:
+        """Maximum-likelihood parameters (n P) of scaled values (n T): the better end of two climbs."""
+        model, objective = self.model, self.objective(values, regressors)
         low, high = model.bounds(values)
         ends = [minimise(objective, start, low, high) for start in model.starts(len(values), values)]
         best = torch.stack([end.value.nan_to_num(math.inf) for end in ends]).argmin(0)

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from forecast.errors import InputError
+from forecast.models.decomposition import LEVEL, half_life, plain
 from forecast.models.joint import Driven, JointForecaster
 from forecast.ssm.belief import Belief, fresh
 from forecast.ssm.program import Builder, Program
@@ -89,15 +90,22 @@ class DynamicFactor(JointForecaster):
 
     def coefficients(self, theta: Tensor) -> Tensor:
         to_rho, to_q, to_phi, log_variance, log_level, loadings, _ = self._parts(theta)
-        rho, phi, q = LONGEST * to_rho.tanh(), LONGEST * to_phi.tanh(), _share(to_q)
-        turns = [
-            torch.cat([w.cos(), w.sin(), -w.sin(), w.cos()])
-            for w in (theta.new_tensor([2 * math.pi * k / self.season]) for k in range(1, self.harmonics + 1))
-        ]
-        turn = (1 - q).sqrt() * torch.cat(turns) if turns else theta[:, :0]
+        rho, phi, q = LONGEST * to_rho.tanh(), LONGEST * to_phi.tanh(), share(to_q)
         return torch.cat(
-            [rho, 1 - rho.square(), turn, q, phi, LEAST + log_variance.exp(), log_level.exp(), loadings], 1
+            [rho, 1 - rho.square(), self.turns(q), q, phi, LEAST + log_variance.exp(), log_level.exp(), loadings], 1
         )
+
+    def turns(self, q: Tensor) -> Tensor:
+        """Rotations of the season (B 4H) of which a share q (B 1) is new with every row."""
+        angles = (q.new_tensor([2 * math.pi * k / self.season]) for k in range(1, self.harmonics + 1))
+        turns = [torch.cat([w.cos(), w.sin(), -w.sin(), w.cos()]) for w in angles]
+        return (1 - q).sqrt() * torch.cat(turns) if turns else q[:, :0]
+
+    def waves(self, rows: int, like: Tensor) -> Tensor:
+        """Harmonics of the season (T 2H)."""
+        angles = [2 * math.pi * k / self.season * torch.arange(rows) for k in range(1, self.harmonics + 1)]
+        waves = [part for angle in angles for part in (angle.cos(), -angle.sin())]
+        return torch.stack(waves, 1).to(like) if waves else like[:rows, :0]
 
     def belief(self, theta: Tensor) -> Belief:
         _, _, to_phi, log_variance, _, _, _ = self._parts(theta)
@@ -117,11 +125,32 @@ class DynamicFactor(JointForecaster):
         D = self._parts(theta)[-1].unflatten(1, (self.channels, self.inputs))
         return Driven(inputs.new_zeros(len(inputs), 0, self.program.size), inputs @ D.mT)
 
+    @property
+    def groups(self) -> list[tuple[str, list[int]]]:
+        f, s, C = self.factors, 2 * self.harmonics, self.channels
+        made = [(LEVEL, list(range(f + s + C, f + s + 2 * C)))] * self.levels
+        made += [(f"factor {j + 1}", [j]) for j in range(f)]
+        return made + [(f"season {self.season}", list(range(f, f + s)))] * bool(s) + [("own", list(range(f + s, f + s + C)))]
+
+    def level_of(self, channel: int) -> int | None:
+        return self.factors + 2 * self.harmonics + self.channels + channel if self.levels else None
+
+    def told(self, theta: Tensor, channel: int, spread: Tensor) -> tuple[tuple[str, str], ...]:
+        to_rho, to_q, to_phi, log_variance, log_level, loadings, _ = [part[0] for part in self._parts(theta)]
+        rho, phi = LONGEST * to_rho.tanh(), LONGEST * to_phi[channel].tanh()
+        load = loadings.reshape(self.channels, -1)[channel, : self.factors] * spread
+        said = [(f"loading on factor {j + 1}", plain(float(size))) for j, size in enumerate(load)]
+        said += [(f"memory ρ of factor {j + 1}", half_life(float(one))) for j, one in enumerate(rho)]
+        said += [("new of the season in a row", plain(float(share(to_q))))] * bool(self.harmonics)
+        said += [("memory φ of its own", half_life(float(phi)))]
+        said += [("noise of its own", plain(float(spread * (LEAST + log_variance[channel].exp()).sqrt())))]
+        if self.levels:
+            said += [("noise of the level", plain(float(spread * (log_level[channel] / 2).exp())))]
+        return tuple(said)
+
     def closed_form(self, values: Tensor, inputs: Tensor) -> Tensor:
         rows, inputs = len(values), inputs[len(inputs) - len(values) :]
-        angles = [2 * math.pi * k / self.season * torch.arange(rows) for k in range(1, self.harmonics + 1)]
-        waves = [part for angle in angles for part in (angle.cos(), -angle.sin())]
-        design = torch.cat([torch.stack(waves, 1).to(values) if waves else values[:, :0], inputs], 1)
+        design = torch.cat([self.waves(rows, values), inputs], 1)
         unit = torch.eye(design.shape[1], dtype=values.dtype)
         found = torch.linalg.solve(design.T @ design + unit, design.T @ values).T  # (C 2H+K)
         rest = values - design @ found.T
@@ -132,29 +161,30 @@ class DynamicFactor(JointForecaster):
         load = load * load.sum(0).sign().where(load.sum(0) != 0, load.new_ones(()))
         factors = rest @ load / load.square().sum(0).clamp(min=1e-12)
         own = rest - factors @ load.T
-        rho, phi = _memory(factors), _memory(own)
+        rho, phi = memory_of(factors), memory_of(own)
         variance = (own.square().mean(0) * (1 - phi.square())).clamp(min=1e-4)
         waves_of = found[:, : 2 * self.harmonics]
         parts = [
-            _inverse(rho),
+            inverse(rho),
             values.new_tensor([-9.0]),
-            _inverse(phi),
+            inverse(phi),
             variance.log(),
             values.new_full((self.channels * self.levels,), -9.0),
         ]
         return torch.cat([*parts, torch.cat([load, waves_of], 1).flatten(), found[:, 2 * self.harmonics :].flatten()])
 
 
-def _share(to_q: Tensor) -> Tensor:
+def share(to_q: Tensor) -> Tensor:
     """How much of a season is new with every row, at most a hundredth."""
     return 0.01 * to_q.sigmoid()
 
 
-def _memory(parts: Tensor) -> Tensor:
+def memory_of(parts: Tensor) -> Tensor:
     """Autocorrelation at lag 1 (N) of the columns of (T N), within 0.98."""
     top, bottom = (parts[1:] * parts[:-1]).sum(0), parts.square().sum(0)
     return (top / bottom.clamp(min=1e-12)).clamp(-0.98, 0.98)
 
 
-def _inverse(rho: Tensor) -> Tensor:
-    return (rho / LONGEST).atanh()
+def inverse(rho: Tensor, longest: float = LONGEST) -> Tensor:
+    """The free number of a memory that stays below `longest`."""
+    return (rho / longest).atanh()

@@ -11,20 +11,21 @@ Shapes: B series, T rows, C channels, K inputs, P parameters, m states.
 import logging
 import math
 from abc import abstractmethod
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor
 
 from forecast.distribution import Gaussian
 from forecast.models.by_channel import Fitted, reach
+from forecast.models.decomposition import LEVEL, Components, nothing, shared_parts
 from forecast.models.spaced import SpacedForecaster
 from forecast.models.units import input_units, units
 from forecast.ssm.belief import Belief, series_innermost
 from forecast.ssm.fit import minimise
-from forecast.ssm.kalman import Filtered, advance, loglik
+from forecast.ssm.kalman import Filtered, advance, foreseen, loglik
 from forecast.ssm.program import Program
-from forecast.types import Parameters, Past
+from forecast.types import Parameters, Past, tree_map
 
 PRIOR = 0.1  # precision of θ around θ₀
 
@@ -58,6 +59,8 @@ class JointForecaster(SpacedForecaster):
     inputs: int
     engine: str | None
     program: Program
+    prior = PRIOR
+    effort = (60, 1e-7)  # of the climb: most steps, and the relative gain that ends it
 
     @abstractmethod
     def coefficients(self, theta: Tensor) -> Tensor:
@@ -118,12 +121,59 @@ class JointForecaster(SpacedForecaster):
                 push = _late(added.state, begun[rows], theta.new_zeros(len(rows), self.program.size))[0]
                 y, coefs = values[rows] - added.values, self.coefficients(theta)
                 found = loglik(self.program, coefs, self.belief(theta), y, push, engine=self.engine)
-                value = (PRIOR * (theta - start[rows]).square().sum(-1) / 2 - found) / count[rows]
+                value = (self.prior * (theta - start[rows]).square().sum(-1) / 2 - found) / count[rows]
                 (slope,) = torch.autograd.grad(value.sum(), theta)
             return value.detach(), slope
 
         reach = start.new_full((start.shape[1],), 30.0)
-        return self.settle(minimise(objective, start, -reach, reach, iterations=60, tolerance=1e-7, longest=0.5).x)
+        return self.settle(minimise(objective, start, -reach, reach, *self.effort, longest=0.5).x)
+
+    def components(self, parameters: Parameters, past: Past) -> list[Components]:
+        """What each channel is the sum of; none where the member has no names for its states."""
+        if not self.groups:
+            return []
+        fitted = cast(Fitted, tree_map(Tensor.double, parameters))
+        values, found = past.values.double(), []
+        scaled = (values - fitted.loc[:, None]) / fitted.spread[:, None]
+        inputs = (past.inputs.double() - fitted.input_loc[:, None]) / fitted.input_spread[:, None]
+        for b, theta in enumerate(fitted.theta):
+            if bool(theta.isfinite().all()):
+                found += self._of_series(theta[None], fitted.loc[b], fitted.spread[b], scaled[b : b + 1], inputs[b : b + 1])
+            else:
+                found += [nothing(values[b, :, c]) for c in range(self.channels)]
+        return found
+
+    def _of_series(self, theta: Tensor, loc: Tensor, spread: Tensor, y: Tensor, inputs: Tensor) -> list[Components]:
+        """Those of each channel of one series (1 T C) in standardised units, told in units of the data."""
+        given = self.driven(theta, inputs).values
+        parts = shared_parts(self.program, self.coefficients(theta), self.belief(theta), y - given, self.groups)
+        names, found, none = parts.names, [], torch.full_like(y[0, :, 0], math.nan)
+        for c in range(self.channels):
+            mean, deviation = spread[c] * parts.mean[:, c], spread[c] * parts.deviation[:, c]
+            if names[0] == LEVEL:
+                mean = torch.cat([mean[:, :1] + loc[c], mean[:, 1:]], 1)
+            if self.inputs:
+                mean = torch.cat([mean, spread[c] * given[0, :, c, None]], 1)
+                deviation = torch.cat([deviation, 0 * deviation[:, :1]], 1)
+            state = self.level_of(c)
+            level = none if state is None else parts.process_residual[:, state]
+            all_names = (*names, *["inputs"] * bool(self.inputs))
+            said = self.told(theta, c, spread[c])
+            found.append(Components("", all_names, mean, deviation, parts.innovation[:, c], none, level, said))
+        return found
+
+    @property
+    def groups(self) -> list[tuple[str, list[int]]]:
+        """Parts of every channel, and the states that each is read from; those that wander first."""
+        return []
+
+    def level_of(self, channel: int) -> int | None:
+        """The state that is a channel's own level."""
+        return None
+
+    def told(self, theta: Tensor, channel: int, spread: Tensor) -> tuple[tuple[str, str], ...]:
+        """What was estimated (1 P) of a channel, in words."""
+        return ()
 
     def initial_state(self, parameters: Parameters, static: Tensor) -> State:
         belief = self.belief(parameters.theta)
@@ -141,7 +191,8 @@ class JointForecaster(SpacedForecaster):
         begun = scaled.isfinite().any(-1).cummax(1).values | ~self.fresh(state)[:, None]
         push, pushed = _late(added.state, begun, state.pushed)
         belief = Belief(*state[2:6])
-        done = advance(self.program, state.coefs, belief, scaled - added.values, push, engine=self.engine)
+        run = foreseen if each else advance
+        done = run(self.program, state.coefs, belief, scaled - added.values, push, engine=self.engine)
         after = State(fitted, state.coefs, *done.belief, pushed=pushed)
         return after, self._forecast(state, done, added, scaled, each)
 

@@ -21,8 +21,9 @@ from torch import Tensor
 from forecast.errors import InputError, unknown
 from forecast.models.auto.bank import Form, aicc, on_scale
 from forecast.models.auto.choose import Chosen, empty
-from forecast.models.auto.fit import Fit, Job, fits
+from forecast.models.auto.fit import Fit, Job, Kind, fits
 from forecast.models.auto.run import explained
+from forecast.models.auto.widths import widened
 from forecast.models.auto_ssm import check_powers
 from forecast.models.banked import BankedForecaster, by_lane
 from forecast.models.decomposition import Components
@@ -62,6 +63,7 @@ class Tbats(BankedForecaster):
         memory: bool = True,
         powers: tuple[float, ...] = (1.0,),
         harmonics: int = 36,
+        horizon: int = 8,
     ) -> None:
         super().__init__()
         for trend in trends:
@@ -72,7 +74,7 @@ class Tbats(BankedForecaster):
             raise InputError(f"model.harmonics={harmonics}: at most so many harmonics of a season are tried, 1 … {LADDER[-1]}")
         self.season, self.seasons, self.channels, self.harmonics = season, seasons, channels, harmonics
         self.trends, self.memory, self.powers = trends, memory, powers
-        self.horizon, self.robust = 1, 0.0
+        self.horizon, self.robust = max(horizon, 1), 0.0
         self.lengths = tuple(length for length in (seasons or (season,)) if length > 2)
         self.ladders = tuple(ladder(min(harmonics, (length - 1) // 2)) for length in self.lengths)
         places = product(
@@ -104,7 +106,8 @@ class Tbats(BankedForecaster):
                 place = _best(one)
                 chosen.form[lane, 0] = self.places[place]
                 _put(chosen, lane, one[place][1])
-        return chosen._replace(weight=torch.where(chosen.form >= 0, 1.0, 0.0).to(lanes))
+        chosen = chosen._replace(weight=torch.where(chosen.form >= 0, 1.0, 0.0).to(lanes))
+        return chosen._replace(widen=widened(self.forms, chosen, lanes, self.horizon, _again))
 
     def components(self, parameters: Parameters, past: Past) -> list[Components]:
         chosen: Chosen = by_lane(parameters)
@@ -193,3 +196,9 @@ def _put(chosen: Chosen, lane: int, fit: Fit) -> None:
     """The parameters of a lane."""
     chosen.theta[lane, 0, : fit.theta.shape[1]] = fit.theta[0]
     chosen.drift[lane, 0], chosen.loc[lane, 0], chosen.spread[lane, 0] = fit.drift[0], fit.loc[0], fit.spread[0]
+
+
+def _again(form: Kind, y: Tensor, fit: Fit) -> Fit:
+    """A form fitted to fewer rows, in units of its own."""
+    assert isinstance(form, Form)
+    return fits([Job(form, y, fit.theta)])[0]

@@ -11,14 +11,15 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from forecast.report import figures
-from forecast.report.numbers import Listing, listing, number
+from forecast.report.numbers import Listing, listing, moment, number
 from forecast.report.reliability import ljung_box
-from forecast.report.section import HALF, Section, picture
+from forecast.report.section import HALF, Section, picture, stacked
 from forecast.report.theme import BLUE, INK, VERMILION, few_dates, legend, safe
 
 FILES = ("components.parquet", "residuals.parquet", "parameters.csv")
 LARGE = 3.0  # standard deviations from which an auxiliary residual is named
-SHORT = (9.0, 2.3)
+BEHIND = ("level", "one row ahead")  # components that the observed values are drawn behind
+LABELS = {"observation": "observation residual", "level": "level residual"}
 LEAST = 12  # innovations from which they are judged
 
 
@@ -37,18 +38,23 @@ def sections(folder: Path) -> list[Section]:
 
 
 def decomposition(name: str, parts: pd.DataFrame, rows: pd.DataFrame, facts: pd.DataFrame) -> Section:
-    """What the series is the sum of, a picture for each component."""
+    """What the series is the sum of, a picture for each component over the same rows."""
     scale = facts.loc[facts["what"] == "scale", "value"].iloc[0]
-    pictures = []
-    for word, one in parts.groupby("component", sort=False):
+    draws, said, names = [], [], parts["component"].unique().tolist()
+    for word in names:
+        one = parts[parts["component"] == word]
         seen = one["value"].dropna()
-        alt = f"{word} of {name}: from {number(seen.min())} to {number(seen.max())}, 90 % interval shaded"
-        y = rows["y"] if word == "level" and scale == "as observed" else None
-        pictures.append(picture(alt, partial(plot_component, one=one, y=y, word=str(word)), SHORT))
+        said.append(f"{word} from {number(seen.min())} to {number(seen.max())}")
+        y = rows["y"] if word in BEHIND and scale == "as observed" else None
+        draws.append(partial(plot_component, one=one, y=y, word=str(word)))
     estimated = facts.loc[facts["what"] != "scale", ["what", "value"]].itertuples(index=False, name=None)
     table = Listing("What was estimated", ("", ""), [(str(a), str(b)) for a, b in estimated], folded=False)
-    finding = f"Each part given all rows, with its 90 % interval; scale: {scale}."
-    return Section(f"Components of {name}", finding, pictures, [table, listing(parts, "The numbers", FILES[0])])
+    alone = names == [BEHIND[1]]
+    finding = "What was expected of each row given the rows before it" if alone else "Each part given all rows"
+    title = "What was expected of" if alone else "Components of"
+    drawn = stacked(f"{name}: {'; '.join(said)}; 90 % intervals shaded", draws)
+    tables = [table, listing(parts, "The numbers", FILES[0])]
+    return Section(f"{title} {name}", f"{finding}, with its 90 % interval; scale: {scale}.", [drawn], tables)
 
 
 def left(name: str, rows: pd.DataFrame) -> Section | None:
@@ -58,35 +64,44 @@ def left(name: str, rows: pd.DataFrame) -> Section | None:
         return None
     lags = min(10, len(z) // 4)
     statistic, chance = ljung_box(z, lags)
+    chance_of = f"= {chance:.3f}" if chance >= 0.001 else "< 0.001"
     seen = "no autocorrelation to be seen" if chance > 0.05 else "autocorrelated: there is something left to model"
     finding = (
         f"One-step errors in units of their expected size: {seen} (Ljung–Box Q({lags}) = {number(statistic)}, "
-        f"p = {number(round(chance, 4))}); standard deviation {z.std():.2f}, largest {np.abs(z).max():.1f}."
+        f"p {chance_of}); standard deviation {z.std():.2f}, largest {np.abs(z).max():.1f}."
     )
+    time = stacked(f"Innovations of {name} over time", [partial(plot_shocks, rows=rows, word="innovation")])
+    normal = partial(figures.plot_quantiles, scores=z, what="innovation")
     pictures = [
+        time,
         picture(finding, partial(plot_correlation, z=z), HALF),
-        picture(f"Sorted innovations of {name} against a normal", partial(figures.plot_quantiles, scores=z), HALF),
+        picture(f"Sorted innovations of {name} against a normal", normal, HALF),
     ]
     return Section(f"Standardised innovations of {name}", finding, pictures, [listing(rows, "The numbers", FILES[1])])
 
 
 def shocks(name: str, rows: pd.DataFrame) -> Section | None:
     """Which rows look like outliers, and where did the level shift?"""
-    pictures, said = [], []
+    draws, said = [], []
     for word, meaning in (("observation", "outlier"), ("level", "shift of the level")):
         value = rows[word]
         if not value.notna().any():
             continue
         large = rows[value.abs() > LARGE]
-        places = ", ".join(
-            str(ds).removesuffix(" 00:00:00") for ds in large.loc[value[large.index].abs().nlargest(5).index, "ds"]
-        )
-        said.append(f"{meaning}: {f'{len(large)} rows beyond {LARGE:g} ({places})' if len(large) else 'none'}")
-        pictures.append(picture(f"{word}: {said[-1]}", partial(plot_shocks, rows=rows, word=word), SHORT))
-    if not pictures:
+        largest = large.loc[value[large.index].abs().nlargest(5).index, "ds"]
+        places = ", ".join(day.removesuffix("-01-01") if yearly(rows) else day for day in map(moment, largest))
+        found = f"{len(large)} row{'s' * (len(large) > 1)} beyond {LARGE:g} ({places})" if len(large) else "none"
+        said.append(f"{meaning}: {found}")
+        draws.append(partial(plot_shocks, rows=rows, word=word))
+    if not draws:
         return None
     finding = f"Expected noises given all rows, in units of their standard deviation; {'; '.join(said)}."
-    return Section(f"Auxiliary residuals of {name}", finding, pictures)
+    return Section(f"Auxiliary residuals of {name}", finding, [stacked(f"{name}: {'; '.join(said)}", draws)])
+
+
+def yearly(rows: pd.DataFrame) -> bool:
+    """Whether every row is the first of a year."""
+    return isinstance(rows["ds"].iloc[0], pd.Timestamp) and bool((rows["ds"].dt.day_of_year == 1).all())
 
 
 def plot_component(ax: Axes, one: pd.DataFrame, y: pd.Series | None, word: str) -> Axes:
@@ -111,8 +126,9 @@ def plot_shocks(ax: Axes, rows: pd.DataFrame, word: str) -> Axes:
     """An auxiliary residual over time; the large ones in another colour."""
     value = rows[word].to_numpy(dtype=float)
     large = np.abs(value) > LARGE
-    ax.vlines(rows["ds"][~large], 0, value[~large], color=BLUE, linewidth=1.2, label=safe(f"{word} residual"))
-    ax.vlines(rows["ds"][large], 0, value[large], color=VERMILION, linewidth=2.4, label=f"beyond {LARGE:g}")
+    ax.vlines(rows["ds"][~large], 0, value[~large], color=BLUE, linewidth=1.2, label=safe(LABELS.get(word, word)))
+    if large.any():
+        ax.vlines(rows["ds"][large], 0, value[large], color=VERMILION, linewidth=2.4, label=f"beyond {LARGE:g}")
     ax.axhline(0, color=INK, linewidth=0.8)
     few_dates(ax)
     legend(ax)

@@ -168,13 +168,13 @@ def plot_scores(ax: Axes, scores: Values) -> Axes:
     return ax
 
 
-def plot_quantiles(ax: Axes, scores: Values) -> Axes:
+def plot_quantiles(ax: Axes, scores: Values, what: str = "score of the outcome") -> Axes:
     """Sorted normal scores against those of a normal sample: a straight line where the forecasts are calibrated."""
     place = (np.arange(len(scores)) + 0.5) / len(scores)
     normal = [NormalDist().inv_cdf(share) for share in place]
     ax.plot([-3.5, 3.5], [-3.5, 3.5], color=INK, linewidth=1)
     ax.plot(normal, np.sort(scores), ".", color=BLUE, markersize=6)
-    ax.set(xlabel="normal quantile", ylabel="score of the outcome")
+    ax.set(xlabel="normal quantile", ylabel=what)
     return ax
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from matplotlib.axes import Axes
 
 from forecast.report.numbers import Listing
-from forecast.report.theme import canvas, svg
+from forecast.report.theme import canvas, svg, tower
 
 WIDE, HALF, TALL = (9.0, 4.2), (5.4, 4.2), (5.4, 4.9)  # inches of a picture that stands alone, or beside another
 
@@ -17,6 +17,7 @@ class Picture:
 
     svg: str
     alt: str
+    wide: bool = False  # takes the whole row where others stand two in one
 
 
 @dataclass(frozen=True)
@@ -35,3 +36,11 @@ def picture(alt: str, draw: Callable[[Axes], Axes], size: tuple[float, float] = 
     with canvas(*size) as (figure, ax):
         draw(ax)
         return Picture(svg(figure), alt)
+
+
+def stacked(alt: str, draws: Sequence[Callable[[Axes], Axes]]) -> Picture:
+    """What functions draw on axes over each other that share their x."""
+    with tower(len(draws)) as (figure, axes):
+        for ax, draw in zip(axes, draws, strict=True):
+            draw(ax)
+        return Picture(svg(figure), alt, wide=True)

@@ -54,6 +54,14 @@ NOTHING = dict.fromkeys(("Date", "Creator", "Format", "Type"))  # no metadata: i
 
 
 @contextmanager
+def tower(count: int, width: float = 9.0, height: float = 1.9) -> Iterator[tuple[Figure, list[Axes]]]:
+    """A figure in our style with so many axes over each other, the last of which tells the x of all."""
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(width, height * count + 0.4), layout=ConstrainedLayoutEngine(h_pad=0.1))
+        yield figure, list(figure.subplots(count, 1, sharex=True, squeeze=False)[:, 0])
+
+
+@contextmanager
 def canvas(width: float = 9.0, height: float = 4.2) -> Iterator[tuple[Figure, Axes]]:
     """A figure in our style with its axes."""
     with matplotlib.rc_context(STYLE):

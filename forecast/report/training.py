@@ -33,7 +33,7 @@ def write(folder: Path) -> Path:
         overline=f"Training of {summary['model']} on {summary['data']}",
         verdict=sentence(summary, losses),
         details=(),
-        facts=[("weights", number(summary["weights"])), ("steps", number(summary["steps"]))],
+        facts=figures_of(summary),
         sections=[*curves(losses), *decomposition.sections(folder), artefact(summary)],
         command=summary.get("command"),
         version=summary["version"],
@@ -46,13 +46,20 @@ def sentence(summary: dict[str, Any], losses: pd.DataFrame) -> str:
     """What a reader sees first."""
     took = f"in {seconds(summary['cpu_s'])} CPU seconds"
     if not summary["weights"]:
-        return f"{summary['model']} has no weights to train: its parameters were estimated {took}."
+        many = summary.get("series", 1)
+        return f"{summary['model']}: parameters of {number(many)} series estimated {took}; it has no weights to train."
     if summary["best_validation_loss"] is None:
         return f"{summary['model']}: {number(summary['epochs'])} epochs {took}; too few rows to validate."
     loss = number(summary["best_validation_loss"])
     return (
         f"{summary['model']}: best validation loss {loss}, after epoch {best_epoch(losses)} of {len(losses)}, {took}."
     )
+
+
+def figures_of(summary: dict[str, Any]) -> list[tuple[str, str]]:
+    """The numbers under the first sentence: what there is."""
+    keys = ("weights", "steps") if summary["weights"] else ("series", "channels", "rows")
+    return [(key, number(summary[key])) for key in keys if key in summary and (key, summary[key]) != ("channels", 1)]
 
 
 def curves(losses: pd.DataFrame) -> list[Section]:
@@ -68,6 +75,7 @@ def curves(losses: pd.DataFrame) -> list[Section]:
 
 def artefact(summary: dict[str, Any]) -> Section:
     """The file that the training left."""
-    rows = [("file", "model.safetensors"), ("SHA-256", str(summary["sha256"])), ("epochs", number(summary["epochs"]))]
+    rows = [("file", "model.safetensors"), ("SHA-256", str(summary["sha256"]))]
+    rows += [("epochs", number(summary["epochs"]))] * bool(summary["weights"])
     table = Listing("", ("", ""), rows, folded=False)
     return Section("The model", "Read by forecast predict and forecast.load.", [], [table])

@@ -36,6 +36,14 @@ class Arima:
     constant: Literal["diffuse", "free", "none"] = "diffuse"  # diffuse: only where there are no differences
 
     @property
+    def word(self) -> str:
+        """As people write it."""
+        said = "({}, {}, {})".format(*self.order)
+        if any(self.seasonal):
+            said += "({}, {}, {})".format(*self.seasonal) + f"[{self.period}]"
+        return said + " with a mean" * self.free
+
+    @property
     def differences(self) -> int:
         """States of the level and its differences, or of the mean."""
         return max(self.order[1], int(self.order[1] + self.seasonal[1] == 0 and self.constant == "diffuse"))

@@ -16,7 +16,7 @@ from torch import Tensor
 from forecast.errors import unknown
 from forecast.kernels.jit import AVAILABLE
 from forecast.ssm import compiled, dense
-from forecast.ssm.belief import Belief
+from forecast.ssm.belief import Belief, series_innermost
 from forecast.ssm.program import Program
 
 ENGINES = ("numba", "torch")
@@ -25,7 +25,7 @@ _told: set[str] = set()
 
 
 class Filtered(NamedTuple):
-    """The belief after T rows, their likelihood, and each row's forecast from the rows before."""
+    """The belief after T rows, their likelihood, and the forecast of each value from the rows before and the channels before it."""
 
     belief: Belief
     loglik: Tensor  # (B)
@@ -58,6 +58,27 @@ def advance(
     push = values.new_zeros(len(values), 0, program.size) if drive is None else drive
     run = compiled.filter_rows if engine_for(engine, values) == "numba" else dense.filter_rows
     return Filtered(*run(program, coefs, belief, values, push, dof, True))
+
+
+def foreseen(
+    program: Program,
+    coefs: Tensor,
+    belief: Belief,
+    values: Tensor,
+    drive: Tensor | None = None,
+    engine: str | None = None,
+) -> Filtered:
+    """As `advance`, every forecast from the rows before alone, none from the other channels of its own row."""
+    C = program.channels
+    if C == 1:
+        return advance(program, coefs, belief, values, drive, engine=engine)
+    head, low, high = belief.tally.split([2, C, C], 1)
+    wide = belief._replace(tally=torch.cat([head, low, low, high, high], 1))
+    both = torch.cat([torch.full_like(values, torch.nan), values], 2)
+    made = advance(program.foreseeing, coefs, wide, both, drive, engine=engine)
+    head, _, low, _, high = made.belief.tally.split([2, C, C, C, C], 1)
+    after = made.belief._replace(tally=series_innermost(torch.cat([head, low, high], 1)))
+    return Filtered(after, made.loglik, made.mean[..., :C], made.variance[..., :C])
 
 
 def loglik(

@@ -10,7 +10,7 @@ Coefficient None means one. `dense` answers the same model as matrices, for the 
 matrices.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -46,6 +46,14 @@ class Program:
     def addresses(self) -> tuple[int, ...]:
         """Where those lie, as long as this object lives."""
         return tuple(table.ctypes.data for table in self.kernel)
+
+    @cached_property
+    def foreseeing(self) -> "Program":
+        """The same states read by twice as many channels, the first half to stay missing: theirs is the forecast before the row."""
+        twice = np.concatenate([self.reads, self.reads + np.array([self.channels, 0, 0, 0])])
+        first = np.concatenate([self.first, self.first[1:] + len(self.reads)])
+        noise = np.concatenate([self.noise, self.noise])
+        return replace(self, channels=2 * self.channels, reads=twice, first=first, noise=noise)
 
     def __getstate__(self) -> dict[str, Any]:
         """All but the addresses: a copy has its own."""

@@ -6,13 +6,18 @@ import numpy as np
 import pytest
 import statsmodels.api as sm
 import torch
+from statsmodels.tsa.statespace.sarimax import SARIMAX
 from statsmodels.tsa.statespace.structural import UnobservedComponents
 from torch import Tensor
 
+from forecast.models.auto_sarima import AutoSarima
 from forecast.models.auto_ssm import AutoSsm
 from forecast.models.by_channel import Fitted
-from forecast.models.decomposition import Components
+from forecast.models.decomposition import Components, lags_of
+from forecast.models.dynamic_factor import DynamicFactor
 from forecast.models.kalman import Kalman
+from forecast.models.sarima import Sarima
+from forecast.ssm.arima import Arima, stationary
 from forecast.types import Past
 
 D = torch.float64
@@ -90,3 +95,64 @@ def test_a_series_without_a_form_has_no_components() -> None:
     past = Past.of(torch.full((1, 30, 1), math.nan, dtype=D))
     model = AutoSsm(trends=("none",), memory=False, powers=(1.0,))
     assert model.components(model.estimate(past), past)[0].names == ()
+
+
+def test_an_arima_is_told_by_its_polynomials_and_what_it_expected() -> None:
+    """Expected values, their deviations and innovations are those of statsmodels at the same parameters."""
+    rows = torch.arange(60, dtype=D)
+    noise = torch.randn(60, dtype=D, generator=torch.Generator().manual_seed(3))
+    y = (noise.cumsum(0) + 2 * torch.sin(rows * math.pi / 2))[None, :, None]
+    y[0, 20:23] = math.nan
+    inputs = torch.randn(1, 60, 1, dtype=D, generator=torch.Generator().manual_seed(4))
+    model = Sarima(order=(2, 1, 1), seasonal=(0, 1, 1), season=4)
+    past = Past.of(y)
+    fitted = model.estimate(past)
+    made = model.components(fitted, past)[0]
+    theta, loc, spread = fitted.theta[0, 0], float(fitted.loc), float(fitted.spread)
+    numbers = [*stationary(theta[None, 1:3])[0], -stationary(theta[None, 3:4])[0, 0], -stationary(theta[None, 4:5])[0, 0], theta[0].exp()]
+    reference = SARIMAX((y[0, :, 0].numpy() - loc) / spread, order=(2, 1, 1), seasonal_order=(0, 1, 1, 4), use_exact_diffuse=True)
+    found = reference.filter([float(x) for x in numbers])
+    late = slice(8, None)
+    np.testing.assert_allclose(made.mean[late, 0].numpy(), loc + spread * found.fittedvalues[late], rtol=1e-7)
+    scale = np.sqrt(found.forecasts_error_cov[0, 0, late])
+    np.testing.assert_allclose(made.deviation[late, 0].numpy(), spread * scale, rtol=1e-7)
+    innovations = made.innovation[late].nan_to_num(0.0)  # theirs are 0 where a row is missing
+    np.testing.assert_allclose(innovations.numpy(), found.standardized_forecasts_error[0, late], rtol=1e-6, atol=1e-7)
+    said = dict(made.facts)
+    assert said["order"] == "(2, 1, 1)(0, 1, 1)[4]" and said["Θ, lags of 4 rows"].startswith(("0.", "−0.", "1", "−1"))
+    given = Sarima(order=(1, 0, 0), seasonal=(0, 0, 0), inputs=1)
+    past = Past.of(y, inputs)
+    assert given.components(given.estimate(past), past)[0].innovation.isfinite().sum() > 50
+
+
+def test_roots_that_turn_have_a_period() -> None:
+    """φ = 1.2, -0.81: inverse roots of size 0.9 that come back after 2π / acos(2/3) = 7.47 rows."""
+    partial = torch.tensor([1.2 / 1.81, -0.81], dtype=D)
+    theta = torch.cat([torch.zeros(1, dtype=D), partial / (1 - partial.square()).sqrt()])
+    said = dict(lags_of(Arima((2, 0, 0)), theta))
+    assert said["φ"] == "1.2, −0.81"
+    assert said["inverse roots of φ"] == "0.6 ± 0.6708i (half-life 6.58 rows, period 7.47 rows)"
+
+
+def test_auto_sarima_tells_its_order() -> None:
+    noise = torch.randn(2, 80, dtype=D, generator=torch.Generator().manual_seed(1))
+    noise[1] = math.nan
+    model, past = AutoSarima(most=(1, 1, 0, 0)), Past.of(noise.cumsum(1)[..., None])
+    parameters = model.estimate(past)
+    told, nothing = model.components(parameters, past)
+    assert dict(told.facts)["order"] == model.bank[int(parameters.form[0, 0])].word
+    assert told.names == ("one row ahead",) and nothing.names == ()
+
+
+def test_parts_of_channels_add_up() -> None:
+    """Factors, season, level and a disturbance of its own, and what inputs add: together they are the channel."""
+    rows = torch.arange(60, dtype=D)
+    noise = torch.randn(60, 4, dtype=D, generator=torch.Generator().manual_seed(2))
+    inputs = torch.randn(1, 60, 1, dtype=D, generator=torch.Generator().manual_seed(5))
+    y = (noise[:, :1].cumsum(0) + 0.3 * noise[:, 1:] + torch.sin(rows * math.pi / 2)[:, None])[None] + inputs
+    model, past = DynamicFactor(factors=1, season=4, channels=3, inputs=1), Past.of(y, inputs)
+    made = model.components(model.estimate(past), past)
+    assert len(made) == 3 and made[0].names == ("level", "factor 1", "season 4", "own", "inputs")
+    for c, one in enumerate(made):
+        torch.testing.assert_close(one.mean.sum(-1), y[0, :, c], rtol=1e-6, atol=1e-6)
+        assert 0.6 < float(one.innovation.square().nanmean()) < 1.5

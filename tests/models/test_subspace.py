@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from statsmodels.tsa.statespace.sarimax import SARIMAX
+from statsmodels.tsa.statespace.varmax import VARMAX
 from torch import Tensor
 
 from forecast.models.by_channel import Fitted
@@ -111,3 +112,26 @@ def test_the_climb_gains_on_its_start() -> None:
 
     assert likelihood(fitted.theta) > likelihood(start)
     assert float(torch.linalg.eigvals(model.system(fitted.theta).A).abs().max()) <= 0.9999 + 1e-9
+
+
+def test_a_vector_autoregression_is_a_case_of_it() -> None:
+    """VAR(1): A = K = Φ, C = I; likelihood late enough for the start to be forgotten, and forecasts, of statsmodels' VARMAX."""
+    y = torch.tensor(np.random.default_rng(1).normal(size=(300, 2)))
+    y[40:43, 0] = math.nan
+    reference = VARMAX(y.numpy(), order=(1, 0), trend="n")
+    result = reference.filter([0.5, 0.2, -0.3, 0.4, 1.1, 0.3, 0.8])
+    phi, noise = torch.tensor(reference["transition"]), torch.tensor(reference["state_cov"])
+    root = torch.linalg.cholesky(noise)
+    triangle = torch.tensor([root[0, 0].log(), root[1, 0], root[1, 1].log()], dtype=torch.float64)
+    model, one = Subspace(order=2, channels=2), torch.eye(2, dtype=torch.float64)
+    theta = torch.cat([phi.flatten(), phi.flatten(), one.flatten(), triangle])[None]
+    whole, start = [
+        loglik(model.program, model.coefficients(theta), model.belief(theta), y[None, :rows]) for rows in (300, 100)
+    ]
+    assert float(whole - start) == pytest.approx(result.llf_obs[100:].sum(), rel=1e-9)
+    unit, past = torch.ones(1, 2, dtype=torch.float64), Past.of(y[None])
+    fitted = Fitted(theta, 0 * unit, unit, unit[:, :0], unit[:, :0])
+    made = model.predict(model.warm_up(model.initial_state(fitted, past.static), past), Future.of(past, 4))
+    expected = result.get_forecast(4)
+    np.testing.assert_allclose(made.mean[0].numpy(), expected.predicted_mean, rtol=1e-8, atol=1e-10)
+    np.testing.assert_allclose(made.variance[0].sqrt().numpy(), expected.se_mean, rtol=1e-8)

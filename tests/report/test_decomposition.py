@@ -39,7 +39,7 @@ def test_the_page_names_what_stands_out(folder: Path) -> None:
         "Auxiliary residuals",
     ]
     assert "Ljung–Box Q(10) = " in made[1].finding and "no autocorrelation" in made[1].finding
-    assert "outlier: none" in made[2].finding or "rows beyond 3" in made[2].finding
+    assert "outlier: 1 row beyond 3 (1913); shift of the level: 1 row beyond 3 (1899)" in made[2].finding
     assert all(picture.svg.startswith("<svg") and picture.alt for section in made for picture in section.pictures)
 
 

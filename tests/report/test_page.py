@@ -150,4 +150,4 @@ def test_training_without_validation(tmp_path: Path) -> None:
 def test_estimated_only(tmp_path: Path) -> None:
     losses(tmp_path, [], [])
     (tmp_path / "summary.json").write_text((SUMMARY % "null").replace('"weights": 12', '"weights": 0'))
-    assert "has no weights to train" in Reader(training.write(tmp_path).read_text()).text
+    assert "it has no weights to train" in Reader(training.write(tmp_path).read_text()).text

@@ -54,10 +54,12 @@ class Order:
     @property
     def word(self) -> str:
         """As people write it."""
-        said = "({}, {}, {})".format(*self.model.order)
-        if any(self.model.seasonal):
-            said += "({}, {}, {})".format(*self.model.seasonal) + f"[{self.model.period}]"
-        return said + " with a mean" * self.model.free
+        return self.model.word
+
+    @property
+    def scale(self) -> str:
+        """What is taken of the values."""
+        return "" if self.power == 1 else "logarithm" if self.power == 0 else f"power {self.power:g}"
 
 
 class Found(NamedTuple):

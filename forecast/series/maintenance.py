@@ -12,7 +12,7 @@ same words as its columns. Times here are microseconds since 1970, UTC.
 
 import csv
 import zoneinfo
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -42,12 +42,13 @@ class Window(NamedTuple):
     shift: bool = False
     every: Recurring | None = None
 
-    def spans(self, first: int | None = None, last: int | None = None) -> list[tuple[int, int]]:
-        """Starts and ends, of all or of those that have a part in first ≤ t < last."""
-        low, high = max(self.start, first or self.start), min(self.end, last or self.end)
-        if self.every is None:
-            return [(self.start, self.end)] if low < high else []
-        return [(start, end) for start, end in self.every.spans(low, high).tolist()] if low < high else []
+    def spans(self, first: int | None = None, last: int | None = None) -> Times:
+        """Starts and ends (N 2), of all or of those that have a part in first ≤ t < last."""
+        low = self.start if first is None else max(self.start, first)
+        high = self.end if last is None else min(self.end, last)
+        if low >= high:
+            return np.zeros((0, 2), dtype=np.int64)
+        return np.array([[self.start, self.end]]) if self.every is None else self.every.spans(low, high)
 
 
 class Spans(NamedTuple):
@@ -57,16 +58,13 @@ class Spans(NamedTuple):
     end: Times
 
     @classmethod
-    def of(cls, pairs: Sequence[tuple[int, int]]) -> "Spans":
-        """The union of spans."""
-        merged: list[list[int]] = []
-        for start, end in sorted(pairs):
-            if merged and start <= merged[-1][1]:
-                merged[-1][1] = max(merged[-1][1], end)
-            else:
-                merged.append([start, end])
-        both = np.array(merged, dtype=np.int64).reshape(-1, 2)
-        return cls(both[:, 0].copy(), both[:, 1].copy())
+    def of(cls, pairs: Sequence[tuple[int, int]] | Times) -> "Spans":
+        """The union of spans (N 2)."""
+        both = np.array(pairs, dtype=np.int64).reshape(-1, 2)
+        both = both[np.argsort(both[:, 0], kind="stable")]
+        start, end = both[:, 0], np.maximum.accumulate(both[:, 1])
+        first = np.flatnonzero(np.append(True, start[1:] > end[:-1])[: len(start)])
+        return cls(start[first], end[np.append(first[1:], len(end))[: len(first)] - 1])
 
     def hold(self, times: Times) -> NDArray[np.bool_]:
         """Which of the times lie in a span."""
@@ -128,9 +126,9 @@ class Maintenance:
             mine = tuple(w for w in self.windows if fnmatchcase(sensor, w.sensor))
             if mine not in self._made:
                 self._made[mine] = Own(
-                    Spans.of([span for w in mine if not w.alert for span in w.spans()]),
-                    Spans.of([span for w in mine if not w.learn for span in w.spans()]),
-                    Spans.of([span for w in mine if w.shift for span in w.spans()]),
+                    _union(w for w in mine if not w.alert),
+                    _union(w for w in mine if not w.learn),
+                    _union(w for w in mine if w.shift),
                 )
             self._known[sensor] = self._made[mine]
         return self._known[sensor]
@@ -166,7 +164,8 @@ class Maintenance:
             return False
         first, last = int(times.min()), int(times.max()) + 1
         return any(
-            w.start < last and first < w.end and (w.every is None or bool(w.spans(first, last))) for w in self.windows
+            w.start < last and first < w.end and (w.every is None or len(w.spans(first, last)) > 0)
+            for w in self.windows
         )
 
     def _each(self, names: Sequence[str], who: Times) -> Iterator[tuple[Own, NDArray[np.bool_]]]:
@@ -190,6 +189,10 @@ class Maintenance:
 
 
 NONE = Maintenance()
+
+
+def _union(windows: Iterable[Window]) -> Spans:
+    return Spans.of(np.concatenate([np.zeros((0, 2), dtype=np.int64), *(w.spans() for w in windows)]))
 
 
 def _of_file(path: Path, zone: str | None) -> list[Window]:

@@ -58,8 +58,8 @@ class Recurring(NamedTuple):
     def spans(self, first: int, last: int) -> NDArray[np.int64]:
         """Starts and ends (N 2) of the spans within first ≤ t < last, those at its edges cut."""
         every = _spans(self)
-        some = every[(every[:, 1] > first) & (every[:, 0] < last)]
-        return some.clip(first, last)
+        low, high = np.searchsorted(every[:, 1], first, "right"), np.searchsorted(every[:, 0], last)
+        return every[low:high].clip(first, last)
 
 
 @lru_cache(maxsize=64)

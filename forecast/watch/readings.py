@@ -51,6 +51,7 @@ class Understood(NamedTuple):
     readings: Readings
     aside: list[Aside]
 
+
 PLURALS = ("alarms", "alerts", "events", "readings", "rows", "sensors")
 
 

@@ -79,5 +79,5 @@ def maintained(windows: Maintenance, now: int) -> list[Mute]:
     mutes = []
     for w in windows.windows:
         about = (w.start, w.end) if w.every is None else (now - DAY, now + DAY)
-        mutes += [] if w.alert else [Mute(w.sensor, "*", *span) for span in w.spans(*about)]
+        mutes += [] if w.alert else [Mute(w.sensor, "*", *span) for span in w.spans(*about).tolist()]
     return mutes

@@ -86,6 +86,7 @@ def at_the_desk(config: Watch, out: Path) -> str:
     tasks: dict[str, Callable[[list[Path]], str]] = {
         "status": lambda paths: desk.show(paths, out),
         "label": lambda paths: desk.label(paths, config.alert, config.verdict),
+        "explain": lambda paths: desk.explain(paths, config.alert),
         "mute": lambda paths: desk.mute(paths, mutes),
         "unmute": lambda paths: desk.unmute(paths, mutes),
     }

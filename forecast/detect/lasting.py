@@ -58,6 +58,11 @@ class Lasting(Detector):
         return State(watching, none(batch, 3, channels), none(batch, kernel.MEMORY))
 
     def follow(self, state: State, evidence: Evidence) -> tuple[State, Verdict]:
+        if state.memory.shape[-1] != kernel.MEMORY:
+            raise InputError(
+                f"a state of the detector lasting with {state.memory.shape[-1]} numbers, this version keeps {kernel.MEMORY}: "
+                "make the monitor again, and begin a watch in another state folder, state=FOLDER"
+            )
         guarding, guarded = self.guarding.follow(state.guarding, evidence)
         calm, values = state.guarding.calibration, evidence.row.values.double()
         r = ((values - calm.loc[:, None]) / calm.spread[:, None]).clamp(-FARTHEST, FARTHEST).contiguous()
@@ -65,17 +70,9 @@ class Lasting(Detector):
         nats = threshold * guarded.score / (1 - guarded.score).clamp(min=LEAST)
         silent = values.isnan().all(-1) | torch.isin(guarded.kind, TROUBLE)
         nats = nats.masked_fill(silent, torch.nan).contiguous()
-        levels, memory, smoothed = state.levels.clone(), _whole(state.memory, threshold), torch.empty_like(nats)
+        levels, memory, smoothed = state.levels.clone(), state.memory.clone(), torch.empty_like(nats)
         kernel.lasting(
             nats.numpy(), r.numpy(), self.smooth, self.slow, threshold, levels.numpy(), memory.numpy(), smoothed.numpy()
         )
         told = verdict(self.score(smoothed.nan_to_num(0.0)), guarded.kind, guarded.blame, guarded)
         return State(guarding, levels, memory), told
-
-
-def _whole(memory: Tensor, threshold: float) -> Tensor:
-    """A copy of the memory; one that was saved before single rows could end an alarm goes on as if none had spoken yet."""
-    if memory.shape[-1] == kernel.MEMORY:
-        return memory.clone()
-    fresh = memory.new_tensor([-threshold, 1.0]).expand(len(memory), 2)
-    return torch.cat([memory, fresh], 1).contiguous()

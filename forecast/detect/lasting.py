@@ -58,6 +58,11 @@ class Lasting(Detector):
         return State(watching, none(batch, 3, channels), none(batch, kernel.MEMORY))
 
     def follow(self, state: State, evidence: Evidence) -> tuple[State, Verdict]:
+        if state.memory.shape[-1] != kernel.MEMORY:
+            raise InputError(
+                f"a state of the detector lasting with {state.memory.shape[-1]} numbers, this version keeps {kernel.MEMORY}: "
+                "make the monitor again, and begin a watch in another state folder, state=FOLDER"
+            )
         guarding, guarded = self.guarding.follow(state.guarding, evidence)
         calm, values = state.guarding.calibration, evidence.row.values.double()
         r = ((values - calm.loc[:, None]) / calm.spread[:, None]).clamp(-FARTHEST, FARTHEST).contiguous()

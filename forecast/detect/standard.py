@@ -109,7 +109,7 @@ class Standard(Detector):
         start = start._replace(centre=centre, tails=tails, white=white)
         _, groups, _ = self._bare(start, evidence)
         start = start._replace(group=self._tails(groups[:, first:], ("together", "state"), set()))
-        _, _, nats = self._bare(start, evidence)
+        nats = self._watch(self.initial_state(start), evidence, self.settings, record=True)[2][2]
         final = self._fit(nats[:, None, first:], tail.exponential(len(values))[:, None])[:, 0]
         return start._replace(final=final)
 
@@ -123,7 +123,7 @@ class Standard(Detector):
         return self._watch(state, evidence, self.settings, record=False)[:2]
 
     def _bare(self, calibration: Calibration, evidence: Evidence) -> tuple[Tensor, Tensor, Tensor]:
-        """Statistics of channels (B T C WAYS) and groups (B T GROUPS), and nats (B T) before the last tail."""
+        """Statistics of channels (B T C WAYS) and groups (B T GROUPS), and nats (B T) before the last tail; no tail follows."""
         settings = self.settings.clone()
         settings[watch.ADAPT] = 0.0
         return self._watch(self.initial_state(calibration), evidence, settings, record=True)[2]

@@ -155,7 +155,8 @@ def write(
     )
     several = f" of {len(panel)} series" if len(panel) > 1 else ""
     what = f"{len(found.events)} event{'s' * (len(found.events) != 1)}" if len(found.events) else "No event"
-    muted = f"In maintenance: {found.muted:,} rows, {found.muted_alarms} with a score of an alarm, none told."
+    alike = f"{found.muted_alarms:,} of them with a score of an alarm, none told" if found.muted_alarms else "no alarm"
+    muted = f"In maintenance: {found.muted:,} row{'s' * (found.muted != 1)}, {alike}."
     summary: dict[str, Any] = {
         "data": name,
         "model": label_of(config.models or (config.model,)),

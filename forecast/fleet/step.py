@@ -5,7 +5,7 @@ The rows of a batch are put in the order of their times first, because an engine
 after the other. The records are those of `forecast.watch.book`, whole: nothing is kept apart.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -17,6 +17,7 @@ from forecast.errors import InputError
 from forecast.experiment.detectors import build as build_detector
 from forecast.experiment.members import Facts, member
 from forecast.models.forecaster import Forecaster
+from forecast.series.maintenance import Maintenance
 from forecast.watch.arrival import Arrival, Rows
 from forecast.watch.book import Book
 from forecast.watch.live import Live
@@ -40,6 +41,19 @@ class Watching:
     lateness: float = 0.0  # seconds that a row may come in a later batch than a newer one of its sensor
     columns: tuple[str, ...] = ("time", "sensor", "value")  # of the lines
     delimiter: str = ","
+    maintenance: (
+        Maintenance | Sequence[Any]
+    ) = ()  # windows, or files of them, that are read where this is made; times in UTC unless they say so
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.maintenance, Maintenance):
+            object.__setattr__(self, "maintenance", Maintenance.read(self.maintenance))
+
+    @property
+    def windows(self) -> Maintenance:
+        """The windows of maintenance."""
+        assert isinstance(self.maintenance, Maintenance)
+        return self.maintenance
 
     def scorer(self) -> Live:
         """A scorer without sensors."""
@@ -55,7 +69,8 @@ class Watching:
                 raise InputError(f"{self.false_alarms_per_day} false alarms a day are {rate:.3g} a row; ask for fewer")
             return build_detector(self.detector, rate)
 
-        return Live(one.label, model, detector, Plan(self.warmup, max(self.warmup, Plan().longest), self.season))
+        plan = Plan(self.warmup, max(self.warmup, Plan().longest), self.season)
+        return Live(one.label, model, detector, plan, windows=self.windows)
 
 
 class Memory(Protocol):
@@ -86,6 +101,8 @@ def step(rows: pd.DataFrame, memory: Memory, watching: Watching) -> pd.DataFrame
     who = book.who(labels.tolist(), code.astype(np.int64))
     taken = book.arrival.sort(Rows(who, fine["time"].to_numpy(), fine["value"].to_numpy(), np.arange(len(fine))))
     scored = book.scorer.observe(taken.released)
+    muted = watching.windows.muted(book.names, taken.released.who, taken.released.time)
+    scored = scored._replace(alarm=scored.alarm & ~muted)
     book.count(taken.released.who, scored.alarm)
     _keep(book, memory)
     refused = pd.concat(

@@ -16,13 +16,14 @@ from numpy.typing import NDArray
 from forecast.kernels.jit import jit
 
 Array = NDArray[np.float64]
-NATS, STAGE, ROWS, BELOW, HELD = range(5)
-MEMORY = 5
+NATS, STAGE, ROWS, BELOW, HELD, BACK, SPREAD = range(7)
+MEMORY = 7
 QUIET, LASTING, OVER = range(3)
 MOST = 3.0  # thresholds that one row counts at most
 HALF, MORE, AGAIN = 0.5, 0.25, 1.5
 LEAST, SETTLING = 20, 20  # rows
 UNDER = 0.8  # of the threshold
+FAINT = 1e-3  # least variance of the share of the way
 
 
 @jit
@@ -30,9 +31,20 @@ def _moved(now: Array, before: Array, during: Array) -> float:
     """How much of the way from the level before to the level in it is left: 0 none, 1 all."""
     along, way = 0.0, 1e-300
     for c in range(now.shape[0]):
-        along += (now[c] - before[c]) * (during[c] - before[c])
-        way += (during[c] - before[c]) * (during[c] - before[c])
+        if now[c] == now[c]:
+            along += (now[c] - before[c]) * (during[c] - before[c])
+            way += (during[c] - before[c]) * (during[c] - before[c])
     return along / way
+
+
+@jit
+def _back(m: Array, row: Array, before: Array, during: Array, threshold: float, slow: int) -> None:
+    """Log odds that a row is of the level before, and the variance of such shares of the way in the state."""
+    left = min(max(_moved(row, before, during), -1.0), 2.0)
+    m[BACK] += min(max((HALF - left) / max(m[SPREAD], FAINT), -threshold), threshold)
+    m[BACK] = min(max(m[BACK], -threshold), threshold)
+    if m[STAGE] == LASTING:
+        m[SPREAD] += ((left - 1.0) * (left - 1.0) - m[SPREAD]) / min(m[ROWS] + 1.0, slow)
 
 
 @jit
@@ -61,6 +73,7 @@ def lasting(
                 m[STAGE] = QUIET
             if m[STAGE] == QUIET and hot:
                 m[STAGE], m[ROWS] = LASTING, 1.0
+                m[BACK], m[SPREAD] = -threshold, 1.0
                 during[:] = now
             elif m[STAGE] == QUIET:
                 for c in range(channels):
@@ -68,11 +81,15 @@ def lasting(
             elif m[STAGE] == LASTING:
                 for c in range(channels):
                     during[c] += (now[c] - during[c]) / min(m[ROWS], slow)
-                if m[ROWS] >= LEAST and _moved(now, before, during) < HALF:
+                _back(m, r[b, t], before, during, threshold, slow)
+                if m[ROWS] >= LEAST and (m[BACK] >= threshold or _moved(now, before, during) < HALF):
                     m[STAGE], m[ROWS], m[HELD] = OVER, 0.0, threshold
             if m[STAGE] == OVER:
                 m[HELD] = max(m[HELD], m[NATS]) if m[ROWS] < SETTLING else m[HELD]
-                if _moved(now, before, during) > HALF + MORE or m[NATS] > AGAIN * m[HELD]:
+                if m[ROWS] > 0:
+                    _back(m, r[b, t], before, during, threshold, slow)
+                again = m[BACK] < 0.0 and _moved(now, before, during) > HALF + MORE
+                if again or m[NATS] > AGAIN * m[HELD]:
                     m[STAGE], m[ROWS] = LASTING, LEAST
                 else:
                     told = min(told, UNDER * threshold)

@@ -5,13 +5,14 @@
     learn   false: rows are judged against the state from before the window; to model, detector and calibration they are missing
     shift   true: the clock stands still as well, so that a cycle that was interrupted goes on where it stood:
             clock(t) = t - the time before t that lies in such windows; rows inside are no rows at all to model and detector
+    every   'Sat 22:00-Sun 04:00': the span comes again (`forecast.series.recurring`), from `start` on and until `end` where they are given
 A window holds start ≤ t < end. Times without an offset are of `zone`; an hour that comes twice is inside as a whole. A CSV file has the
 same words as its columns. Times here are microseconds since 1970, UTC.
 """
 
 import csv
 import zoneinfo
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -21,16 +22,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forecast.errors import InputError, unknown
+from forecast.series.recurring import DAY, FIRST, LAST, Recurring
 
 Times = NDArray[np.int64]
 LEARNED, HELD, STILL = 0, 1, 2  # what becomes of a row: learned, judged alone, judged while the clock stands still
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-WORDS = ("sensor", "start", "end", "zone", "alert", "learn", "shift")
+WORDS = ("sensor", "start", "end", "every", "zone", "alert", "learn", "shift")
 FLAGS = {"true": True, "false": False, "": None}
 
 
 class Window(NamedTuple):
-    """One span of some sensors."""
+    """One span of some sensors, or one that comes again."""
 
     sensor: str  # glob of names
     start: int
@@ -38,6 +40,15 @@ class Window(NamedTuple):
     alert: bool = False
     learn: bool = False
     shift: bool = False
+    every: Recurring | None = None
+
+    def spans(self, first: int | None = None, last: int | None = None) -> Times:
+        """Starts and ends (N 2), of all or of those that have a part in first ≤ t < last."""
+        low = self.start if first is None else max(self.start, first)
+        high = self.end if last is None else min(self.end, last)
+        if low >= high:
+            return np.zeros((0, 2), dtype=np.int64)
+        return np.array([[self.start, self.end]]) if self.every is None else self.every.spans(low, high)
 
 
 class Spans(NamedTuple):
@@ -47,16 +58,13 @@ class Spans(NamedTuple):
     end: Times
 
     @classmethod
-    def of(cls, pairs: Sequence[tuple[int, int]]) -> "Spans":
-        """The union of spans."""
-        merged: list[list[int]] = []
-        for start, end in sorted(pairs):
-            if merged and start <= merged[-1][1]:
-                merged[-1][1] = max(merged[-1][1], end)
-            else:
-                merged.append([start, end])
-        both = np.array(merged, dtype=np.int64).reshape(-1, 2)
-        return cls(both[:, 0].copy(), both[:, 1].copy())
+    def of(cls, pairs: Sequence[tuple[int, int]] | Times) -> "Spans":
+        """The union of spans (N 2)."""
+        both = np.array(pairs, dtype=np.int64).reshape(-1, 2)
+        both = both[np.argsort(both[:, 0], kind="stable")]
+        start, end = both[:, 0], np.maximum.accumulate(both[:, 1])
+        first = np.flatnonzero(np.append(True, start[1:] > end[:-1])[: len(start)])
+        return cls(start[first], end[np.append(first[1:], len(end))[: len(first)] - 1])
 
     def hold(self, times: Times) -> NDArray[np.bool_]:
         """Which of the times lie in a span."""
@@ -93,9 +101,11 @@ class Own(NamedTuple):
     def due(self, since: int, limit: int) -> int:
         """The moment at which `limit` of the time after `since` has passed outside of muted spans."""
         moment = since + limit
-        for start, end in zip(self.muted.start.tolist(), self.muted.end.tolist(), strict=True):
-            if end > since and start < moment:
-                moment += end - max(start, since)
+        for k in range(int(np.searchsorted(self.muted.end, since, "right")), len(self.muted.end)):
+            start, end = int(self.muted.start[k]), int(self.muted.end[k])
+            if start >= moment:
+                break
+            moment += end - max(start, since)
         return moment
 
 
@@ -116,9 +126,9 @@ class Maintenance:
             mine = tuple(w for w in self.windows if fnmatchcase(sensor, w.sensor))
             if mine not in self._made:
                 self._made[mine] = Own(
-                    Spans.of([(w.start, w.end) for w in mine if not w.alert]),
-                    Spans.of([(w.start, w.end) for w in mine if not w.learn]),
-                    Spans.of([(w.start, w.end) for w in mine if w.shift]),
+                    _union(w for w in mine if not w.alert),
+                    _union(w for w in mine if not w.learn),
+                    _union(w for w in mine if w.shift),
                 )
             self._known[sensor] = self._made[mine]
         return self._known[sensor]
@@ -150,7 +160,13 @@ class Maintenance:
 
     def _near(self, times: Times) -> bool:
         """Whether any window may hold one of the times."""
-        return len(times) > 0 and any(w.start <= times.max() and times.min() < w.end for w in self.windows)
+        if not len(times):
+            return False
+        first, last = int(times.min()), int(times.max()) + 1
+        return any(
+            w.start < last and first < w.end and (w.every is None or len(w.spans(first, last)) > 0)
+            for w in self.windows
+        )
 
     def _each(self, names: Sequence[str], who: Times) -> Iterator[tuple[Own, NDArray[np.bool_]]]:
         """Which rows are those of sensors with the same windows."""
@@ -173,6 +189,10 @@ class Maintenance:
 
 
 NONE = Maintenance()
+
+
+def _union(windows: Iterable[Window]) -> Spans:
+    return Spans.of(np.concatenate([np.zeros((0, 2), dtype=np.int64), *(w.spans() for w in windows)]))
 
 
 def _of_file(path: Path, zone: str | None) -> list[Window]:
@@ -200,8 +220,10 @@ def _of_file(path: Path, zone: str | None) -> list[Window]:
 
 def _window(row: Any, zone: str | None, where: str) -> Window:
     """A window as a configuration holds it: times as words."""
-    if not isinstance(row, Mapping) or not {"start", "end"} <= set(row):
-        raise InputError(f"{where}: expected {{sensor: GLOB, start: TIME, end: TIME, zone: ZONE}}, got {row!r}")
+    if not isinstance(row, Mapping) or not ("every" in row or {"start", "end"} <= set(row)):
+        raise InputError(
+            f"{where}: expected {{sensor: GLOB, start: TIME, end: TIME, zone: ZONE}}, or every: 'Sat 22:00-Sun 04:00', got {row!r}"
+        )
     for word in row:
         if word not in WORDS:
             raise unknown(f"{where}: key", str(word), WORDS)
@@ -212,10 +234,12 @@ def _window(row: Any, zone: str | None, where: str) -> Window:
     own = str(row.get("zone") or zone or "UTC")
     if own not in zoneinfo.available_timezones():
         raise unknown(f"{where}: zone", own, zoneinfo.available_timezones())
-    start, end = _moment(row["start"], own, 0, f"{where}: start"), _moment(row["end"], own, 1, f"{where}: end")
+    every = Recurring.of(str(row["every"]), own, f"{where}: every") if "every" in row else None
+    start = _moment(row["start"], own, 0, f"{where}: start") if "start" in row else FIRST * DAY
+    end = _moment(row["end"], own, 1, f"{where}: end") if "end" in row else LAST * DAY
     if end <= start:
         raise InputError(f"{where}: start={row['start']} is not before end={row['end']}; exchange them?")
-    found = Window(str(row.get("sensor", "*")), start, end, **flags)
+    found = Window(str(row.get("sensor", "*")), start, end, **flags, every=every)
     if found.shift and found.learn:
         raise InputError(
             f"{where}: shift=true with learn=true: a clock that stands still learns nothing; pass learn=false"

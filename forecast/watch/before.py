@@ -20,7 +20,7 @@ from forecast.watch.alerts import iso
 from forecast.watch.arrival import Rows
 from forecast.watch.book import Book
 from forecast.watch.parse import Parser
-from forecast.watch.readings import Flags, Ints
+from forecast.watch.readings import Flags, Ints, counted
 from forecast.watch.sources.replay import Replay
 from forecast.watch.store import Reader
 
@@ -88,9 +88,10 @@ def read(before: Before, book: Book, earliest: int, future: float) -> Held:
         raise InputError(f"history={before.path}: no reading in it{_listed(aside)}")
     ready = book.scorer.begin()
     _log.warning(
-        "history %s: %d readings of %d sensors, %d of them ready, until %s; %d scored, %d alarms%s",
-        *(before.path, found["rows"], len(book.names), ready, iso(int(book.arrival.newest.max()))),
-        *(found["scored"], found["alarms"], _listed(aside)),
+        "history %s: %s of %s, %d of them ready, until %s; %d scored, %s%s",
+        *(before.path, counted(found["rows"], "readings"), counted(len(book.names), "sensors")),
+        *(ready, iso(int(book.arrival.newest.max())), found["scored"], counted(found["alarms"], "alarms")),
+        _listed(aside),
     )
     return Held(before.path.name, book.arrival.newest.copy())
 

@@ -2,6 +2,7 @@
 
     do=status                                   the state of every sensor, false alarms against the budget, a preview of stricter ones
     do=label alert=ID verdict=false             real, false or expected; none takes it back. The beginning of an id is enough
+    do=explain alert=ID                         the kind of change behind its event, and since when, by the scores that are kept
     do=mute 'mute=[{sensor: plant/*, end: 2026-01-02T00:00Z}]'      from the newest row on, where no start is given
     do=unmute 'mute=[{sensor: plant/*}]'        mutes of this sensor and kind that were given by do=mute
 A folder of several buckets is one: all of its stores are asked, and a mute goes to each. A label
@@ -19,14 +20,20 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+
+from forecast.detect.evidence import KINDS
 from forecast.errors import InputError, unknown
-from forecast.watch import status
+from forecast.watch import history, status
 from forecast.watch.alerts import iso
+from forecast.watch.book import apart
+from forecast.watch.cause import AFTER, BEFORE, cause
 from forecast.watch.events import Mute
 from forecast.watch.leases import buckets_of, folder_of
-from forecast.watch.moments import NONE
+from forecast.watch.moments import NONE, one_moment
 from forecast.watch.status import Gauge, Sensor
 from forecast.watch.store import SCHEMA, Reader, StoreError, connect, reason
+from forecast.watch.warmup import Head
 
 STORE = "state.db"
 VERDICTS = ("real", "false", "expected", "none")
@@ -99,6 +106,43 @@ def label(paths: Sequence[Path], alert: str | None, verdict: str | None) -> str:
         raise InputError("a label needs alert=ID and verdict=real|false|expected|none")
     if verdict not in VERDICTS:
         raise unknown("verdict", verdict, VERDICTS)
+    whole, path, one = _alert(paths, alert)
+    if verdict == "none":
+        _write(path, [("DELETE FROM labels WHERE alert = ?", (whole,))])
+    else:
+        _write(path, [("INSERT OR REPLACE INTO labels VALUES (?, ?, ?)", (whole, verdict, time.time_ns() // 1000))])
+    return f"{whole}: {verdict}; {one['text']}"
+
+
+def explain(paths: Sequence[Path], alert: str | None) -> str:
+    """What kind of change lies behind an alert's event, and since when."""
+    if not alert:
+        raise InputError("to explain needs alert=ID")
+    whole, path, one = _alert(paths, alert)
+    start, end = (one_moment(str(one[word] or one["detected_at"]))[0] for word in ("start", "end"))
+    with closing(Reader(path)) as reader:
+        number, step = _sensor(reader, one["sensor"])
+        blocks = reader.blocks(start - round(BEFORE * step), end + round(AFTER * step))
+    parts = [part.take(np.flatnonzero(part.who == number)) for part in map(history.read, blocks)]
+    scores = history.together(parts)
+    if one["kind"] in KINDS and not ((scores.time >= start) & (scores.time <= end)).any():
+        raise InputError(
+            f"{whole}: no score of its time is kept; pass commit='{{history: true, keep: 30}}' (days) to the watch"
+        )
+    kind, onset = cause(scores, start, end, one["kind"])
+    return f"{whole}: {kind or 'anomaly'} of {one['sensor']} since {iso(onset)}; told as {one['kind'] or 'anomaly'} from {one['start']} on"
+
+
+def _sensor(reader: Reader, name: str) -> tuple[int, float]:
+    """Number and step, microseconds, of a sensor."""
+    for number, (_, own, record) in enumerate(reader.sensors()):
+        if own == name:
+            return number, Head.of(apart(record, name).own).step
+    raise InputError(f"{name}: no such sensor in the store")
+
+
+def _alert(paths: Sequence[Path], alert: str) -> tuple[str, Path, dict[str, Any]]:
+    """The one alert whose id begins so, as it was told last, and its store."""
     found: dict[str, tuple[Path, dict[str, Any]]] = {}
     for path in paths:
         with closing(Reader(path)) as reader:
@@ -108,11 +152,7 @@ def label(paths: Sequence[Path], alert: str | None, verdict: str | None) -> str:
         said = f"the beginning of {len(found)} ids" if found else "the id of no alert that is stored"
         raise InputError(f"alert={alert}: {said}; ids are in the alerts and in the store {paths[0]}")
     ((whole, (path, one)),) = found.items()
-    if verdict == "none":
-        _write(path, [("DELETE FROM labels WHERE alert = ?", (whole,))])
-    else:
-        _write(path, [("INSERT OR REPLACE INTO labels VALUES (?, ?, ?)", (whole, verdict, time.time_ns() // 1000))])
-    return f"{whole}: {verdict}; {one['text']}"
+    return whole, path, one
 
 
 def newest(paths: Sequence[Path], sensor: str = "*", state: str | None = None, most: int = 100) -> list[dict[str, Any]]:

@@ -347,7 +347,7 @@ class Loop:
             "streams": self.book.silence.streams,
             "budget": [self.telling.per_day, self.telling.per_row],
             "share": self.telling.share,
-            "mutes": [*self.telling.mutes, *maintained(self.telling.maintenance)],
+            "mutes": [*self.telling.mutes, *maintained(self.telling.maintenance, self.book.silence.stream)],
         }
         if self.levels is not None:
             watch["earned"] = self.levels.plain()

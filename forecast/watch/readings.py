@@ -52,12 +52,25 @@ class Understood(NamedTuple):
     aside: list[Aside]
 
 
+PLURALS = ("alarms", "alerts", "events", "readings", "rows", "sensors")
+
+
 class Counts(Counter[str]):
     """How many readings went which way; every row ends in exactly one of these."""
 
     def plain(self) -> dict[str, int]:
         """In a fixed order."""
         return {name: self[name] for name in sorted(self)}
+
+    def told(self) -> str:
+        """What a person reads: those there are."""
+        return ", ".join(counted(count, name) for name, count in self.plain().items() if count)
+
+
+def counted(count: int, words: str) -> str:
+    """`3 alarms in maintenance`, `1 alarm in maintenance`; words that do not begin with a plural stay."""
+    first, space, others = words.partition(" ")
+    return f"{count:,} {first[:-1] if count == 1 and first in PLURALS else first}{space}{others}"
 
 
 EMPTY = Readings([], np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.float64), np.zeros(0, np.int64))

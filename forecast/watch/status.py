@@ -19,6 +19,7 @@ from forecast.watch.alerts import iso
 from forecast.watch.book import apart
 from forecast.watch.events import Mute
 from forecast.watch.moments import NONE
+from forecast.watch.readings import counted
 from forecast.watch.store import Reader
 from forecast.watch.strain import APART, too_many
 from forecast.watch.warmup import SIZE, Head, Warming, step_of
@@ -152,13 +153,14 @@ def preview(rate: float, alerts: Mapping[str, Any], labels: Mapping[str, str]) -
 def text(sensors: list[Sensor], found: Gauge, stricter: list[tuple[float, Counter[str]]], most: int = 40) -> str:
     """What a person reads: those in trouble first."""
     counts = Counter(sensor.state for sensor in sensors)
-    lines = [f"{len(sensors):,} sensors: " + ", ".join(f"{counts[s]:,} {s}" for s in STATES if counts[s])]
+    lines = [f"{counted(len(sensors), 'sensors')}: " + ", ".join(f"{counts[s]:,} {s}" for s in STATES if counts[s])]
     order = {state: n for n, state in enumerate(("SILENT", "DEGRADED", "MUTED", "WARMING", "NEW", "ACTIVE"))}
     for sensor in sorted(sensors, key=lambda one: (order[one.state], one.name))[:most]:
         eta = "" if sensor.eta is None else f"  ready about {iso(sensor.eta)}"
         last = "never" if sensor.last is None else iso(sensor.last)
         lines.append(
-            f"  {sensor.state:8} {sensor.name}  last {last}  {sensor.rows:,} rows  {sensor.alarms:,} alarms{eta}"
+            f"  {sensor.state:8} {sensor.name}  last {last}  {counted(sensor.rows, 'rows')}  "
+            f"{counted(sensor.alarms, 'alarms')}{eta}"
         )
     if len(sensors) > most:
         lines.append(f"  … and {len(sensors) - most:,} more: sensors.csv")
@@ -168,7 +170,7 @@ def text(sensors: list[Sensor], found: Gauge, stricter: list[tuple[float, Counte
     )
     lines.append(f"false alarms a sensor-day: {asked}, {seen}")
     lines.append(
-        f"  {found.events:,} events: {found.false:,} false, {found.real:,} real, {found.expected:,} expected, "
+        f"  {counted(found.events, 'events')}: {found.false:,} false, {found.real:,} real, {found.expected:,} expected, "
         f"{found.unlabelled:,} without a label; {found.apart:,} apart from the budget (missing, frozen, silent …)"
     )
     if found.false + found.real + found.expected and found.share is None:

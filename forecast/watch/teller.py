@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
 from forecast.series.maintenance import NONE, Maintenance
+from forecast.series.recurring import DAY
 from forecast.watch import alerts, events
 from forecast.watch.events import Change, Incident, Mute, Rule, Told
 from forecast.watch.store import Reader, Store
@@ -70,6 +71,13 @@ class Teller:
         self.mutes = found
 
 
-def maintained(windows: Maintenance) -> list[Mute]:
-    """Windows of maintenance whose alarms are not told, as mutes, by which a sensor's state is shown."""
-    return [Mute(w.sensor, "*", w.start, w.end) for w in windows.windows if not w.alert]
+def maintained(windows: Maintenance, now: int) -> list[Mute]:
+    """Windows of maintenance whose alarms are not told, as mutes, by which a sensor's state is shown.
+
+    Of those that come again the ones within a day of `now`.
+    """
+    mutes = []
+    for w in windows.windows:
+        about = (w.start, w.end) if w.every is None else (now - DAY, now + DAY)
+        mutes += [] if w.alert else [Mute(w.sensor, "*", *span) for span in w.spans(*about).tolist()]
+    return mutes

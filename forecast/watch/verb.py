@@ -34,6 +34,7 @@ from forecast.watch.leases import Leases, folder_of
 from forecast.watch.live import Live
 from forecast.watch.loop import Loop, Options
 from forecast.watch.parse import Parser
+from forecast.watch.readings import counted
 from forecast.watch.refit import Refit
 from forecast.watch.sinks.sink import Sink
 from forecast.watch.store import Store
@@ -85,6 +86,7 @@ def at_the_desk(config: Watch, out: Path) -> str:
     tasks: dict[str, Callable[[list[Path]], str]] = {
         "status": lambda paths: desk.show(paths, out),
         "label": lambda paths: desk.label(paths, config.alert, config.verdict),
+        "explain": lambda paths: desk.explain(paths, config.alert),
         "mute": lambda paths: desk.mute(paths, mutes),
         "unmute": lambda paths: desk.unmute(paths, mutes),
     }
@@ -197,9 +199,7 @@ def state(config: Watch) -> Path:
 
 def summary(loop: Loop) -> str:
     """How many readings went which way."""
-    counts = loop.counts.plain()
-    told = ", ".join(f"{count:,} {name}" for name, count in counts.items())
-    return f"{len(loop.book.names):,} sensors; {told or 'no readings'}"
+    return f"{counted(len(loop.book.names), 'sensors')}; {loop.counts.told() or 'no readings'}"
 
 
 def _answer(loop: Loop | Crew) -> None:

@@ -2,6 +2,7 @@
 
 import itertools
 import zlib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -54,12 +55,13 @@ def rows(sensors: int, count: int) -> list[str]:
     return made
 
 
-def local(folder: Path, lines: list[str]) -> pd.DataFrame:
+def local(folder: Path, lines: list[str], watching: Watching = WATCHING) -> pd.DataFrame:
     """What `forecast watch` makes of the lines: sensor, time and all scores."""
     folder.mkdir()
     (folder / "rows.csv").write_text("time,sensor,value\n" + "".join(line + "\n" for line in lines))
     source = File(folder / "rows.csv", follow=False)
-    loop = Loop(source, Parser(), WATCHING.scorer(), Store(folder / "state"), [], Options(), Telling())
+    telling = Telling(maintenance=watching.windows)
+    loop = Loop(source, Parser(), watching.scorer(), Store(folder / "state"), [], Options(), telling)
     loop.run()
     reader = Reader(folder / "state" / "state.db")
     scores = history.together([history.read(block) for block in reader.blocks()])
@@ -86,6 +88,20 @@ def test_batches_lead_to_what_one_watch_leads_to(tmp_path: Path) -> None:
     pd.testing.assert_frame_equal(fine[list(want.columns)], want, check_exact=True, check_dtype=False)
     assert sorted(found["aside"].dropna()) == ["number of columns", "repeated"]
     assert fine["alarm"].any() and set(fine.loc[fine["alarm"], "kind"]) - {""}
+
+
+def test_rows_in_maintenance_are_scored_not_learned_and_no_alarms(tmp_path: Path) -> None:
+    lines, memory = rows(2, 110), Kept()
+    minute = {name: pd.Timestamp(START + 60 * t, unit="s").isoformat() for name, t in (("start", 90), ("end", 100))}
+    watching = replace(WATCHING, maintenance=[{"sensor": "s0"} | minute])
+    parts = [step(stream.parse(some, watching), memory, watching) for some in (lines[:200], lines[200:])]
+    found = pd.concat(parts, ignore_index=True)
+    fine, want = ordered(found[found["aside"].isna()]), local(tmp_path / "local", lines, watching)
+    pd.testing.assert_frame_equal(fine[list(want.columns)], want, check_exact=True, check_dtype=False)
+    spike = (fine["sensor"] == "s0") & (fine["time"] == (START + 60 * 95) * 1_000_000)
+    assert float(fine.loc[spike, "score"].iloc[0]) > 0.5 and not fine.loc[spike, "alarm"].any()
+    after = (fine["sensor"] == "s0") & (fine["time"] >= (START + 60 * 100) * 1_000_000)
+    assert fine.loc[after, "score"].notna().any()
 
 
 def test_a_bucket_is_the_same_everywhere() -> None:

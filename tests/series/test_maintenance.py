@@ -78,6 +78,10 @@ def test_a_file_and_globs_and_three_flags(tmp_path: Path) -> None:
         ({"start": "2026-01-01", "end": "2026-01-02", "learn": True, "shift": True}, "pass learn=false"),
         ({"start": "2026-03-29T02:30", "end": "2026-03-30", "zone": "Europe/Berlin"}, "does not exist"),
         ("nowhere.csv", "cannot be read"),
+        ({"every": "Satur 22:00-04:00"}, "Sat 22:00-Sun 04:00"),
+        ({"every": "Mon-Fri 22:00-Sat 04:00"}, "Sat 22:00-Sun 04:00"),
+        ({"every": "22:00-25:00"}, "no time of the day"),
+        ({"every": "22:00-23:00", "start": "2026-01-02", "end": "2026-01-01"}, "is not before"),
     ],
 )
 def test_slips_are_told_in_one_line(row: object, said: str) -> None:
@@ -91,3 +95,39 @@ def test_a_file_names_the_line(tmp_path: Path) -> None:
     file.write_text("sensor,start,end,alert\na,2026-01-01,2026-01-02,false\nb,2026-01-01,2026-01-02,nope\n")
     with pytest.raises(InputError, match=r"w.csv:3: alert='nope'"):
         Maintenance.read([file])
+
+
+@given(
+    st.sampled_from(
+        ["02:00-03:30", "23:00-01:00", "00:00-24:00", "Sun 02:00-04:00", "Fri-Mon 12:00-13:00", "Sat 22:00-Sun 04:00"]
+    ),
+    st.sampled_from(["UTC", "Europe/Berlin", "America/New_York", "Asia/Kolkata"]),
+    st.integers(0, 365 * 24 * 4 - 1),
+)
+def test_windows_that_come_again_are_what_the_clock_on_the_wall_says(word: str, zone: str, quarter: int) -> None:
+    inside = {
+        "02:00-03:30": lambda day, hour: 2 <= hour < 3.5,
+        "23:00-01:00": lambda day, hour: hour >= 23 or hour < 1,
+        "00:00-24:00": lambda day, hour: True,
+        "Sun 02:00-04:00": lambda day, hour: day == 6 and 2 <= hour < 4,
+        "Fri-Mon 12:00-13:00": lambda day, hour: day in (4, 5, 6, 0) and 12 <= hour < 13,
+        "Sat 22:00-Sun 04:00": lambda day, hour: (day == 5 and hour >= 22) or (day == 6 and hour < 4),
+    }[word]
+    windows = Maintenance.read([{"every": word, "sensor": "pump*"}], zone)
+    moment = pd.Timestamp("2026-01-01", tz="UTC") + pd.Timedelta(minutes=15 * quarter)
+    there = moment.tz_convert(zone)
+    times = np.array([int(moment.timestamp()) * 1_000_000])
+    wanted = inside(there.weekday(), there.hour + there.minute / 60)
+    assert windows.of("pump1").muted.hold(times)[0] == wanted
+    assert windows.muted(["pump1", "fan"], np.array([0, 1]), times.repeat(2)).tolist() == [wanted, False]
+
+
+def test_a_window_that_comes_again_within_bounds_waits_as_long_as_it_lasts() -> None:
+    bounded = {"every": "Mon 00:00-12:00", "start": "2026-01-05T06:00Z", "end": "2026-01-13", "shift": True}
+    (window,) = Maintenance.read([bounded]).windows
+    spans = [("2026-01-05T06Z", "2026-01-05T12Z"), ("2026-01-12T00Z", "2026-01-12T12Z")]
+    assert window.spans().tolist() == [[stamp(low), stamp(high)] for low, high in spans]
+    own = Maintenance([window]).of("a")
+    assert own.due(stamp("2026-01-12T00Z"), HOUR) == stamp("2026-01-12T13Z")
+    week = np.array([stamp("2026-01-05T00Z"), stamp("2026-01-14T00Z")])
+    assert (np.diff(own.clock(week)) // HOUR).tolist() == [9 * 24 - 18]

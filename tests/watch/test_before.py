@@ -85,7 +85,7 @@ def test_rows_of_a_file_warm_up_as_rows_of_the_stream_do_and_count_once(
     assert counts["in the history"] == 90 and counts["readings"] == 3 * (ROWS - SEEN)
     assert seen["a"].days == pytest.approx((ROWS - SEEN) / 48)  # those of the file are not among them
     assert {one["start"] for one in alerts if one["sensor"] == "b"} == {iso((T + STEP * 300) * 1_000_000)}
-    assert "560 readings of 3 sensors, 2 of them ready" in caplog.text and " 1 alarms" in caplog.text
+    assert "560 readings of 3 sensors, 2 of them ready" in caplog.text and " 1 alarm" in caplog.text
 
 
 def test_a_second_start_reads_no_history_and_a_store_begun_without_takes_none(

@@ -4,6 +4,7 @@ import csv
 import json
 import math
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -173,3 +174,18 @@ def test_a_running_watch_takes_a_mute_up(tmp_path: Path, caplog: pytest.LogCaptu
     assert sensors(path)["odd"].state == "MUTED"
     assert desk.unmute([path], [Mute("odd")]).startswith("no longer muted: odd")
     assert Reader(path).mutes() == []
+
+
+def test_an_alert_is_explained_by_the_scores_that_are_kept(folder: Path) -> None:
+    paths = desk.stores(folder / "state")
+    with closing(Reader(paths[0])) as reader:
+        told = [json.loads(body) for _, body in reader.alerts()]
+    one = next(each for each in told if each["sensor"] == "odd")
+    said = desk.explain(paths, one["id"][:8])
+    assert said == f"{one['id']}: spike of odd since {one['start']}; told as {one['kind']} from {one['start']} on"
+    gone = next(each for each in told if each["kind"] == "silent")
+    assert desk.explain(paths, gone["id"]).startswith(f"{gone['id']}: silent of gone since {gone['start']};")
+    with pytest.raises(InputError, match="no alert that is stored"):
+        desk.explain(paths, "nothing")
+    with pytest.raises(InputError, match="alert=ID"):
+        desk.explain(paths, None)

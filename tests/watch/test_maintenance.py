@@ -15,12 +15,13 @@ from forecast.watch.arrival import Rows
 from forecast.watch.build import build
 from forecast.watch.live import Live
 from forecast.watch.loop import Loop, Options
+from forecast.watch.moments import one_moment
 from forecast.watch.parse import Parser
 from forecast.watch.refit import Refit
 from forecast.watch.scorer import Scored
 from forecast.watch.sinks.jsonl import Jsonl
 from forecast.watch.store import Reader, Store
-from forecast.watch.teller import Telling
+from forecast.watch.teller import Telling, maintained
 from forecast.watch.warmup import Plan
 from tests.watch import outcome
 from tests.watch.test_live import MINUTE, WARM, equal, scored, stream
@@ -161,3 +162,13 @@ def test_a_sensor_that_does_not_come_back_after_its_window_is_told(tmp_path: Pat
     span = (base + 60 * 230) * 1_000_000, (base + 60 * 300) * 1_000_000
     (silent,) = [one for one in watched(tmp_path, lines, Maintenance([Window("b", *span)])) if one["kind"] == "silent"]
     assert silent["sensor"] == "b" and silent["detected_at"] == "2023-11-15T03:33:20+00:00"
+
+
+def test_of_windows_that_come_again_those_about_now_are_shown_as_mutes() -> None:
+    windows = Maintenance.read(
+        [{"every": "Sat 22:00-Sun 04:00", "sensor": "a*"}, {"every": "12:00-13:00", "alert": True}]
+    )
+    saturday, wednesday = (one_moment(word)[0] for word in ("2026-01-03T23:00Z", "2026-01-07T23:00Z"))
+    (mute,) = maintained(windows, saturday)
+    assert mute.holds("a1", "spike", saturday) and not mute.holds("b", "spike", saturday)
+    assert maintained(windows, wednesday) == []

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from forecast.watch.readings import Counts
 from tests.watch import plant
 
 
@@ -68,3 +69,8 @@ def test_the_selftest_sees_a_spike_come_out_and_says_where_none_does(monkeypatch
     assert selftest.watched() is None
     monkeypatch.setattr(selftest, "SPIKE", 50)  # inside the warm-up, where nothing is scored
     assert "came out as no alert" in (selftest.watched() or "")
+
+
+def test_one_is_no_plural_and_none_is_not_told() -> None:
+    counts = Counts({"alarms": 1, "alarms in maintenance": 0, "aside: late": 1, "readings": 1200})
+    assert counts.told() == "1 alarm, 1 aside: late, 1,200 readings"

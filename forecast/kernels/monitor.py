@@ -29,7 +29,7 @@ from forecast.kernels.lanes import (
     width,
     write,
 )
-from forecast.kernels.live import FROM, TOGETHER, load_row, load_units, locate, store_belief, told, unfold
+from forecast.kernels.live import FROM, TOGETHER, load_row, load_units, store_belief, told, unfold
 from forecast.kernels.transition import diffuse_transition, transition
 from forecast.kernels.update import TOLERANCE, diffuse, gain, learn, observe, rank_one, weaken
 from forecast.kernels.watch import FIRST, LEAVES, cut_row, sensors_of, settle, unsettle
@@ -135,6 +135,25 @@ def absorb(
 
 
 @inner
+def in_order(count: Any, first: Any, W: Any, block: Any) -> Any:
+    """As `sensors_of` where every sensor has a row."""
+    direct = W == TOGETHER and first + W <= count
+    for l in range(1 if direct else W):
+        block[l] = first + l if first + l < count else count - 1
+    return direct
+
+
+@inner
+def find(plan: Any, block: Any, W: Any, channel: Any, direct: Any, where: Any) -> Any:
+    """Where the numbers of a channel of the block's sensors begin; whether they lie side by side."""
+    S, shift, start = plan[7], plan[8], channel * plan[0]
+    for l in range(1 if direct else W):
+        b = start + block[l]
+        where[l] = (b >> shift) * plan[9] * S + (b - (b >> shift << shift))
+    return direct or W == 1
+
+
+@inner
 def begin(rest: Any, has_diffuse: Any, m: Any, S: Any, block: Any, together: Any, initial: Any) -> Any:
     """The belief before this row, once more."""
     load_rows(rest[0], m, S, block, together, initial[0])
@@ -180,7 +199,7 @@ def monitor(
     kinds: Any,
     alarms: Any,
 ) -> Any:
-    """A row (count C) of the sensors which[…]; the last five are addresses, see `tell`. HELD, ESCAPED, both or neither."""
+    """A row (count C) of the sensors which[…], of all where that is 0; the last five are addresses, see `tell`. HELD, ESCAPED, both or neither."""
     m, K, needs, has_diffuse, C, S = plan[1], plan[2], plan[4], plan[5] > 0, plan[6], plan[7]
     model, units, rest, after = unfold(plan)
     means, variances = numbers_at(plan[FROM + 1]), numbers_at(plan[FROM + 2])
@@ -199,12 +218,12 @@ def monitor(
     block, places, odd, together = slots + C * m, slots + (C * m + 64), 0, True
     for s in range(0, count, W):
         full = min(W, count - s)
-        direct = sensors_of(order, count, s, W, TOGETHER, block)
+        direct = in_order(count, s, W, block) if which == 0 else sensors_of(order, count, s, W, TOGETHER, block)
         cal, own, offset = settle(watched, block, direct, p + C * size)
         for c in range(C):
             coef, M, tally, F, expected, belief = cut_series(p + c * size, K, m)
             where, slot = places + 64 * c, slots + c * m
-            together = locate(plan, order, count, s, W, c, where)
+            together = find(plan, block, W, c, direct, where)
             load_units(units, K, S, where, together, coef)
             load_belief(rest, has_diffuse, 1, S, where, together, slot, m, belief, tally)
             expected[0], F[0], variance = forecast(model, coef, slot, belief, tally, scratch, M)

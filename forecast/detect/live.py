@@ -56,7 +56,7 @@ class Live:
         """Whether the row is such that the fast path gives the same."""
         values, inputs, step = row
         plain = inputs.shape[-1] == 0 and values.dtype is torch.float64
-        return plain and (step.item() < 1.5 if step.numel() == 1 else step.numpy().max() < 1.5)
+        return plain and (step.item() < 1.5 if step.numel() == 1 else bool(step.numpy().max() < 1.5))
 
     def observe(self, row: Row, who: Tensor | None) -> Verdict:
         """The verdict on the next row (n C) of these sensors, and the states after it."""
@@ -117,12 +117,15 @@ class Live:
 
 
 def _outputs(rows: int, count: int, channels: int) -> Iterator[Places]:
-    """Verdicts to be filled, each in memory of its own."""
-    numbers = torch.empty(rows, 2 * count * (1 + channels), dtype=torch.float64)
-    kinds, alarms = torch.empty(rows, count, dtype=torch.int64), torch.empty(rows, count, dtype=torch.bool)
+    """Verdicts to be filled, each in memory of its own; one alone is not divided into rows, which would take as long as to make it."""
+    shape = (rows,) if rows > 1 else ()
+    numbers = torch.empty(*shape, 2 * count * (1 + channels), dtype=torch.float64)
+    kinds, alarms = torch.empty(*shape, count, dtype=torch.int64), torch.empty(*shape, count, dtype=torch.bool)
+    score, widen, blame, learn = numbers.split([count, count, count * channels, count * channels], -1)
+    blame, learn = (part.view(*shape, count, channels) if rows == 1 else part.unflatten(1, (count, channels)) for part in (blame, learn))
+    leaves = score, alarms, blame, kinds, learn, widen
     starts = numbers.data_ptr(), kinds.data_ptr(), alarms.data_ptr()
     step = 16 * count * (1 + channels)
-    for k, (of, kind, alarm) in enumerate(zip(numbers.unbind(0), kinds.unbind(0), alarms.unbind(0), strict=True)):
-        shared = of[2 * count :].view(2, count, channels).unbind(0)
-        verdict = Verdict(of[:count], alarm, shared[0], kind, shared[1], of[count : 2 * count])
-        yield verdict, (starts[0] + k * step, starts[1] + 8 * k * count, starts[2] + k * count)
+    made = zip(*(leaf.unbind(0) for leaf in leaves), strict=True) if shape else (leaves,)
+    for k, verdict in enumerate(made):
+        yield Verdict(*verdict), (starts[0] + k * step, starts[1] + 8 * k * count, starts[2] + k * count)

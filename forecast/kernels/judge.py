@@ -71,7 +71,7 @@ def moved(m: Any, set_: Any, wander: Any) -> Any:
     wide = both(above(wander, zero), above(m[BEGUN], zero))
     if not some(wide):
         return m[FAST]
-    grown = wander * (one - m[LEFT]) / filled(wander, 2.0 * set_[SLOW_RATE])
+    grown = wander * (one - m[LEFT]) * filled(wander, 0.5 / set_[SLOW_RATE])
     return m[FAST] / root(one + pick(wide, grown, zero))
 
 

@@ -36,7 +36,7 @@ def aligned(shape: tuple[int, ...], kind: Any = np.float64) -> NDArray[Any]:
 
 
 if AVAILABLE:
-    from forecast.kernels.narrow import bracket, floats_at, narrowed, widened
+    from forecast.kernels.narrow import bracket, fetch, floats_at, narrowed, widened, write_reached, write_whole
     from forecast.kernels.pointers import (
         abreast,
         filled,
@@ -80,7 +80,7 @@ else:
 
     abreast = absolute = flags_at = lanes_at = lay = same = spread = absent
     above = exponent = filled = fma = fnma = mantissa = peek = pick = pointer = poke = read = root = seen = absent
-    bracket = floats_at = narrowed = widened = absent
+    bracket = fetch = floats_at = narrowed = widened = write_reached = write_whole = absent
     integers_at = numbers_at = some = total = width = write = absent
 
 __all__ = [
@@ -92,6 +92,7 @@ __all__ = [
     "aligned",
     "bracket",
     "exponent",
+    "fetch",
     "filled",
     "flags_at",
     "floats_at",
@@ -119,4 +120,6 @@ __all__ = [
     "widened",
     "width",
     "write",
+    "write_reached",
+    "write_whole",
 ]

@@ -8,10 +8,11 @@ from typing import Any
 
 from llvmlite import ir  # type: ignore[import-untyped]
 from numba import types
+from numba.core import cgutils
 from numba.extending import models, register_model
 
 from forecast.kernels.pointers import FLOAT, Pointer, llvm
-from forecast.kernels.vectors import DOUBLE, Narrow, Vector, constant, intrinsic, shaped
+from forecast.kernels.vectors import BYTE, DOUBLE, WORD, Narrow, Vector, constant, intrinsic, shaped
 
 
 @register_model(Narrow)
@@ -92,3 +93,43 @@ def bracket(typing: Any, x: Any, table: Any) -> Any:
         return context.make_tuple(builder, signature.return_type, [*ends, steps, *masks])
 
     return types.UniTuple(x, 5)(x, table), generate
+
+
+@intrinsic
+def write_whole(typing: Any, where: Any, index: Any, value: Any) -> Any:
+    """Lanes that hold whole numbers, as int64 from `index` on."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        place, kind = builder.gep(args[0], [args[1]]), shaped(value, WORD)
+        builder.store(builder.fptosi(args[2], kind), builder.bitcast(place, kind.as_pointer())).align = 8
+        return context.get_dummy_value()
+
+    return types.void(where, types.intp, value), generate
+
+
+@intrinsic
+def write_reached(typing: Any, where: Any, index: Any, value: Any, bound: Any) -> Any:
+    """Whether each lane has reached a bound, as bytes from `index` on."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        place, kind = builder.gep(args[0], [args[1]]), shaped(value, BYTE)
+        reached = builder.zext(builder.fcmp_ordered(">=", args[2], args[3]), kind)
+        builder.store(reached, builder.bitcast(place, kind.as_pointer())).align = 1
+        return context.get_dummy_value()
+
+    return types.void(where, types.intp, value, value), generate
+
+
+@intrinsic
+def fetch(typing: Any, address: Any) -> Any:
+    """Have the cache line at an address brought nearer; nothing waits for it, and no address is wrong."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        number, byte = ir.IntType(32), BYTE.as_pointer()
+        kind = ir.FunctionType(ir.VoidType(), [byte, number, number, number])
+        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0i8")  # type: ignore[no-untyped-call]
+        read, second, data = (ir.Constant(number, k) for k in (0, 2, 1))
+        builder.call(function, [builder.inttoptr(args[0], byte), read, second, data])
+        return context.get_dummy_value()
+
+    return types.void(types.intp), generate

@@ -47,7 +47,7 @@ from forecast.kernels.judge import (
     WAYS,
     judge,
 )
-from forecast.kernels.lanes import floats_at, lanes_at, narrowed, numbers_at, peek, pointer, poke, width
+from forecast.kernels.lanes import fetch, floats_at, lanes_at, narrowed, numbers_at, peek, pointer, poke, width
 from forecast.kernels.tails import KNOTS, TAIL, kept
 
 CALIBRATION = ("tails", "group", "final", "unit", "loc", "spread", "wander", "centre", "white", "quality")
@@ -191,6 +191,26 @@ def settle(plan: Any, block: Any, direct: Any, p: Any) -> Any:
         _leaf(a[9], n[9], S, block, g, p5),
     )
     return cal, _leaf(a[10], n[10], S, block, g, p6), _leaf(a[11], n[11], S, block, g, p6 + n[10])
+
+
+@inner
+def approach(address: Any, size: Any) -> Any:
+    """Have so many bytes brought nearer."""
+    for at in range(0, size, 64):
+        fetch(address + at)
+
+
+@inner
+def prepare(plan: Any, group: Any) -> Any:
+    """Have what a group of sensors that lie together needs brought nearer."""
+    C, S, a = plan[0], plan[1], plan + FIRST
+    n = _sizes(C)
+    for k in range(3):
+        if C > 1 or k != 1:
+            approach(a[k] + 4 * group * S * n[k], 4 * S * n[k])
+    for k in range(3, 11):
+        if C > 1 or k != 8:
+            approach(a[k] + 8 * group * S * n[k], 8 * S * n[k])
 
 
 @inner

@@ -122,7 +122,7 @@ def _outputs(rows: int, count: int, channels: int) -> Iterator[Places]:
     numbers = torch.empty(*shape, 2 * count * (1 + channels), dtype=torch.float64)
     kinds, alarms = torch.empty(*shape, count, dtype=torch.int64), torch.empty(*shape, count, dtype=torch.bool)
     score, widen, blame, learn = numbers.split([count, count, count * channels, count * channels], -1)
-    blame, learn = (part.view(*shape, count, channels) if rows == 1 else part.unflatten(1, (count, channels)) for part in (blame, learn))
+    blame, learn = (part.view(*shape, count, channels) for part in (blame, learn))
     leaves = score, alarms, blame, kinds, learn, widen
     starts = numbers.data_ptr(), kinds.data_ptr(), alarms.data_ptr()
     step = 16 * count * (1 + channels)

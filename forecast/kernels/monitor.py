@@ -10,7 +10,15 @@ from typing import Any
 import numpy as np
 
 from forecast.kernels.advance import branches, note, still_diffuse
-from forecast.kernels.blocks import load_rows, load_symmetric, restart, store_learned, store_roles, store_rows, store_symmetric
+from forecast.kernels.blocks import (
+    load_rows,
+    load_symmetric,
+    restart,
+    store_learned,
+    store_roles,
+    store_rows,
+    store_symmetric,
+)
 from forecast.kernels.elementary import under_normal
 from forecast.kernels.jit import apart, exact, inner
 from forecast.kernels.judge import judge

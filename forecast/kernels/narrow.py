@@ -1,5 +1,6 @@
-"""Tables of lanes kept as float32: half the bytes where a kernel waits for memory, and twice as many numbers in a register.
+"""Lanes in other numbers than float64: tables kept as float32, verdicts written as integers and bytes, lines fetched ahead.
 
+A table in float32 has half the bytes where a kernel waits for memory, and twice as many numbers go into a register.
 Numbers are read as float64 (`widened`) and nothing is computed in float32; which of a table's knots a value lies between is asked
 in float32, both rounded alike, so that a value that stood in the table itself is never above it.
 """
@@ -74,7 +75,7 @@ def bracket(typing: Any, x: Any, table: Any) -> Any:
             knots[k].align = 4
         pick = builder.select
         low, high, steps = knots[0], knots[15], constant(x, DOUBLE, 0.0)
-        inside, sides = builder.fcmp_ordered(">", value, low), []
+        inside, sides = builder.fcmp_ordered(">", value, low), list[Any]()
         for half in (8, 4, 2, 1):
             candidates = knots[half :: 2 * half]
             for side in reversed(sides):  # the last answer tells neighbours apart
@@ -86,13 +87,11 @@ def bracket(typing: Any, x: Any, table: Any) -> Any:
             part = pick(more, constant(x, DOUBLE, float(half)), constant(x, DOUBLE, 0.0))
             steps, sides = builder.fadd(steps, part), [*sides, more]
         beyond = builder.fcmp_ordered(">", value, knots[15])
-        masks = (
-            pick(truth, constant(x, DOUBLE, 1.0), constant(x, DOUBLE, 0.0)) for truth in (inside, beyond)
-        )
+        masks = (pick(truth, constant(x, DOUBLE, 1.0), constant(x, DOUBLE, 0.0)) for truth in (inside, beyond))
         ends = (builder.fpext(end, low_type) for end in (low, high))
         return context.make_tuple(builder, signature.return_type, [*ends, steps, *masks])
 
-    return types.UniTuple(x, 5)(x, table), generate
+    return types.UniTuple(x, 5)(x, table), generate  # type: ignore[no-untyped-call]
 
 
 @intrinsic

@@ -13,7 +13,7 @@ the largest one, channels less log C, goes through the last tail, and score = e 
 A run of repeated (missing) rows, n + 1 more than the longest calm one, has e = n · -log p, apart from the budget.
 
 Shapes: y, z, s, expected (B T C); memory (B C MEMORY); offset (B C+1 WAYS); outputs (B T …). The arithmetic of one row stands in `judge`, a tail
-in `tails`. What belongs to a sensor (the leaves of `LEAVES`, `sizes` numbers each) lies sensor by sensor, or eight sensors together: (B/8 size 8).
+in `tails`. What belongs to a sensor (the leaves of `LEAVES`, `sizes` numbers each) lies sensor by sensor, or S sensors together: (B/S size S).
 Then a block is read from where it lies, otherwise it is copied. `plan` holds channels, sensors that lie together, and addresses.
 """
 

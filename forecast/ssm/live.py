@@ -104,7 +104,7 @@ class Live:
 
     def observe(self, verdicts: Table, count: int, values: int, which: int | None, out: tuple[int, int, int]) -> int:
         """Forecast, verdict and step in one pass, see `kernels.monitor`; addresses of values, sensors and outputs."""
-        if self._beside != TOGETHER:  # there eight go together, and what is read at once should lie together
+        if self._beside != TOGETHER:  # what is read at once should lie together
             self._lay(apart(self._record, len(self._all)), TOGETHER)
         memory, order = self._memory[count > 1], 0 if which is None else which
         return int(monitor(memory, self._integers, self._plan, verdicts, count, self._dof, values, order, *out))

@@ -18,7 +18,7 @@ from forecast.detect.standard import Standard, Watching
 from forecast.distribution import Gaussian
 from forecast.kernels.judge import ESCAPED
 from forecast.kernels.live import TOGETHER
-from forecast.kernels.watch import plan_of
+from forecast.kernels.watch import leaves_of, plan_of
 from forecast.models.forecaster import Forecaster, Machine
 from forecast.ssm.live import apart, together
 from forecast.types import Row, State
@@ -35,8 +35,8 @@ class Live:
         count, channels = own.calibration.unit.shape
         self._count, self._channels = count, channels
         self._settings = detector.settings.numpy()
-        leaves = [leaf.reshape(count, -1).numpy() for leaf in (*own.calibration, own.memory, own.offset)]
-        self._leaves = [together(leaf) for leaf in leaves]
+        arrays = [leaf.reshape(count, -1).numpy() for leaf in (*own.calibration, own.memory, own.offset)]
+        self._leaves = [together(leaf) for leaf in leaves_of(arrays[:-2], *arrays[-2:])]
         self._evidence = np.empty((2, count, channels))
         plan = plan_of(channels, TOGETHER, self._settings, self._leaves)
         self._plan = np.concatenate([plan, [part.ctypes.data for part in self._evidence]])
@@ -56,7 +56,7 @@ class Live:
         """Whether the row is such that the fast path gives the same."""
         values, inputs, step = row
         plain = inputs.shape[-1] == 0 and values.dtype is torch.float64
-        return plain and (step.item() < 1.5 if step.numel() == 1 else bool(step.max() < 1.5))
+        return plain and (step.item() < 1.5 if step.numel() == 1 else bool(step.numpy().max() < 1.5))
 
     def observe(self, row: Row, who: Tensor | None) -> Verdict:
         """The verdict on the next row (n C) of these sensors, and the states after it."""
@@ -117,13 +117,15 @@ class Live:
 
 
 def _outputs(rows: int, count: int, channels: int) -> Iterator[Places]:
-    """Verdicts to be filled, each in memory of its own."""
-    numbers = torch.empty(rows, 2 * count * (1 + channels), dtype=torch.float64)
-    kinds, alarms = torch.empty(rows, count, dtype=torch.int64), torch.empty(rows, count, dtype=torch.bool)
-    score, widen, blame, learn = numbers.split([count, count, count * channels, count * channels], 1)
-    blame, learn = (part.unflatten(1, (count, channels)) for part in (blame, learn))
-    made = zip(*(part.unbind(0) for part in (score, alarms, blame, kinds, learn, widen)), strict=True)
-    starts = [leaf.data_ptr() for leaf in (numbers, kinds, alarms)]
-    steps = [leaf.stride(0) * leaf.element_size() for leaf in (numbers, kinds, alarms)]
-    for k, leaves in enumerate(made):
-        yield Verdict(*leaves), (starts[0] + k * steps[0], starts[1] + k * steps[1], starts[2] + k * steps[2])
+    """Verdicts to be filled, each in memory of its own; one alone is not divided into rows, which would take as long as to make it."""
+    shape = (rows,) if rows > 1 else ()
+    numbers = torch.empty(*shape, 2 * count * (1 + channels), dtype=torch.float64)
+    kinds, alarms = torch.empty(*shape, count, dtype=torch.int64), torch.empty(*shape, count, dtype=torch.bool)
+    score, widen, blame, learn = numbers.split([count, count, count * channels, count * channels], -1)
+    blame, learn = (part.view(*shape, count, channels) for part in (blame, learn))
+    leaves = score, alarms, blame, kinds, learn, widen
+    starts = numbers.data_ptr(), kinds.data_ptr(), alarms.data_ptr()
+    step = 16 * count * (1 + channels)
+    made = zip(*(leaf.unbind(0) for leaf in leaves), strict=True) if shape else (leaves,)
+    for k, verdict in enumerate(made):
+        yield Verdict(*verdict), (starts[0] + k * step, starts[1] + 8 * k * count, starts[2] + k * count)

@@ -144,7 +144,8 @@ class Standard(Detector):
             y.new_full((batch, kept, channels, watch.WAYS), math.nan),
             y.new_full((batch, kept, watch.GROUPS), math.nan),
         )
-        leaves = [leaf.contiguous().numpy() for leaf in (*state.calibration, memory, offset)]
+        arrays = [leaf.contiguous().numpy() for leaf in state.calibration]
+        leaves = watch.leaves_of(arrays, memory.numpy(), offset.numpy())
         watch.watch(
             lane_array(watch.room(channels), batch > 1),
             np.zeros(WIDTH, np.int64),

@@ -9,7 +9,7 @@ lie side by side, whole vectors are moved (`together`).
 from typing import Any
 
 from forecast.kernels.jit import apart, inner
-from forecast.kernels.lanes import peek, pick, poke, read, width, write
+from forecast.kernels.lanes import fnma, peek, pick, poke, read, width, write
 from forecast.kernels.operations import place
 
 STRETCH = 64  # rows
@@ -100,6 +100,27 @@ def store_symmetric(source: Any, slot: Any, m: Any, block: Any, together: Any, f
             for j in range(i, m):
                 store_element(source, place(a, slot[j], m), block, full, target, at)
                 at += B
+
+
+@apart
+def store_learned(
+    source: Any, G: Any, slot: Any, m: Any, block: Any, together: Any, full: Any, target: Any, B: Any
+) -> Any:
+    """The same of source - g g', in one go."""
+    at, first = 0, block[0]
+    for i in range(m):
+        a = slot[i]
+        g = G[a]
+        for j in range(i, m):
+            b = slot[j]
+            k = place(a, b, m)
+            learned = fnma(g, G[b], source[k])
+            if together:
+                write(target, at + first, learned)
+            else:
+                source[k] = learned
+                store_element(source, k, block, full, target, at)
+            at += B
 
 
 @inner

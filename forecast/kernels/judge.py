@@ -10,7 +10,7 @@ import numpy as np
 
 from forecast.kernels.elementary import least, logarithm, most
 from forecast.kernels.jit import apart, inner
-from forecast.kernels.lanes import above, absolute, filled, fma, pick, root, same, seen, some
+from forecast.kernels.lanes import above, absolute, filled, fma, pick, root, same, seen, some, widened
 from forecast.kernels.tails import TAIL, stretched
 from forecast.kernels.tails import nats as nats_by
 
@@ -71,7 +71,7 @@ def moved(m: Any, set_: Any, wander: Any) -> Any:
     wide = both(above(wander, zero), above(m[BEGUN], zero))
     if not some(wide):
         return m[FAST]
-    grown = wander * (one - m[LEFT]) / filled(wander, 2.0 * set_[SLOW_RATE])
+    grown = wander * (one - m[LEFT]) * filled(wander, 0.5 / set_[SLOW_RATE])
     return m[FAST] / root(one + pick(wide, grown, zero))
 
 
@@ -168,12 +168,12 @@ def judge(C: Any, rows: Any, cal: Any, memory: Any, offset: Any, set_: Any, out:
         s, z = pick(slight, zero, s), pick(slight, zero, z)
         escaped = channel(on, y, z, s, m, set_, unit[c], loc[c], spread[c], wander[c], way)
         share = zero
-        v[c] = pick(on, z / unit[c], zero)
         if C > 1:
+            v[c] = pick(on, z / unit[c], zero)
             u[c] = pick(on, way[3], u[c])
         for k in range(WAYS):
             tail = tails + (c * WAYS + k) * TAIL
-            asked = both(on, above(endless, tail[0]))
+            asked = both(on, above(endless, widened(tail[0])))
             if not some(asked):
                 continue
             x = way[k]
@@ -202,7 +202,7 @@ def judge(C: Any, rows: Any, cal: Any, memory: Any, offset: Any, set_: Any, out:
             d = mahalanobis(C, white + k * C * C, v if k == 0 else u, other)
             work[C * WAYS + k] = pick(judged, d, filled(readings, np.nan))
             tail = group + k * TAIL
-            asked = both(judged, above(endless, tail[0]))
+            asked = both(judged, above(endless, widened(tail[0])))
             e = pick(judged, stretched(d, tail, offset + C * WAYS, k, set_[ADAPT], asked), zero)
             better = above(e, best)
             what = pick(better, filled(readings, float(TOGETHER if k == 0 else DRIFT)), what)
@@ -218,6 +218,9 @@ def judge(C: Any, rows: Any, cal: Any, memory: Any, offset: Any, set_: Any, out:
     if set_[QUALITY] > 0.0 and some(worse):
         e, what = pick(worse, trouble, e), pick(worse, trouble_kind, what)
     score[0], kind[0] = e / (e + threshold), what
+    if C == 1:
+        blame[0] = one
+        return odd
     all_ = zero
     for c in range(C):
         all_ = all_ + most(blame[c], zero)

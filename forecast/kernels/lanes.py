@@ -27,15 +27,16 @@ def lane_array(count: int, wide: bool, width: int = WIDTH) -> Any:
     return aligned((count * (width if wide else 1),)).view(lanes if wide else np.float64)
 
 
-def aligned(shape: tuple[int, ...]) -> NDArray[np.float64]:
+def aligned(shape: tuple[int, ...], kind: Any = np.float64) -> NDArray[Any]:
     """Zeros that begin where a cache line does."""
-    size = math.prod(shape)
-    room = np.zeros(size + LINE)
-    skip = -room.__array_interface__["data"][0] // 8 % LINE
+    size, bytes_ = math.prod(shape), np.dtype(kind).itemsize
+    room = np.zeros(size + LINE * 8 // bytes_, kind)
+    skip = -room.__array_interface__["data"][0] // bytes_ % (LINE * 8 // bytes_)
     return room[skip : skip + size].reshape(shape)
 
 
 if AVAILABLE:
+    from forecast.kernels.narrow import bracket, fetch, floats_at, narrowed, widened, write_reached, write_whole
     from forecast.kernels.pointers import (
         abreast,
         filled,
@@ -79,6 +80,7 @@ else:
 
     abreast = absolute = flags_at = lanes_at = lay = same = spread = absent
     above = exponent = filled = fma = fnma = mantissa = peek = pick = pointer = poke = read = root = seen = absent
+    bracket = fetch = floats_at = narrowed = widened = write_reached = write_whole = absent
     integers_at = numbers_at = some = total = width = write = absent
 
 __all__ = [
@@ -88,9 +90,12 @@ __all__ = [
     "abreast",
     "absolute",
     "aligned",
+    "bracket",
     "exponent",
+    "fetch",
     "filled",
     "flags_at",
+    "floats_at",
     "fma",
     "fnma",
     "integers_at",
@@ -98,6 +103,7 @@ __all__ = [
     "lanes_at",
     "lay",
     "mantissa",
+    "narrowed",
     "numbers_at",
     "peek",
     "pick",
@@ -111,6 +117,9 @@ __all__ = [
     "some",
     "spread",
     "total",
+    "widened",
     "width",
     "write",
+    "write_reached",
+    "write_whole",
 ]

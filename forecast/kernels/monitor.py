@@ -10,7 +10,15 @@ from typing import Any
 import numpy as np
 
 from forecast.kernels.advance import branches, note, still_diffuse
-from forecast.kernels.blocks import load_rows, load_symmetric, restart
+from forecast.kernels.blocks import (
+    load_rows,
+    load_symmetric,
+    restart,
+    store_learned,
+    store_roles,
+    store_rows,
+    store_symmetric,
+)
 from forecast.kernels.elementary import under_normal
 from forecast.kernels.jit import apart, exact, inner
 from forecast.kernels.judge import judge
@@ -28,11 +36,13 @@ from forecast.kernels.lanes import (
     some,
     width,
     write,
+    write_reached,
+    write_whole,
 )
-from forecast.kernels.live import FROM, TOGETHER, load_row, load_units, locate, store_belief, told, unfold
+from forecast.kernels.live import FROM, TOGETHER, load_row, load_units, store_belief, told, unfold
 from forecast.kernels.transition import diffuse_transition, transition
 from forecast.kernels.update import TOLERANCE, diffuse, gain, learn, observe, rank_one, weaken
-from forecast.kernels.watch import FIRST, LEAVES, cut_row, sensors_of, settle, unsettle
+from forecast.kernels.watch import FIRST, LEAVES, approach, cut_row, prepare, sensors_of, settle, unsettle
 from forecast.kernels.watch import room as verdict_room
 
 EVIDENCE = FIRST + len(LEAVES)  # entry of the plan where the addresses of surprise and score stand
@@ -106,7 +116,10 @@ def absorb(
     F: Any,
     dof: Any,
 ) -> Any:
-    """The belief, past its transition, after a reading; lanes that have not begun stand at the initial one."""
+    """The belief, past its transition, after a reading; lanes that have not begun stand at the initial one.
+
+    Answers whether g g', left in scratch, is still to be taken from the covariance.
+    """
     m, reads, first, noise = model[0], model[4], model[5], model[6]
     A, P, D = belief
     G, _, Mi, K, N, _, spare = scratch
@@ -120,7 +133,7 @@ def absorb(
         expected, F, R = expect(model, coef, slot, belief, scratch, M)
     ok = seen(value)
     if not some(ok):
-        return
+        return False
     v = pick(ok, value, expected) - expected
     if dof > 0.0:
         F = weaken(dof, R, v, F)
@@ -129,9 +142,31 @@ def absorb(
         Fi = gain(reads, 0, first[1], coef, 0, slot, m, D, G, False, Mi, True)
         chosen, usual, _ = branches(ok, F, Fi, tally)
     learn(m, A, M, G, 0, v, usual / pick(usual, F, one))
+    if not open_ and width(P) > 1:
+        return True
     rank_one(P, G, m)
     if open_:
         diffuse(m, A, P, D, M, Mi, F, chosen / pick(chosen, Fi, one), v, above(tally[1], zero), K, N)
+    return False
+
+
+@inner
+def in_order(count: Any, first: Any, W: Any, block: Any) -> Any:
+    """As `sensors_of` where every sensor has a row."""
+    direct = W == TOGETHER and first + W <= count
+    for l in range(1 if direct else W):
+        block[l] = first + l if first + l < count else count - 1
+    return direct
+
+
+@inner
+def find(plan: Any, block: Any, W: Any, channel: Any, direct: Any, where: Any) -> Any:
+    """Where the numbers of a channel of the block's sensors begin; whether they lie side by side."""
+    S, shift, start = plan[7], plan[8], channel * plan[0]
+    for l in range(1 if direct else W):
+        b = start + block[l]
+        where[l] = (b >> shift) * plan[9] * S + (b - (b >> shift << shift))
+    return direct or W == 1
 
 
 @inner
@@ -162,6 +197,10 @@ def tell(made: Any, C: Any, first: Any, full: Any, count: Any, out: Any, kinds: 
     for c in range(C):
         store_row(made[4][c], C, first, full, c, out + 2 * count, spare)
         store_row(made[5][c], C, first, full, c, out + (2 + C) * count, spare)
+    if full == width(spare):
+        write_whole(kinds, first, made[2][0])
+        write_reached(alarms, first, made[0][0], filled(spare, 0.5))
+        return
     for l in range(full):
         kinds[first + l], alarms[first + l] = int(peek(made[2], 0, l)), np.uint8(out[first + l] >= 0.5)
 
@@ -180,7 +219,7 @@ def monitor(
     kinds: Any,
     alarms: Any,
 ) -> Any:
-    """A row (count C) of the sensors which[…]; the last five are addresses, see `tell`. HELD, ESCAPED, both or neither."""
+    """A row (count C) of the sensors which[…], of all where that is 0; the last five are addresses, see `tell`. HELD, ESCAPED, both or neither."""
     m, K, needs, has_diffuse, C, S = plan[1], plan[2], plan[4], plan[5] > 0, plan[6], plan[7]
     model, units, rest, after = unfold(plan)
     means, variances = numbers_at(plan[FROM + 1]), numbers_at(plan[FROM + 2])
@@ -199,15 +238,17 @@ def monitor(
     block, places, odd, together = slots + C * m, slots + (C * m + 64), 0, True
     for s in range(0, count, W):
         full = min(W, count - s)
-        direct = sensors_of(order, count, s, W, TOGETHER, block)
+        direct = in_order(count, s, W, block) if which == 0 else sensors_of(order, count, s, W, TOGETHER, block)
         cal, own, offset = settle(watched, block, direct, p + C * size)
         for c in range(C):
             coef, M, tally, F, expected, belief = cut_series(p + c * size, K, m)
             where, slot = places + 64 * c, slots + c * m
-            together = locate(plan, order, count, s, W, c, where)
+            together = find(plan, block, W, c, direct, where)
             load_units(units, K, S, where, together, coef)
             load_belief(rest, has_diffuse, 1, S, where, together, slot, m, belief, tally)
             expected[0], F[0], variance = forecast(model, coef, slot, belief, tally, scratch, M)
+            if direct:
+                approach(plan[FROM + 3] + 8 * (where[0] + plan[9] * S), 8 * plan[9] * S)
             row[0][c] = load_row(readings, C, s, full, c, before)
             row[3][c], variance = told(expected[0], variance, tally, needs, coef[K], coef[K + 1])
             row[2][c], row[1][c] = under_normal(row[0][c], row[3][c], variance)
@@ -216,6 +257,8 @@ def monitor(
             store_row(row[2][c], C, s, full, c, surprises, before)
             store_row(row[1][c], C, s, full, c, scores, before)
         odd |= judge(C, row, cal, own, offset, settings, made, work)
+        if direct:
+            prepare(watched, block[0] // TOGETHER + 1)
         wide = above(made[3][0], one) + above(one, made[3][0])
         for c in range(C):
             coef, M, tally, F, expected, belief = cut_series(p + c * size, K, m)
@@ -224,12 +267,22 @@ def monitor(
                 begin(rest, has_diffuse, m, S, where, together, initial)
                 load_rows(rest[3], 4, S, where, together, before)
             value = pick(made[5][c], (row[0][c] - coef[K]) / coef[K + 1], filled(p, np.nan))
-            absorb(model, coef, slot, belief, initial, tally, scratch, M, value, expected[0], F[0], dof)
+            left = absorb(model, coef, slot, belief, initial, tally, scratch, M, value, expected[0], F[0], dof)
             if some(wide):
+                if left:
+                    rank_one(belief[1], scratch[0], m)
+                    left = False
                 restart(wide, slot, m, belief, initial)
                 for k in range(4):
                     tally[k] = pick(wide, before[k], tally[k])
-            store_belief(belief, tally, has_diffuse, slot, m, S, where, together, full, after)
+            if left:
+                store_roles(belief[0], slot, m, where, together, full, after[0], S)
+                store_learned(belief[1], scratch[0], slot, m, where, together, full, after[1], S)
+                if has_diffuse:
+                    store_symmetric(belief[2], slot, m, where, together, full, after[2], S)
+                store_rows(tally, 4, where, together, full, after[3], S)
+            else:
+                store_belief(belief, tally, has_diffuse, slot, m, S, where, together, full, after)
         tell(made, C, s, full, count, numbers_at(out), integers_at(kinds), flags_at(alarms), before)
         if not direct:
             unsettle(watched, block, full, own, offset)

@@ -11,7 +11,9 @@ from llvmlite import ir  # type: ignore[import-untyped]
 from numba import errors, types
 from numba.extending import models, register_model
 
-from forecast.kernels.vectors import BYTE, DOUBLE, WORD, Vector, constant, intrinsic, overload, shaped
+from forecast.kernels.vectors import BYTE, DOUBLE, WORD, Narrow, Vector, constant, intrinsic, overload, shaped
+
+FLOAT = ir.FloatType()
 
 
 class Pointer(types.Type):
@@ -28,12 +30,16 @@ class PointerModel(models.PrimitiveModel):
     """One address."""
 
     def __init__(self, manager: Any, kind: Pointer) -> None:
-        super().__init__(manager, kind, _llvm(kind.element).as_pointer())  # type: ignore[no-untyped-call]
+        super().__init__(manager, kind, llvm(kind.element).as_pointer())  # type: ignore[no-untyped-call]
 
 
-def _llvm(kind: Any) -> Any:
+def _is_narrow(kind: Any) -> bool:
+    return isinstance(kind, Narrow) or kind == types.float32
+
+
+def llvm(kind: Any) -> Any:
     """The LLVM type of a value in memory."""
-    return {types.int64: WORD, types.uint8: BYTE}.get(kind) or shaped(kind, DOUBLE)
+    return {types.int64: WORD, types.uint8: BYTE}.get(kind) or shaped(kind, FLOAT if _is_narrow(kind) else DOUBLE)
 
 
 @intrinsic
@@ -46,7 +52,7 @@ def pointer(typing: Any, array: Any) -> Any:
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         data = context.make_array(signature.args[0])(context, builder, args[0]).data
-        return builder.bitcast(data, _llvm(element).as_pointer())
+        return builder.bitcast(data, llvm(element).as_pointer())
 
     return Pointer(element)(array), generate
 
@@ -86,7 +92,7 @@ def lanes_at(typing: Any, like: Any, numbers: Any, index: Any) -> Any:
     """The float64 numbers from `index` on as elements of as many lanes as those at `like`."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return builder.bitcast(builder.gep(args[1], [args[2]]), _llvm(like.element).as_pointer())
+        return builder.bitcast(builder.gep(args[1], [args[2]]), llvm(like.element).as_pointer())
 
     return like(like, numbers, types.intp), generate
 
@@ -100,7 +106,7 @@ def _shifted(typing: Any, where: Any, count: Any) -> Any:
 def _get(typing: Any, where: Any, index: Any) -> Any:
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         value = builder.load(builder.gep(args[0], [args[1]]))
-        value.align = 8
+        value.align = 4 if _is_narrow(where.element) else 8
         return value
 
     return where.element(where, types.intp), generate
@@ -140,9 +146,9 @@ def _add(where: Any, count: Any) -> Any:
     return shift if isinstance(where, Pointer) else None
 
 
-def _numbers(builder: Any, args: Any) -> Any:
+def _numbers(builder: Any, args: Any, kind: Any = DOUBLE) -> Any:
     """Where number args[2] of element args[1] lies."""
-    first = builder.bitcast(builder.gep(args[0], [args[1]]), DOUBLE.as_pointer())
+    first = builder.bitcast(builder.gep(args[0], [args[1]]), kind.as_pointer())
     return builder.gep(first, [args[2]])
 
 
@@ -161,7 +167,10 @@ def poke(typing: Any, where: Any, index: Any, lane: Any, number: Any) -> Any:
     """One lane of an element becomes `number`."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        builder.store(args[3], _numbers(builder, args))
+        if _is_narrow(where.element):
+            builder.store(builder.fptrunc(args[3], FLOAT), _numbers(builder, args, FLOAT))
+        else:
+            builder.store(args[3], _numbers(builder, args))
         return context.get_dummy_value()
 
     return types.void(where, types.intp, types.intp, types.float64), generate

@@ -1,6 +1,7 @@
 """Calibrated tails of a block of lanes: from a statistic to nats, and how slow changes stretch them. See `watch`.
 
 A tail is TAIL elements: KNOTS values at equal steps in nats, the nats of the last, and σ, ξ of the generalised Pareto law beyond it.
+Kernels read it in float32 (see `narrow`), whatever is kept of it at rest.
 """
 
 from typing import Any
@@ -9,7 +10,7 @@ import numpy as np
 
 from forecast.kernels.elementary import decayed, least, logarithm_of_more, most
 from forecast.kernels.jit import exact, inner
-from forecast.kernels.lanes import above, filled, lane_array, peek, pick, pointer, poke, some
+from forecast.kernels.lanes import above, bracket, filled, lane_array, peek, pick, pointer, poke, some, widened
 
 KNOTS, TAIL = 16, 19
 TRACKED = 3.912023005428146  # nats of the 1 in 50 rows by which an offset follows
@@ -20,25 +21,12 @@ THINNEST = 1e-9  # of ξ; below it the tail is exponential
 @inner
 def nats(x: Any, tail: Any) -> Any:
     """-log P(X ≥ x) by a calibrated tail; 0 for what is missing."""
-    zero = filled(x, 0.0)
-    low, high, steps = tail[0], tail[1], zero
-    inside = above(x, low)
-    if not some(inside):
-        return zero
-    for j in range(1, KNOTS - 1):
-        more = above(x, tail[j])
-        if not some(more):
-            break
-        low, high, steps = (
-            pick(more, tail[j], low),
-            pick(more, tail[j + 1], high),
-            pick(more, filled(x, float(j)), steps),
-        )
-    last, top = tail[KNOTS - 1], tail[KNOTS]
-    e = pick(inside, top * filled(x, 1.0 / (KNOTS - 1)) * (steps + (x - low) / (high - low)), zero)
-    beyond = above(x, last)
+    zero, last, top = filled(x, 0.0), widened(tail[KNOTS - 1]), widened(tail[KNOTS])
+    low, high, steps, inside, beyond = bracket(x, tail)
+    steps = steps + (least(x, high) - low) / (high - low)
+    e = pick(inside, top * filled(x, 1.0 / (KNOTS - 1)) * steps, zero)
     if some(beyond):
-        excess, xi = (x - last) / tail[KNOTS + 1], tail[KNOTS + 2]
+        excess, xi = (x - last) / widened(tail[KNOTS + 1]), widened(tail[KNOTS + 2])
         curved = above(xi, filled(x, THINNEST))
         if some(curved):
             excess = pick(curved, logarithm_of_more(xi * most(excess, zero)) / xi, excess)
@@ -49,11 +37,12 @@ def nats(x: Any, tail: Any) -> Any:
 @inner
 def stretched(x: Any, tail: Any, offset: Any, way: Any, adapt: Any, on: Any) -> Any:
     """Nats under the tail as it has been stretched so far; the stretch follows the tracked quantile, one row late, where `on`."""
-    e, so_far, zero = nats(x, tail), offset[way], filled(x, 0.0)
-    wide = above(so_far, zero)
-    if some(wide):
-        e = pick(wide, e * decayed(so_far), e)
-    if adapt > 0.0:
+    e = nats(x, tail)
+    if adapt > 0.0:  # else it never was anything but 0
+        so_far, zero = offset[way], filled(x, 0.0)
+        wide = above(so_far, zero)
+        if some(wide):
+            e = pick(wide, e * decayed(so_far), e)
         miss = above(e, filled(x, TRACKED)) * filled(x, 50.0) - filled(x, 1.0)
         offset[way] = pick(on, least(most(so_far + filled(x, adapt) * miss, zero), filled(x, LOOSEST)), so_far)
     return e
@@ -61,17 +50,21 @@ def stretched(x: Any, tail: Any, offset: Any, way: Any, adapt: Any, on: Any) -> 
 
 @exact
 def _nats_of(memory: Any, statistic: Any, tail: Any, e: Any) -> Any:
-    room = pointer(memory)
-    for k in range(TAIL):
-        poke(room, k, 0, tail[k])
+    room, table = pointer(memory), pointer(tail)
     for i in range(statistic.shape[0]):
-        poke(room, TAIL, 0, statistic[i])
-        room[TAIL] = nats(room[TAIL], room)
-        e[i] = peek(room, TAIL, 0)
+        poke(room, 0, 0, statistic[i])
+        room[0] = nats(room[0], table)
+        e[i] = peek(room, 0, 0)
 
 
 def nats_of(statistic: Any, tail: Any) -> Any:
     """Nats of many values (N) by one tail (TAIL)."""
     e = np.empty(len(statistic))
-    _nats_of(lane_array(TAIL + 1, False), statistic, tail, e)
+    _nats_of(lane_array(1, False), statistic, kept(tail), e)
     return e
+
+
+def kept(tails: Any) -> Any:
+    """Tails as kernels read them."""
+    with np.errstate(over="ignore"):
+        return np.asarray(tails, np.float32)

@@ -40,6 +40,14 @@ class Vector(types.Type):
         super().__init__(name=f"Vector({count})")
 
 
+class Narrow(Vector):
+    """The same of float32, to be read and written only. See `narrow`."""
+
+    def __init__(self, count: int) -> None:
+        super().__init__(count)
+        self.name = f"Narrow({count})"
+
+
 @register_model(Vector)
 class VectorModel(models.PrimitiveModel):
     """One LLVM vector."""

@@ -13,10 +13,11 @@ the largest one, channels less log C, goes through the last tail, and score = e 
 A run of repeated (missing) rows, n + 1 more than the longest calm one, has e = n · -log p, apart from the budget.
 
 Shapes: y, z, s, expected (B T C); memory (B C MEMORY); offset (B C+1 WAYS); outputs (B T …). The arithmetic of one row stands in `judge`, a tail
-in `tails`. What belongs to a sensor (the leaves of `LEAVES`, `sizes` numbers each) lies sensor by sensor, or eight sensors together: (B/8 size 8).
+in `tails`. What belongs to a sensor (the leaves of `LEAVES`, `sizes` numbers each) lies sensor by sensor, or S sensors together: (B/S size S).
 Then a block is read from where it lies, otherwise it is copied. `plan` holds channels, sensors that lie together, and addresses.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -46,12 +47,12 @@ from forecast.kernels.judge import (
     WAYS,
     judge,
 )
-from forecast.kernels.lanes import lanes_at, numbers_at, peek, pointer, poke, width
-from forecast.kernels.tails import KNOTS, TAIL
+from forecast.kernels.lanes import fetch, floats_at, lanes_at, narrowed, numbers_at, peek, pointer, poke, width
+from forecast.kernels.tails import KNOTS, TAIL, kept
 
 CALIBRATION = ("tails", "group", "final", "unit", "loc", "spread", "wander", "centre", "white", "quality")
 LEAVES = (*CALIBRATION, "memory", "offset")
-KEPT = len(CALIBRATION)
+TAILS = CALIBRATION[:3]
 FIRST = 3  # entry of the plan where the leaves begin
 
 __all__ = [
@@ -78,6 +79,7 @@ __all__ = [
     "TREND",
     "VARIANCE",
     "WAYS",
+    "leaves_of",
     "plan_of",
     "room",
     "sizes",
@@ -104,8 +106,14 @@ def room(C: int) -> int:
 _sizes = inner(sizes)
 
 
+def leaves_of(calibration: Iterable[Any], memory: Any, offset: Any) -> list[NDArray[Any]]:
+    """The leaves of `LEAVES` as kernels read them, of arrays (B …) each."""
+    leaves = [*calibration, memory, offset]
+    return [kept(leaf) if word in TAILS else leaf for word, leaf in zip(LEAVES, leaves, strict=True)]
+
+
 def plan_of(
-    channels: int, together: int, settings: NDArray[np.float64], leaves: list[NDArray[np.float64]]
+    channels: int, together: int, settings: NDArray[np.float64], leaves: list[NDArray[Any]]
 ) -> NDArray[np.int64]:
     """What a kernel is told; the arrays are kept alive by the caller."""
     addresses = [array.ctypes.data for array in (settings, *leaves)]
@@ -150,6 +158,16 @@ def _leaf(address: Any, size: Any, S: Any, block: Any, group: Any, p: Any) -> An
 
 
 @inner
+def _tails(address: Any, size: Any, S: Any, block: Any, group: Any, p: Any) -> Any:
+    """The same of tails, which are float32."""
+    numbers = floats_at(address)
+    if group >= 0:
+        return narrowed(p, numbers, group * S * size)
+    gather(numbers, size, S, block, narrowed(p, p, 0))
+    return narrowed(p, p, 0)
+
+
+@inner
 def settle(plan: Any, block: Any, direct: Any, p: Any) -> Any:
     """Calibration, memory and offset of a block."""
     C, S, a = plan[0], plan[1], plan + FIRST
@@ -161,9 +179,9 @@ def settle(plan: Any, block: Any, direct: Any, p: Any) -> Any:
     p5 = p4 + n[8]
     p6 = p5 + n[9]
     cal = (
-        _leaf(a[0], n[0], S, block, g, p),
-        _leaf(a[1], n[1], S, block, g, p1),
-        _leaf(a[2], n[2], S, block, g, p2),
+        _tails(a[0], n[0], S, block, g, p),
+        _tails(a[1], n[1], S, block, g, p1),
+        _tails(a[2], n[2], S, block, g, p2),
         _leaf(a[3], C, S, block, g, p3),
         _leaf(a[4], C, S, block, g, p3 + C),
         _leaf(a[5], C, S, block, g, p3 + 2 * C),
@@ -173,6 +191,26 @@ def settle(plan: Any, block: Any, direct: Any, p: Any) -> Any:
         _leaf(a[9], n[9], S, block, g, p5),
     )
     return cal, _leaf(a[10], n[10], S, block, g, p6), _leaf(a[11], n[11], S, block, g, p6 + n[10])
+
+
+@inner
+def approach(address: Any, size: Any) -> Any:
+    """Have so many bytes brought nearer."""
+    for at in range(0, size, 64):
+        fetch(address + at)
+
+
+@inner
+def prepare(plan: Any, group: Any) -> Any:
+    """Have what a group of sensors that lie together needs brought nearer."""
+    C, S, a = plan[0], plan[1], plan + FIRST
+    n = _sizes(C)
+    for k in range(3):
+        if C > 1 or k != 1:
+            approach(a[k] + 4 * group * S * n[k], 4 * S * n[k])
+    for k in range(3, 11):
+        if C > 1 or k != 8:
+            approach(a[k] + 8 * group * S * n[k], 8 * S * n[k])
 
 
 @inner

@@ -16,7 +16,7 @@ from forecast.ssm.belief import Belief, series_innermost
 from forecast.ssm.compiled import FEW
 from forecast.ssm.program import Program
 
-Numbers = NDArray[np.float64]
+Numbers = NDArray[Any]
 Table = NDArray[np.int64]
 
 
@@ -43,11 +43,10 @@ class Live:
         self._where = [slice(*self._ends[k : k + 2]) for k in ((0, 1, 6, 2) if diffuse else (0, 1, 2))]
         self._spent = None if diffuse else belief.diffuse.clone()
         lanes, whole = self._size(program)
-        self._memory = {wide: lane_array(lanes, wide) for wide in (False, True)}
+        self._memory = {wide: lane_array(lanes, wide, TOGETHER) for wide in (False, True)}
         self._which, self._values = np.arange(count), np.empty((count, channels))
         self._means, self._variances = np.empty((count, channels)), np.empty((count, channels))
         self._integers = np.zeros(whole, np.int64)
-        self._every = self._all.ctypes.data
         ops, reads, first, noise = program.kernel
         self._kept = [ops, reads, first, noise, self._which, self._integers, self._values, self._means, self._variances]
         self._sizes = [program.size, program.coefficients, len(ops), needs, int(diffuse), channels]
@@ -105,9 +104,9 @@ class Live:
 
     def observe(self, verdicts: Table, count: int, values: int, which: int | None, out: tuple[int, int, int]) -> int:
         """Forecast, verdict and step in one pass, see `kernels.monitor`; addresses of values, sensors and outputs."""
-        if self._beside != TOGETHER:  # there eight go together, and what is read at once should lie together
+        if self._beside != TOGETHER:  # what is read at once should lie together
             self._lay(apart(self._record, len(self._all)), TOGETHER)
-        memory, order = self._memory[count > 1], self._every if which is None else which
+        memory, order = self._memory[count > 1], 0 if which is None else which
         return int(monitor(memory, self._integers, self._plan, verdicts, count, self._dof, values, order, *out))
 
     @property
@@ -130,7 +129,7 @@ def together(table: Numbers, beside: int = TOGETHER) -> Numbers:
     count = table.shape[-2]
     whole = np.minimum(np.arange(-(-count // beside) * beside), count - 1)
     groups = table[..., whole, :].reshape(*table.shape[:-2], -1, beside, table.shape[-1])
-    made = aligned(groups.swapaxes(-1, -2).shape)
+    made = aligned(groups.swapaxes(-1, -2).shape, table.dtype)
     made[:] = groups.swapaxes(-1, -2)
     return made
 

@@ -77,10 +77,10 @@ def test_surprise_is_the_normal_tail() -> None:
 
 @pytest.mark.parametrize("xi", [0.0, 0.2])
 def test_a_tail_in_nats(xi: float) -> None:
-    knots = np.sort(GENERATOR.normal(size=KNOTS))
-    knots[5] = knots[4]
-    top, sigma = 3.9, 0.7
-    tail = np.array([*knots, top, sigma, xi])
+    given = np.array([*np.sort(GENERATOR.normal(size=KNOTS)), 3.9, 0.7, xi])
+    given[5] = given[4]
+    tail = given.astype(np.float32).astype(float)  # as kernels read it
+    knots, top, sigma, xi = tail[:KNOTS], *tail[KNOTS:]
     assert len(tail) == TAIL
     x = np.concatenate([GENERATOR.uniform(-4, 9, 500), knots, [math.nan, math.inf, 1e300]])
     steps = np.linspace(0, top, KNOTS)
@@ -93,3 +93,14 @@ def test_a_tail_in_nats(xi: float) -> None:
     between = (x > knots[4]) & (x < knots[6])  # where the curve jumps
     np.testing.assert_allclose(made[real & ~between], expected[real & ~between], rtol=1e-13, atol=1e-13)
     assert made[-3] == 0.0 and made[-2] >= top
+    np.testing.assert_array_equal(made, nats_of(x, given))
+
+
+def test_a_value_that_stands_in_a_tail_is_not_above_it_and_nats_rise() -> None:
+    """Knots that float32 can hardly tell apart, the values between them and those that were rounded up or down to them."""
+    base = 1.0 + GENERATOR.uniform(0, 1)
+    given = np.array([*(base * (1 + 1e-7 * k) for k in range(KNOTS)), 3.9, 0.7, 0.1])
+    made = nats_of(given[:KNOTS], given)
+    assert (made <= np.linspace(0, 3.9, KNOTS).astype(np.float32) + 1e-6).all() and made[0] == 0.0
+    x = np.unique(np.concatenate([given[:KNOTS] * (1 + s) for s in np.linspace(-4e-7, 4e-7, 201)]))
+    assert (np.diff(nats_of(x, given)) >= 0).all() and nats_of(x, given)[-1] > 3.8

@@ -34,7 +34,8 @@ def figures(out: Path, rounds: int, peers: tuple[str, ...]) -> Iterator[Figure]:
         model = Kalman("full", max(season, 1))
         for sensors in (1, SENSORS):
             case = f"{sensors} sensor{'s' * (sensors > 1)}, state {13 if season else 2}"
-            rows = list(Past.of(y[torch.arange(sensors) % MADE, CALM:]).each())
+            past = Past.of(y[torch.arange(sensors) % MADE, CALM:])
+            rows = [Row(*(part.contiguous() for part in row)) for row in past.each()]  # as they come, one by one
             for word in DETECTORS:
                 if word == "history" and sensors > 1:
                     continue  # its states alone would fill a gigabyte

@@ -101,7 +101,7 @@ def _prepared(job: Job) -> tuple[Tensor, Fit]:
     z = on_scale(form, y)
     at, profile = position(y), profile_of(form, z)
     x, loc, spread = standardised(unprofiled(z, at, profile))
-    drift = drift_of(x) if form.model.trend == "drift" else x.new_zeros(len(x))
+    drift = drift_of(x, form.share) if form.model.trend == "drift" else x.new_zeros(len(x))
     start = form.model.starts(len(x), x)[0] if job.start is None else job.start
     return x, Fit(start, drift, loc, spread, profile, log_slope(form, y) - x.isfinite().sum(1) * spread.log())
 

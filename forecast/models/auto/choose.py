@@ -34,6 +34,7 @@ FLAT, FLATTEST = 0.2, 8.0  # what a form without a slope has to be better by, at
 NARROW, WIDE = 5.0, 13.0  # a and b
 DOUBT = 5.0  # held-out errors that weigh as much as the belief that c is 1
 FAR = 3.0
+TRIAL, AGAIN, ROUGH = 20, 6, 1e-5  # most steps of a climb on the rows before the held-out ones, from there on all rows, and its last gain
 CLASS = 1.25  # lengths that differ by less go through together
 
 
@@ -55,17 +56,10 @@ def choose(bank: Bank, y: Tensor, horizon: int, seasons: tuple[int, ...]) -> Cho
     found = empty(bank, len(y), y)
     groups = _groups(bank, y, horizon, seasons)
     jobs = [Job(bank[k], group.y[lanes, : group.rows]) for group in groups for k, lanes in group.tries]
-    fitted = iter(fits(jobs))
+    fitted = iter(fits(jobs, TRIAL, ROUGH))
     picked = [_picked(bank, group, [next(fitted) for _ in group.tries], horizon) for group in groups]
-    again = iter(
-        fits(
-            [
-                Job(bank[one.k], group.y[one.lanes], one.start)
-                for group, (_, ones) in zip(groups, picked, strict=True)
-                for one in ones
-            ]
-        )
-    )
+    pairs = [(group, one) for group, (_, ones) in zip(groups, picked, strict=True) for one in ones]
+    again = iter(fits([Job(bank[one.k], group.y[one.lanes], one.start) for group, one in pairs], AGAIN, ROUGH))
     for group, (part, ones) in zip(groups, picked, strict=True):
         away = torch.zeros_like(part.weight)
         for one in ones:

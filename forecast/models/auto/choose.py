@@ -30,11 +30,13 @@ from forecast.models.auto.fit import Fit, Job, Kind, Tried, fits, tried
 
 SLOTS = 5
 TRUST, SHARPNESS, SOFTER = 100.0, 6.0, 4.0
-FLAT, FLATTEST = 0.2, 8.0  # what a form without a slope has to be better by, at 100 rows, and how many times that at most
+FLAT = 0.2  # what a form without a slope has to be better by, at 100 rows
+FLATTEST = 8.0  # how many times that at most, on fewer
 NARROW, WIDE = 5.0, 13.0  # a and b
 DOUBT = 5.0  # held-out errors that weigh as much as the belief that c is 1
 FAR = 3.0
-TRIAL, AGAIN, ROUGH = 20, 6, 1e-5  # most steps of a climb on the rows before the held-out ones, from there on all rows, and its last gain
+TRIAL, AGAIN = 20, 6  # most steps of a climb on the rows before those held out, and from there on all rows
+ROUGH = 1e-5  # the relative gain that ends it
 CLASS = 1.25  # lengths that differ by less go through together
 
 

@@ -2,8 +2,8 @@
 
 Forms (`forecast.models.auto.bank`): level, damped trend or Theta's drift; season as a ring of dummies, as harmonics, or
 a second one as a profile; white or ARMA(1,1) disturbance; y, its logarithm or a power. How they are chosen and weighed, and
-how far intervals are widened: `forecast.models.auto.choose`; how they are run: `forecast.models.banked`. There is no undamped trend
-that changes.
+how far intervals are widened: `forecast.models.auto.choose`; how they are run: `forecast.models.banked`. An undamped trend
+that changes is tried on few rows alone, where there is no season.
 """
 
 from typing import Self

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -147,6 +148,38 @@ def _pushes(drive: Tensor, size: int, batch: int) -> Array:
     return rows_first(drive) if drive.numel() else np.empty((0, size, batch))
 
 
+def score(program: Program, coefs: Tensor, belief: Belief, values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Log-likelihood (B), and its derivatives by coefficients (B K) and by the covariance (B N) of a fresh belief."""
+    made = _scored(program, coefs, belief, values, values.new_zeros(len(values), 0, program.size))
+    loglik, grad, _, S, _, _ = map(torch.from_numpy, made)
+    return loglik, grad[0].T, S.T * _twice(program.size)
+
+
+@lru_cache(maxsize=64)
+def _twice(m: int) -> Tensor:
+    """How often each number of a triangle of m rows stands in its matrix."""
+    i, j = torch.triu_indices(m, m)
+    return torch.where(i == j, 1.0, 2.0).double()
+
+
+def _scored(program: Program, coefs: Tensor, belief: Belief, values: Tensor, drive: Tensor) -> tuple[Array, ...]:
+    """Likelihood (B), and derivatives by coefficients (1 or T, K, B), mean (m B), covariance (N B), values (B T C) and drives (T m B)."""
+    (batch, rows, channels), m = values.shape, program.size
+    numbers, push = rows_first(coefs), _pushes(drive, m, batch)
+    start = tuple(_columns(leaf) for leaf in belief)
+    made = (
+        np.empty(batch), np.empty(numbers.shape), np.empty(values.shape), np.empty(push.shape), np.empty((m, batch)),
+        np.empty((m * (m + 1) // 2, batch)),
+    )  # fmt: skip
+    coefficients = numbers.shape[0] * numbers.shape[1]
+    score_series(
+        *memory(batch, score_room(m, rows, channels, coefficients, len(push), program.tapes)),
+        values.contiguous().numpy(), numbers, push, program.kernel, program.tapes, np.arange(batch), start, *made,
+    )  # fmt: skip
+    loglik, grad, grad_y, grad_drive, r, S = made
+    return loglik, grad, r, S, grad_y, grad_drive
+
+
 class Likelihood(torch.autograd.Function):
     """Log-likelihood (B) from a fresh belief; its gradient is the exact score of one backward pass."""
 
@@ -164,32 +197,13 @@ class Likelihood(torch.autograd.Function):
     ) -> Tensor:
         if not any(ctx.needs_input_grad):
             return likelihood(program, coefs, Belief(mean, covariance, diffuse, tally), values, drive)
-        batch, m = len(values), program.size
-        numbers = rows_first(coefs)
-        push = _pushes(drive, m, batch)
-        start = tuple(_columns(leaf) for leaf in (mean, covariance, diffuse, tally))
-        loglik, grad, grad_y, grad_drive = (
-            np.empty(batch),
-            np.empty(numbers.shape),
-            np.empty(values.shape),
-            np.empty(push.shape),
-        )
-        r, S = np.empty((m, batch)), np.empty((m * (m + 1) // 2, batch))
-        rows, channels = values.shape[1:]
-        coefficients = numbers.shape[0] * numbers.shape[1]
-        score_series(
-            *memory(batch, score_room(m, rows, channels, coefficients, len(push), program.tapes)),
-            values.contiguous().numpy(), numbers, push, program.kernel, program.tapes, np.arange(batch), start, loglik,
-            grad, grad_y, grad_drive, r, S,
-        )  # fmt: skip
-        i, j = torch.triu_indices(m, m)
-        twice = torch.where(i == j, 1.0, 2.0).to(mean.dtype)
-        found = torch.from_numpy(grad)
+        found = _scored(program, coefs, Belief(mean, covariance, diffuse, tally), values, drive)
+        loglik, grad, r, S, grad_y, grad_drive = map(torch.from_numpy, found)
         ctx.save_for_backward(
-            found[0].T if coefs.dim() == 2 else found.permute(2, 0, 1), torch.from_numpy(r).T, torch.from_numpy(S).T *
-            twice, torch.from_numpy(grad_y), torch.from_numpy(grad_drive).permute(2, 0, 1),
+            grad[0].T if coefs.dim() == 2 else grad.permute(2, 0, 1), r.T, S.T * _twice(program.size), grad_y,
+            grad_drive.permute(2, 0, 1),
         )  # fmt: skip
-        return torch.from_numpy(loglik)
+        return loglik
 
     @staticmethod
     def backward(ctx: Any, out: Tensor) -> tuple[Tensor | None, ...]:

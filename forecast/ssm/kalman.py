@@ -100,6 +100,17 @@ def loglik(
     return dense.filter_rows(program, coefs, belief, values, push, 0.0, False)[1]
 
 
+def score(program: Program, coefs: Tensor, belief: Belief, values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Log-likelihood (B) from a fresh belief, and its derivatives by coefs (B K) and the belief's covariance (B N)."""
+    if engine_for(None, values) == "numba":
+        return compiled.score(program, coefs, belief, values)
+    with torch.enable_grad():
+        asked = coefs.detach().requires_grad_(), belief.covariance.detach().requires_grad_()
+        found = loglik(program, asked[0], belief._replace(covariance=asked[1]), values)
+        by_coefs, by_covariance = torch.autograd.grad(found.sum(), asked)
+    return found.detach(), by_coefs, by_covariance
+
+
 def ahead(
     program: Program,
     coefs: Tensor,

@@ -12,6 +12,7 @@ from torch import Tensor
 from forecast.errors import InputError
 from forecast.models.auto.bank import (
     CALENDAR,
+    FEW,
     Form,
     bank,
     drift_of,
@@ -25,6 +26,7 @@ from forecast.models.auto.bank import (
 from forecast.models.auto.choose import SLOTS, choose
 from forecast.models.auto.fit import Job, fit, fits, objective_of, tried
 from forecast.models.auto_ssm import AutoSsm
+from forecast.ssm import kalman
 from forecast.ssm.kalman import loglik
 from forecast.ssm.season import Season
 from forecast.ssm.structural import DRIFT, LONGEST, MEAN, Structural
@@ -189,6 +191,44 @@ def test_a_drift_goes_up_by_half_the_slope_of_the_line() -> None:
     slope = float(torch.tensor(sm.OLS(y[0].numpy(), sm.add_constant(range(40))).fit().params[1]))
     assert float(drift_of(y)) == pytest.approx(slope / 2)
     torch.testing.assert_close(made.diff(), torch.full((5,), slope / 2, dtype=D), rtol=1e-9, atol=0)
+
+
+def test_few_rows_without_a_season_have_forms_of_their_own() -> None:
+    """Undamped and steep below FEW rows, in place of a memory and of level and damped trend on the logarithm; with a season none of it."""
+    y = 50 + series(FEW).cumsum(0)[None]
+    short = {form.word for form in bank() if bool(usable(form, y[:, 1:]))}
+    assert short == {"level", "damped trend", "trend", "drift", "logarithm: drift", "logarithm: steep drift"}
+    long = {form.word for form in bank() if bool(usable(form, y))}
+    assert long == {form.word for form in bank() if not form.sought and form.most == 0}
+    assert not any(form.most or form.least for season in ((4,), (24, 168)) for form in bank(season))
+    assert not any(form.most or form.least for form in bank(trends=("none",))), "what is asked for is tried on all series"
+
+
+def test_a_short_series_that_rises_goes_on_rising() -> None:
+    """A line with noise, 20 rows: most of its slope is kept; half of it, as Theta does, would be too little."""
+    y = 20 + 2 * torch.arange(26, dtype=D) + torch.stack([series(26, seed) for seed in range(8)])
+    made = forecast(AutoSsm(horizon=6), y[:, :20], 6).median[..., 0]
+    slope = (made[:, -1] - made[:, 0]) / 5
+    assert 1.6 < float(slope.mean()) < 2.2, slope
+    assert float((made - y[:, 20:]).abs().mean()) < 1.6
+
+
+def test_a_steep_drift_goes_up_by_three_quarters_of_the_line() -> None:
+    y = (5 + 0.1 * torch.arange(30, dtype=D) + 0.05 * series(30))[None].exp()
+    form = next(form for form in bank() if form.share > 0.5)
+    made = tried(form, fit(form, y), y, [30], 4).mean[0, 0]
+    torch.testing.assert_close(made.diff(), (1.5 * drift_of(y.log())).expand(3), rtol=1e-9, atol=0)
+
+
+def test_the_score_of_either_engine_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = Structural("damped", memory=True)
+    y = torch.stack([series(40, seed).cumsum(0) for seed in (1, 2)])
+    theta = model.starts(2, y)[0]
+    given = model.program, model.coefficients(theta), model.start(2, y, theta), y[..., None]
+    ours = kalman.score(*given)
+    monkeypatch.setattr(kalman, "engine_for", lambda *_: "torch")
+    for one, other in zip(ours, kalman.score(*given), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-10, atol=1e-10)
 
 
 def test_a_profile_is_the_weekly_deviation_from_the_day() -> None:

@@ -1,8 +1,9 @@
 """The forms that `auto_ssm` tries: a structural model, on a scale, with or without a profile of the longest season.
 
 Scale: y itself, its logarithm or a power of it (these two for positive series alone), standardised as in `forecast.models.units`.
-Trend: none; damped; drift = half the slope of the straight line, which never changes (Theta); or, beside
-two seasons, a season that walks, walks and grows evenly, or walks and grows by two harmonics, and a memory.
+Trend: none; damped; drift = half the slope of the straight line, which never changes (Theta); on few rows without a season also
+undamped, and a steep drift on the logarithm, three quarters of the slope, in place of a memory and of level and damped trend on the
+logarithm; or, beside two seasons, a season that walks, walks and grows evenly, or walks and grows by two harmonics, and a memory.
 Disturbance: white, or white and a first-order memory, together an ARMA(1,1).
 A season of up to 24 rows is a ring of dummies, a longer one six harmonics. A second, longer season is a profile: for
 each of its positions the mean deviation from the shorter season's mean, shrunk by how well its repeats agree. Where no season
@@ -33,6 +34,8 @@ RING, HARMONICS = 24, 6
 PRIOR = 900.0  # variance of a harmonic at the start, in squared typical changes
 CALENDAR, REPEAT, LEAST = (7, 12, 24, 52), 0.3, 60  # seasons to look for, what shows one, rows it takes
 GROWTHS = (0, 1, 5)  # states of the growth of a season that walks
+FEW = 40  # rows before the ones held out, below which a series without a season has forms of its own
+HALF, STEEP = 0.5, 0.75  # shares of the line's slope that a drift has: Theta's, and that of few rows
 NEAR, BETTER = 16, 0.5  # the least season in whose place others are tried, and what share of its changes they may leave
 Bank = tuple["Form", ...]
 
@@ -54,6 +57,9 @@ class Form:
     profile: int = 0  # length of the season taken out as a profile
     short: int = 1  # length of the season that the model has
     sought: bool = False  # the season is not known of the panel, and has to show in the series
+    share: float = HALF  # of the straight line's slope, which a drift goes on with
+    least: int = 0  # observed rows from which it is tried
+    most: int = 0  # and up to which; 0: any number
 
     def begin(self, theta: Tensor, drift: Tensor) -> tuple[Tensor, Belief]:
         """Coefficients and the belief before the first row, of parameters (n P) and slopes that never change (n)."""
@@ -62,7 +68,9 @@ class Form:
     @property
     def word(self) -> str:
         """As a report calls it."""
-        parts = [{"none": "level", "damped": "damped trend", DRIFT: "drift"}.get(self.model.trend, self.model.trend)]
+        trends = {"none": "level", "damped": "damped trend", "full": "trend", DRIFT: "drift"}
+        parts = [trends.get(self.model.trend, self.model.trend)]
+        parts[0] = "steep " * (self.share > HALF) + parts[0]
         parts = parts[: not self.model.walks]
         parts += [
             f"{'growing ' * (season.growth > 0)}{'walking ' * season.walk}season {season.length}"
@@ -89,19 +97,21 @@ def bank(
     memory: bool = True,
     powers: tuple[float, ...] = (1.0, 0.0),
 ) -> Bank:
-    """The forms for a panel of these seasons, the simplest first."""
+    """The forms for a panel of these seasons; saved models know them by their place, so that new ones go to the end."""
     lengths = sorted(length for length in seasons if length > 1)
     short, long = (lengths[0], lengths[-1]) if lengths else (1, 1)
     own = (_season(short),) if short > 1 else ()
     profiles = [long] if long > short else []
     kinds = [(trend, False) for trend in trends] + [(trend, True) for trend in trends if memory and trend != DRIFT]
     own_kinds = [kind for kind in kinds if kind[1] or not profiles] or kinds
+    few = not own and {*trends} >= {"none", "damped", DRIFT} and {*powers} >= {1.0, 0.0}
     plain = [
-        Form(Structural(trend, memory=more), power)
+        Form(Structural(trend, memory=more), power, least=FEW * (few and (more or (power == 0 and trend != DRIFT))))
         for power in powers
         for trend, more in kinds[: 1 if profiles else None]
         if not (more and own)
     ]
+    steep = [Form(Structural("full"), most=FEW), Form(Structural(DRIFT), 0.0, share=STEEP, most=FEW)] if few else []
     rings = [
         Form(Structural(trend, own, memory=more), power, profile, short)
         for profile in (0, *profiles)
@@ -126,7 +136,7 @@ def bank(
         for trend in trends
         if not own
     ]
-    return (*plain, *rings, *walks, *near, *sought)
+    return (*plain, *rings, *walks, *near, *sought, *steep)
 
 
 def near_to(season: int) -> list[int]:
@@ -165,7 +175,8 @@ def log_slope(form: Scaled, y: Tensor) -> Tensor:
 def usable(form: Form, y: Tensor, own: Tensor | None = None) -> Tensor:
     """Which lanes (n T) a form can be fitted to; `own` (n): the season that each lane has in place of the stated one."""
     seen = y.isfinite()
-    enough = seen.sum(1) >= form.needs
+    count = seen.sum(1)
+    enough = (count >= max(form.needs, form.least)) & ((count < form.most) if form.most else True)
     if own is not None and form.short > 1 and not form.sought:
         enough &= own == form.short
     if form.sought:
@@ -194,14 +205,14 @@ def profile_of(form: Form, z: Tensor) -> Tensor:
     return torch.where((repeats > 1.5) & mean.isfinite(), kept * mean, 0.0)
 
 
-def drift_of(z: Tensor) -> Tensor:
-    """Half the slope (n) of the least-squares line through values (n T)."""
+def drift_of(z: Tensor, share: float = HALF) -> Tensor:
+    """A share of the slope (n) of the least-squares line through values (n T)."""
     seen = z.isfinite()
     count = seen.sum(1, keepdim=True).clamp(min=1)
     time = torch.arange(z.shape[1], dtype=z.dtype).expand_as(z)
     time = torch.where(seen, time - (time * seen).sum(1, keepdim=True) / count, 0.0)
     slope = (time * z.nan_to_num(0.0)).sum(1) / time.square().sum(1).clamp(min=1e-300)
-    return slope / 2
+    return share * slope
 
 
 def standardised(z: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -2,10 +2,10 @@
 
 Every form is fitted to the rows before the last v, then forecasts them from several origins, parameters unchanged:
 
-    score = log(mean |error|) + min(1, 100/n) · AICc/(2 n) + 0.2 min(3, 100/n) [no slope],     weight ∝ exp(-6 · score)
+    score = log(mean |error|) + min(1, 100/n) · AICc/(2 n) + 0.2 min(8, 100/n) [no slope],     weight ∝ exp(-6 · score)
 
-both relative to the lane's best form (AICc/(2n) is the logarithm of a one-step error too). The last term: few rows do not tell
-a slope from none, and series that people keep mostly have one. The K best keep their
+both relative to the lane's best form (AICc/(2n) is the logarithm of a one-step error too); on fewer than 40 rows weights are softer,
+exp(-4 · score). The last term: few rows do not tell a slope from none, and series that people keep mostly have one. The K best keep their
 weights and are fitted to all rows. A form whose forecast leaves the last value by more than three times the largest
 change ever seen over as many rows, or the bound of its 90 % interval by more than twelve times, gets no weight beside
 one that does not.
@@ -25,15 +25,18 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from forecast.models.auto.bank import Bank, Form, aicc, off_scale, on_scale, own_season, usable
+from forecast.models.auto.bank import FEW, Bank, Form, aicc, off_scale, on_scale, own_season, usable
 from forecast.models.auto.fit import Fit, Job, Kind, Tried, fits, tried
 
 SLOTS = 5
-TRUST, SHARPNESS = 100.0, 6.0
+TRUST, SHARPNESS, SOFTER = 100.0, 6.0, 4.0
 FLAT = 0.2  # what a form without a slope has to be better by, at 100 rows
+FLATTEST = 8.0  # how many times that at most, on fewer
 NARROW, WIDE = 5.0, 13.0  # a and b
 DOUBT = 5.0  # held-out errors that weigh as much as the belief that c is 1
 FAR = 3.0
+TRIAL, AGAIN = 20, 6  # most steps of a climb on the rows before those held out, and from there on all rows
+ROUGH = 1e-5  # the relative gain that ends it
 CLASS = 1.25  # lengths that differ by less go through together
 
 
@@ -55,17 +58,10 @@ def choose(bank: Bank, y: Tensor, horizon: int, seasons: tuple[int, ...]) -> Cho
     found = empty(bank, len(y), y)
     groups = _groups(bank, y, horizon, seasons)
     jobs = [Job(bank[k], group.y[lanes, : group.rows]) for group in groups for k, lanes in group.tries]
-    fitted = iter(fits(jobs))
+    fitted = iter(fits(jobs, TRIAL, ROUGH))
     picked = [_picked(bank, group, [next(fitted) for _ in group.tries], horizon) for group in groups]
-    again = iter(
-        fits(
-            [
-                Job(bank[one.k], group.y[one.lanes], one.start)
-                for group, (_, ones) in zip(groups, picked, strict=True)
-                for one in ones
-            ]
-        )
-    )
+    pairs = [(group, one) for group, (_, ones) in zip(groups, picked, strict=True) for one in ones]
+    again = iter(fits([Job(bank[one.k], group.y[one.lanes], one.start) for group, one in pairs], AGAIN, ROUGH))
     for group, (part, ones) in zip(groups, picked, strict=True):
         away = torch.zeros_like(part.weight)
         for one in ones:
@@ -159,7 +155,8 @@ def _picked(bank: Bank, group: Group, fitted: list[Fit], horizon: int) -> tuple[
         idle = bool(form.profile) & (found.profile == 0).all(1)  # the form without a profile is there too
         score[lanes, k] = torch.where(idle, math.inf, scores)
     best = score.amin(1, keepdim=True)
-    weight = torch.where(score.isfinite(), (SHARPNESS * (best - score)).exp(), 0.0).nan_to_num(0.0)
+    sharp = torch.where(y[:, :rows].isfinite().sum(1, keepdim=True) < FEW, SOFTER, SHARPNESS)
+    weight = torch.where(score.isfinite(), (sharp * (best - score)).exp(), 0.0).nan_to_num(0.0)
     top = weight.topk(min(SLOTS, len(bank)), 1)
     kept = (top.values > 0.01 * top.values[:, :1]) & (top.values[:, :1] > 0)
     chosen, used = empty(bank, len(y), y), slice(top.indices.shape[1])
@@ -178,7 +175,7 @@ def _score(form: Form, fitted: Fit, y: Tensor, made: Tried | None) -> tuple[Tens
     """
     count = y.isfinite().sum(1)
     criterion = (TRUST / count).clamp(max=1.0) * aicc(fitted.loglik, form, count) / (2 * count)
-    criterion = criterion + FLAT * (TRUST / count).clamp(max=3.0) * (form.model.trend == "none")
+    criterion = criterion + FLAT * (TRUST / count).clamp(max=FLATTEST) * (form.model.trend == "none")
     if made is None:
         return criterion, y.new_zeros(len(y), 4)
     median = off_scale(form, made.mean)

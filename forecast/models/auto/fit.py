@@ -22,10 +22,11 @@ from forecast.models.auto.bank import (
 from forecast.models.by_channel import Univariate
 from forecast.ssm.belief import Belief
 from forecast.ssm.fit import Objective, minimise
-from forecast.ssm.kalman import advance, ahead, loglik
+from forecast.ssm.kalman import advance, ahead, score
 from forecast.ssm.structural import LONGEST, Structural
 
-STEPS, CLOSE = 40, 1e-6  # of a climb: most steps, and the relative gain that ends it
+STEPS, CLOSE = 40, 1e-6  # of a climb to its end: most steps, and the relative gain that ends it
+SHORT = 6  # bits of a number of rows; shorter lanes go together whatever their length
 
 
 @runtime_checkable
@@ -76,19 +77,19 @@ def fit(form: Form, y: Tensor, start: Tensor | None = None) -> Fit:
     return fits([Job(form, y, start)])[0]
 
 
-def fits(jobs: list[Job]) -> list[Fit]:
-    """Those of many forms: lanes of one model climb together, whatever their scale and length."""
+def fits(jobs: list[Job], steps: int = STEPS, close: float = CLOSE) -> list[Fit]:
+    """Those of many forms: lanes of one model climb together, whatever their scale and, if they are short, their length."""
     made = [_prepared(job) for job in jobs]
     together: dict[tuple[Structural, int], list[int]] = {}
     for k, job in enumerate(jobs):
-        together.setdefault((job.form.model, job.y.shape[1].bit_length()), []).append(k)
+        together.setdefault((job.form.model, max(job.y.shape[1].bit_length(), SHORT)), []).append(k)
     for (model, _), members in together.items():
         longest = max(jobs[k].y.shape[1] for k in members)
         x = torch.cat([pad(made[k][0], (longest - jobs[k].y.shape[1], 0), value=torch.nan) for k in members])
         theta = torch.cat([made[k][1].theta for k in members])
         count = x.isfinite().sum(1)
         objective = objective_of(model, x, count, torch.cat([made[k][1].drift for k in members]))
-        end = minimise(objective, theta, *model.bounds(x), STEPS, CLOSE)
+        end = minimise(objective, theta, *model.bounds(x), steps, close)
         sizes = [len(jobs[k].y) for k in members]
         for k, best, value in zip(members, end.x.split(sizes), (-end.value * count).split(sizes), strict=True):
             made[k] = made[k][0], made[k][1]._replace(theta=best, loglik=made[k][1].loglik + value)
@@ -101,7 +102,7 @@ def _prepared(job: Job) -> tuple[Tensor, Fit]:
     z = on_scale(form, y)
     at, profile = position(y), profile_of(form, z)
     x, loc, spread = standardised(unprofiled(z, at, profile))
-    drift = drift_of(x) if form.model.trend == "drift" else x.new_zeros(len(x))
+    drift = drift_of(x, form.share) if form.model.trend == "drift" else x.new_zeros(len(x))
     start = form.model.starts(len(x), x)[0] if job.start is None else job.start
     return x, Fit(start, drift, loc, spread, profile, log_slope(form, y) - x.isfinite().sum(1) * spread.log())
 
@@ -120,12 +121,9 @@ def objective_of(model: Structural, x: Tensor, count: Tensor, drift: Tensor) -> 
             covariance[:, model.place] = noise / (1 - rho.square())
         if model.cycle:
             covariance[:, model.places] = model.cycle_variance(theta)[:, None]
-        with torch.enable_grad():
-            asked = coefs.requires_grad_(), covariance.requires_grad_()
-            found = loglik(model.program, coefs, Belief(mean, covariance, diffuse, tally), x[rows, :, None])
-            by_coefs, by_covariance = torch.autograd.grad(found.sum(), asked)
+        found = score(model.program, coefs, Belief(mean, covariance, diffuse, tally), x[rows, :, None])
         scale = -1 / count[rows].to(x.dtype)
-        return scale * found.detach(), scale[:, None] * model.slope(theta, coefs.detach(), by_coefs, by_covariance)
+        return scale * found[0], scale[:, None] * model.slope(theta, coefs, *found[1:])
 
     return objective
 

@@ -41,7 +41,7 @@ def test_a_series_that_grew_restless_gets_wider_intervals() -> None:
 def test_lanes_are_widened_by_themselves() -> None:
     y = walks(90, 3, 1)
     y[0, :40], y[1, 50] = math.nan, math.nan
-    model = AutoSarima(most=(1, 1, 0, 0), horizon=4)
+    model = AutoSarima(most=(1, 0, 0, 0), horizon=4)
     together = model.estimate(Past.of(y[..., None])).widen
     alone = torch.cat([model.estimate(Past.of(one[None, :, None])).widen for one in y])
     torch.testing.assert_close(together, alone, rtol=1e-6, atol=0)
@@ -57,8 +57,8 @@ def test_too_few_rows_are_widened_by_the_rule_alone() -> None:
 
 
 def test_the_noise_of_sarima_is_that_of_the_next_row() -> None:
-    """Mean squared error of the next row over what the model says of it, on 400 autoregressions of 30 rows: 1, not (n + k) / (n - k)."""
-    noise = torch.randn(400, 81, dtype=D, generator=torch.Generator().manual_seed(4))
+    """Mean squared error of the next row over what the model says of it, on 150 autoregressions of 30 rows: 1, not (n + k) / (n - k)."""
+    noise = torch.randn(150, 81, dtype=D, generator=torch.Generator().manual_seed(4))
     path = [noise[:, 0]]
     for t in range(1, 81):
         path.append(0.5 * path[-1] + noise[:, t])

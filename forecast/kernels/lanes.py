@@ -40,15 +40,18 @@ if AVAILABLE:
         abreast,
         filled,
         flags_at,
+        give,
         integers_at,
         lanes_at,
         lay,
+        nothing,
         numbers_at,
         peek,
         pointer,
         poke,
         read,
         spread,
+        take,
         width,
         write,
     )
@@ -79,7 +82,7 @@ else:
 
     abreast = absolute = flags_at = lanes_at = lay = same = spread = absent
     above = exponent = filled = fma = fnma = mantissa = peek = pick = pointer = poke = read = root = seen = absent
-    integers_at = numbers_at = some = total = width = write = absent
+    give = integers_at = nothing = numbers_at = some = take = total = width = write = absent
 
 __all__ = [
     "WIDEST",
@@ -93,11 +96,13 @@ __all__ = [
     "flags_at",
     "fma",
     "fnma",
+    "give",
     "integers_at",
     "lane_array",
     "lanes_at",
     "lay",
     "mantissa",
+    "nothing",
     "numbers_at",
     "peek",
     "pick",
@@ -110,6 +115,7 @@ __all__ = [
     "seen",
     "some",
     "spread",
+    "take",
     "total",
     "width",
     "write",

@@ -11,7 +11,7 @@ from llvmlite import ir  # type: ignore[import-untyped]
 from numba import errors, types
 from numba.extending import models, register_model
 
-from forecast.kernels.vectors import BYTE, DOUBLE, WORD, Vector, constant, intrinsic, overload, shaped
+from forecast.kernels.vectors import BYTE, DOUBLE, SINGLE, WORD, Vector, constant, intrinsic, overload, scalar_of, shaped
 
 
 class Pointer(types.Type):
@@ -33,7 +33,7 @@ class PointerModel(models.PrimitiveModel):
 
 def _llvm(kind: Any) -> Any:
     """The LLVM type of a value in memory."""
-    return {types.int64: WORD, types.uint8: BYTE}.get(kind) or shaped(kind, DOUBLE)
+    return {types.int64: WORD, types.uint8: BYTE, types.float32: SINGLE}.get(kind) or shaped(kind, DOUBLE)
 
 
 @intrinsic
@@ -96,11 +96,16 @@ def _shifted(typing: Any, where: Any, count: Any) -> Any:
     return where(where, types.intp), lambda context, builder, signature, args: builder.gep(args[0], [args[1]])
 
 
+def _alignment(element: Any) -> int:
+    """Bytes that an element begins at a multiple of."""
+    return {types.uint8: 1, types.float32: 4}.get(element, 8)
+
+
 @intrinsic
 def _get(typing: Any, where: Any, index: Any) -> Any:
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         value = builder.load(builder.gep(args[0], [args[1]]))
-        value.align = 8
+        value.align = _alignment(where.element)
         return value
 
     return where.element(where, types.intp), generate
@@ -109,8 +114,7 @@ def _get(typing: Any, where: Any, index: Any) -> Any:
 @intrinsic
 def _set(typing: Any, where: Any, index: Any, value: Any) -> Any:
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        size = 1 if where.element == types.uint8 else 8
-        builder.store(args[2], builder.gep(args[0], [args[1]])).align = size
+        builder.store(args[2], builder.gep(args[0], [args[1]])).align = _alignment(where.element)
         return context.get_dummy_value()
 
     return types.void(where, types.intp, where.element), generate
@@ -191,6 +195,42 @@ def write(typing: Any, numbers: Any, index: Any, value: Any) -> Any:
         return context.get_dummy_value()
 
     return types.void(numbers, types.intp, value), generate
+
+
+@intrinsic
+def nothing(typing: Any, where: Any, size: Any) -> Any:
+    """0 in as many lanes as fill `size` bytes, a literal, with numbers like those at `where`; in one where they fill no two."""
+    if not isinstance(size, types.Literal):
+        raise errors.RequireLiteralValue("the bytes of a lane value")
+    count = size.literal_value * 8 // where.element.bitwidth
+    lane = Vector(count, where.element) if count > 1 else where.element
+    return lane(where, size), lambda *_: constant(lane, scalar_of(lane), 0.0)
+
+
+@intrinsic
+def take(typing: Any, like: Any, where: Any, index: Any) -> Any:
+    """The numbers that lie side by side from `index` on, as many as `like` has lanes."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        first = builder.gep(args[1], [args[2]])
+        value = builder.load(builder.bitcast(first, shaped(like, scalar_of(like)).as_pointer()))
+        value.align = _alignment(where.element)
+        return value
+
+    return like(like, where, types.intp), generate
+
+
+@intrinsic
+def give(typing: Any, value: Any, where: Any, index: Any) -> Any:
+    """The way back."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        first = builder.gep(args[1], [args[2]])
+        place = builder.bitcast(first, shaped(value, scalar_of(value)).as_pointer())
+        builder.store(args[0], place).align = _alignment(where.element)
+        return context.get_dummy_value()
+
+    return types.void(value, where, types.intp), generate
 
 
 FOUR = Vector(4)

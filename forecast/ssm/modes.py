@@ -108,7 +108,7 @@ class _Recurrence(torch.autograd.Function):
         ctx: Any, u: Tensor, table: Tensor, readout: Tensor, gap: Tensor, state: Tensor
     ) -> tuple[Tensor, Tensor]:
         u, gap, after = u.contiguous(), gap.contiguous(), state.clone(memory_format=torch.contiguous_format)
-        count = math.isqrt(max(u.shape[1], 1)) if any(ctx.needs_input_grad) else 0
+        count = -(-u.shape[1] // scan_modes.STRETCH) if any(ctx.needs_input_grad) else 0
         y, marks = torch.empty_like(u), u.new_empty(u.shape[0], count, *state.shape[1:])
         scan_modes.advance(*(part.detach().numpy() for part in (u, table, readout, gap, after, y, marks)))
         ctx.save_for_backward(u, table, readout, gap, marks)

@@ -39,9 +39,16 @@ def _decays(a: Tensor, kind: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
     return within, start, end
 
 
-def decayed_sum(q: Tensor, k: Tensor, v: Tensor, a: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-    """(y, state after the last row) of the decayed sum."""
+def decayed_sum(q: Tensor, k: Tensor, v: Tensor, a: Tensor | None, state: Tensor) -> tuple[Tensor, Tensor]:
+    """(y, state after the last row) of the decayed sum; without a nothing fades."""
     rows, size = q.shape[1], min(CHUNK, q.shape[1])
+    if rows == 1:
+        if a is not None:
+            fade = torch.exp(a[:, 0].to(torch.promote_types(q.dtype, torch.float32))).to(q.dtype)
+            state = fade[..., None, None] * state
+        state = torch.addcmul(state, k[:, 0, :, :, None], v[:, 0, :, None])
+        return (q[:, 0, :, None] @ state)[:, None, :, 0], state
+    a = v.new_zeros(v.shape[:3]) if a is None else a
     q, k, v, a = (_chunks(part, size) for part in (q, k, v, a))
     within, start, end = _decays(a, q.dtype)
     y = ((q @ k.mT) * within) @ v

@@ -51,6 +51,7 @@ if AVAILABLE:
         poke,
         read,
         spread,
+        summed,
         take,
         width,
         write,
@@ -82,7 +83,7 @@ else:
 
     abreast = absolute = flags_at = lanes_at = lay = same = spread = absent
     above = exponent = filled = fma = fnma = mantissa = peek = pick = pointer = poke = read = root = seen = absent
-    give = integers_at = nothing = numbers_at = some = take = total = width = write = absent
+    give = integers_at = nothing = numbers_at = some = summed = take = total = width = write = absent
 
 __all__ = [
     "WIDEST",
@@ -115,6 +116,7 @@ __all__ = [
     "seen",
     "some",
     "spread",
+    "summed",
     "take",
     "total",
     "width",

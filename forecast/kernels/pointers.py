@@ -291,8 +291,26 @@ def filled(typing: Any, like: Any, number: Any) -> Any:
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         if not isinstance(lane, Vector):
             return args[1]
-        blank = ir.Constant(shaped(lane, DOUBLE), ir.Undefined)
+        blank = ir.Constant(shaped(lane, scalar_of(lane)), ir.Undefined)
         one = builder.insert_element(blank, args[1], ir.Constant(ir.IntType(32), 0))
         return builder.shuffle_vector(one, blank, constant(lane, ir.IntType(32), 0))
 
-    return lane(like, types.float64), generate
+    return lane(like, lane.number if isinstance(lane, Vector) else lane), generate
+
+
+@intrinsic
+def summed(typing: Any, value: Any) -> Any:
+    """The sum of all lanes, a power of two: halves are added to each other."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        half = value.count // 2 if isinstance(value, Vector) else 0
+        made = args[0]
+        while half:
+            low, high = (
+                builder.shuffle_vector(made, made, ir.Constant(ir.VectorType(ir.IntType(32), half), list(part)))
+                for part in (range(half), range(half, 2 * half))
+            )
+            made, half = builder.fadd(low, high), half // 2
+        return builder.extract_element(made, ir.Constant(ir.IntType(32), 0)) if isinstance(value, Vector) else made
+
+    return (value.number if isinstance(value, Vector) else value)(value), generate

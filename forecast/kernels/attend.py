@@ -44,11 +44,11 @@ def _product(zero: Any, one: Any, size: Any, many: Any, q: Any, row: Any, kept: 
 @inner
 def _blend(zero: Any, one: Any, size: Any, many: Any, weight: Any, row: Any, kept: Any, y: Any) -> Any:
     """y += weight · row, and the row kept."""
-    k, all = 0, even(zero, weight)
+    k, share = 0, even(zero, weight)
     while k + many <= size:
         x = take(zero, row, k)
         give(x, kept, k)
-        give(fma(all, x, take(zero, y, k)), y, k)
+        give(fma(share, x, take(zero, y, k)), y, k)
         k += many
     while k < size:
         x = take(one, row, k)

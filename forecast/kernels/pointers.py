@@ -11,7 +11,18 @@ from llvmlite import ir  # type: ignore[import-untyped]
 from numba import errors, types
 from numba.extending import models, register_model
 
-from forecast.kernels.vectors import BYTE, DOUBLE, SINGLE, WORD, Vector, constant, intrinsic, overload, scalar_of, shaped
+from forecast.kernels.vectors import (
+    BYTE,
+    DOUBLE,
+    SINGLE,
+    WORD,
+    Vector,
+    constant,
+    intrinsic,
+    overload,
+    scalar_of,
+    shaped,
+)
 
 
 class Pointer(types.Type):

@@ -1,7 +1,8 @@
 """Vectors of numbers for numba: the type and its arithmetic. See `lanes`, and for float32 `scan_modes`.
 
-Every function takes a vector or a plain number and means the same for both; what is not product, sum or `fma` is for float64 alone. Both exist inside kernels only; in memory
-vectors are records, see `lanes.lane_array`. Written with numba's low-level extension interface:
+Every function takes a vector or a plain number and means the same for both; what is no product, sum or `fma` is for float64
+alone. Both exist inside kernels only; in memory vectors are records, see `lanes.lane_array`, or stretches of an array. Written
+with numba's low-level extension interface:
 https://numba.readthedocs.io/en/stable/extending/low-level.html
 """
 

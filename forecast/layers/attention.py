@@ -158,7 +158,7 @@ class Attention(SequenceLayer[AttentionState]):
         q, k = self._turned(asked, clock[:, None].expand(-1, 2)).unbind(1)
         v = v[:, 0]
         if usable(u) and state.keys.dtype == u.dtype and not torch.is_grad_enabled():
-            y, *kept = live_window.step(self._spare, self.log_decay.exp(), (q, k, v), state[:4], elapsed, observed)
+            y, kept = live_window.step(self._spare, self.log_decay.exp(), (q, k, v), state[:4], elapsed, observed)
             return self.out(y.flatten(-2)), AttentionState(*kept, clock)
         age = state.age + elapsed[:, None] * state.filled
         after = AttentionState(

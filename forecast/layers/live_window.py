@@ -51,16 +51,16 @@ def step(
     kept: tuple[Tensor, Tensor, Tensor, Tensor],
     elapsed: Tensor,
     observed: Tensor,
-) -> tuple[Tensor, ...]:
+) -> tuple[Tensor, tuple[Tensor, Tensor, Tensor, Tensor]]:
     """y (B H K), and keys, values, age and filled places after the row; row: query, key and value (B H K)."""
     q, k, v = (part.contiguous().numpy() for part in row)
     keys, values, age, filled = (part.contiguous().numpy() for part in kept)
-    after = [spare.like(kept[0]), spare.like(kept[1]), torch.empty_like(kept[2]), torch.empty_like(kept[3])]
+    after = spare.like(kept[0]), spare.like(kept[1]), torch.empty_like(kept[2]), torch.empty_like(kept[3])
     new_keys, new_values, ages, full = (part.numpy() for part in after)
     score, y, seen = row[0].new_empty(*q.shape[:2], keys.shape[1]), torch.empty_like(row[0]), observed.numpy()
     gap = elapsed.double().contiguous().numpy()
     attend.match(q, slope.numpy(), k, keys, age, filled, gap, seen, new_keys, ages, full, score.numpy())
     weight = torch.softmax(score, -1).numpy()
     attend.blend(weight, v, values, full, seen, new_values, y.numpy())
-    return y, *after
+    return y, after
 

@@ -72,5 +72,8 @@ class Sampled(SequenceLayer[SampledState]):
         self, u: Tensor, inner: Any, held: Tensor, count: Tensor, since: Tensor, due: Tensor
     ) -> SampledState:
         """The state after a row (B …) that is a sample where it is due."""
+        if not due.is_meta and bool(due.all()):
+            held, inner = self.inner.step(u, inner, since / self.every, due)
+            return SampledState(inner, count, torch.zeros_like(since), held)
         y, inner = self.inner.step(u, inner, torch.where(due, since / self.every, 0.0), due)
         return SampledState(inner, count, torch.where(due, 0.0, since), torch.where(due[:, None], y, held))

@@ -76,7 +76,7 @@ def _advance(u: Array, table: Array, c: Array, gap: Index, state: Array, y: Arra
                 d += 1
 
 
-def _plain(u: Array, table: Array, c: Array, gap: Index, state: Array, y: Array, marks: Array) -> None:
+def plain(u: Array, table: Array, c: Array, gap: Index, state: Array, y: Array, marks: Array) -> None:
     """The same without the compiler, and without marks."""
     for t in range(u.shape[1]):
         power = table[gap[:, t]]
@@ -86,7 +86,7 @@ def _plain(u: Array, table: Array, c: Array, gap: Index, state: Array, y: Array,
         y[:, t] = (c[0] * state[:, 0] - c[1] * state[:, 1]).sum(1)
 
 
-advance = _advance if AVAILABLE else _plain
+advance = _advance if AVAILABLE else plain
 advance.__doc__ = "Fill y, move the state to the last row, and keep the marks where there is room for them."
 
 

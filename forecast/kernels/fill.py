@@ -54,7 +54,13 @@ def taken(
 
 @jit
 def fill(
-    value: Array, elapsed: Double, bend: tuple[float, float], deviation: Array, age: Double, clock: Double, profile: Array
+    value: Array,
+    elapsed: Double,
+    bend: tuple[float, float],
+    deviation: Array,
+    age: Double,
+    clock: Double,
+    profile: Array,
 ) -> None:
     """Put what it is taken for in place of every missing value."""
     for s in range(value.shape[0]):

@@ -41,15 +41,19 @@ if AVAILABLE:
         abreast,
         filled,
         flags_at,
+        give,
         integers_at,
         lanes_at,
         lay,
+        nothing,
         numbers_at,
         peek,
         pointer,
         poke,
         read,
         spread,
+        summed,
+        take,
         width,
         write,
     )
@@ -81,7 +85,7 @@ else:
     abreast = absolute = flags_at = lanes_at = lay = same = spread = absent
     above = exponent = filled = fma = fnma = mantissa = peek = pick = pointer = poke = read = root = seen = absent
     bracket = fetch = floats_at = narrowed = widened = write_reached = write_whole = absent
-    integers_at = numbers_at = some = total = width = write = absent
+    give = integers_at = nothing = numbers_at = some = summed = take = total = width = write = absent
 
 __all__ = [
     "WIDEST",
@@ -98,12 +102,14 @@ __all__ = [
     "floats_at",
     "fma",
     "fnma",
+    "give",
     "integers_at",
     "lane_array",
     "lanes_at",
     "lay",
     "mantissa",
     "narrowed",
+    "nothing",
     "numbers_at",
     "peek",
     "pick",
@@ -116,6 +122,8 @@ __all__ = [
     "seen",
     "some",
     "spread",
+    "summed",
+    "take",
     "total",
     "widened",
     "width",

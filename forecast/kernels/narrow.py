@@ -10,22 +10,13 @@ from typing import Any
 from llvmlite import ir  # type: ignore[import-untyped]
 from numba import types
 from numba.core import cgutils
-from numba.extending import models, register_model
 
-from forecast.kernels.pointers import FLOAT, Pointer, llvm
-from forecast.kernels.vectors import BYTE, DOUBLE, WORD, Narrow, Vector, constant, intrinsic, shaped
-
-
-@register_model(Narrow)
-class NarrowModel(models.PrimitiveModel):
-    """One LLVM vector of float32."""
-
-    def __init__(self, manager: Any, kind: Narrow) -> None:
-        super().__init__(manager, kind, llvm(kind))  # type: ignore[no-untyped-call]
+from forecast.kernels.pointers import Pointer, llvm
+from forecast.kernels.vectors import BYTE, DOUBLE, SINGLE, WORD, Vector, constant, intrinsic, shaped
 
 
 def _narrow(lane: Any) -> Any:
-    return Narrow(lane.count) if isinstance(lane, Vector) else types.float32
+    return Vector(lane.count, types.float32) if isinstance(lane, Vector) else types.float32
 
 
 @intrinsic
@@ -33,7 +24,7 @@ def floats_at(typing: Any, address: Any) -> Any:
     """float32 numbers at an address."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return builder.inttoptr(args[0], FLOAT.as_pointer())
+        return builder.inttoptr(args[0], SINGLE.as_pointer())
 
     return Pointer(types.float32)(types.intp), generate
 
@@ -52,7 +43,7 @@ def narrowed(typing: Any, like: Any, where: Any, index: Any) -> Any:
 @intrinsic
 def widened(typing: Any, x: Any) -> Any:
     """float32 lanes as float64."""
-    made = Vector(x.count) if isinstance(x, Narrow) else types.float64
+    made = Vector(x.count) if isinstance(x, Vector) else types.float64
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         return builder.fpext(args[0], shaped(made, DOUBLE))

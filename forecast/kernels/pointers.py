@@ -11,9 +11,18 @@ from llvmlite import ir  # type: ignore[import-untyped]
 from numba import errors, types
 from numba.extending import models, register_model
 
-from forecast.kernels.vectors import BYTE, DOUBLE, WORD, Narrow, Vector, constant, intrinsic, overload, shaped
-
-FLOAT = ir.FloatType()
+from forecast.kernels.vectors import (
+    BYTE,
+    DOUBLE,
+    SINGLE,
+    WORD,
+    Vector,
+    constant,
+    intrinsic,
+    overload,
+    scalar_of,
+    shaped,
+)
 
 
 class Pointer(types.Type):
@@ -33,13 +42,9 @@ class PointerModel(models.PrimitiveModel):
         super().__init__(manager, kind, llvm(kind.element).as_pointer())  # type: ignore[no-untyped-call]
 
 
-def _is_narrow(kind: Any) -> bool:
-    return isinstance(kind, Narrow) or kind == types.float32
-
-
 def llvm(kind: Any) -> Any:
     """The LLVM type of a value in memory."""
-    return {types.int64: WORD, types.uint8: BYTE}.get(kind) or shaped(kind, FLOAT if _is_narrow(kind) else DOUBLE)
+    return {types.int64: WORD, types.uint8: BYTE}.get(kind) or shaped(kind, scalar_of(kind))
 
 
 @intrinsic
@@ -102,11 +107,16 @@ def _shifted(typing: Any, where: Any, count: Any) -> Any:
     return where(where, types.intp), lambda context, builder, signature, args: builder.gep(args[0], [args[1]])
 
 
+def _alignment(element: Any) -> int:
+    """Bytes that an element begins at a multiple of."""
+    return 1 if element == types.uint8 else 4 if scalar_of(element) is SINGLE else 8
+
+
 @intrinsic
 def _get(typing: Any, where: Any, index: Any) -> Any:
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         value = builder.load(builder.gep(args[0], [args[1]]))
-        value.align = 4 if _is_narrow(where.element) else 8
+        value.align = _alignment(where.element)
         return value
 
     return where.element(where, types.intp), generate
@@ -115,8 +125,7 @@ def _get(typing: Any, where: Any, index: Any) -> Any:
 @intrinsic
 def _set(typing: Any, where: Any, index: Any, value: Any) -> Any:
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        size = 1 if where.element == types.uint8 else 8
-        builder.store(args[2], builder.gep(args[0], [args[1]])).align = size
+        builder.store(args[2], builder.gep(args[0], [args[1]])).align = _alignment(where.element)
         return context.get_dummy_value()
 
     return types.void(where, types.intp, where.element), generate
@@ -167,8 +176,8 @@ def poke(typing: Any, where: Any, index: Any, lane: Any, number: Any) -> Any:
     """One lane of an element becomes `number`."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        if _is_narrow(where.element):
-            builder.store(builder.fptrunc(args[3], FLOAT), _numbers(builder, args, FLOAT))
+        if scalar_of(where.element) is SINGLE:
+            builder.store(builder.fptrunc(args[3], SINGLE), _numbers(builder, args, SINGLE))
         else:
             builder.store(args[3], _numbers(builder, args))
         return context.get_dummy_value()
@@ -200,6 +209,42 @@ def write(typing: Any, numbers: Any, index: Any, value: Any) -> Any:
         return context.get_dummy_value()
 
     return types.void(numbers, types.intp, value), generate
+
+
+@intrinsic
+def nothing(typing: Any, where: Any, size: Any) -> Any:
+    """0 in as many lanes as fill `size` bytes, a literal, with numbers like those at `where`; in one where they fill no two."""
+    if not isinstance(size, types.Literal):
+        raise errors.RequireLiteralValue("the bytes of a lane value")
+    count = size.literal_value * 8 // where.element.bitwidth
+    lane = Vector(count, where.element) if count > 1 else where.element
+    return lane(where, size), lambda *_: constant(lane, scalar_of(lane), 0.0)
+
+
+@intrinsic
+def take(typing: Any, like: Any, where: Any, index: Any) -> Any:
+    """The numbers that lie side by side from `index` on, as many as `like` has lanes."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        first = builder.gep(args[1], [args[2]])
+        value = builder.load(builder.bitcast(first, shaped(like, scalar_of(like)).as_pointer()))
+        value.align = _alignment(where.element)
+        return value
+
+    return like(like, where, types.intp), generate
+
+
+@intrinsic
+def give(typing: Any, value: Any, where: Any, index: Any) -> Any:
+    """The way back."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        first = builder.gep(args[1], [args[2]])
+        place = builder.bitcast(first, shaped(value, scalar_of(value)).as_pointer())
+        builder.store(args[0], place).align = _alignment(where.element)
+        return context.get_dummy_value()
+
+    return types.void(value, where, types.intp), generate
 
 
 FOUR = Vector(4)
@@ -260,8 +305,26 @@ def filled(typing: Any, like: Any, number: Any) -> Any:
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         if not isinstance(lane, Vector):
             return args[1]
-        blank = ir.Constant(shaped(lane, DOUBLE), ir.Undefined)
+        blank = ir.Constant(shaped(lane, scalar_of(lane)), ir.Undefined)
         one = builder.insert_element(blank, args[1], ir.Constant(ir.IntType(32), 0))
         return builder.shuffle_vector(one, blank, constant(lane, ir.IntType(32), 0))
 
-    return lane(like, types.float64), generate
+    return lane(like, lane.number if isinstance(lane, Vector) else lane), generate
+
+
+@intrinsic
+def summed(typing: Any, value: Any) -> Any:
+    """The sum of all lanes, a power of two: halves are added to each other."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        half = value.count // 2 if isinstance(value, Vector) else 0
+        made = args[0]
+        while half:
+            low, high = (
+                builder.shuffle_vector(made, made, ir.Constant(ir.VectorType(ir.IntType(32), half), list(part)))
+                for part in (range(half), range(half, 2 * half))
+            )
+            made, half = builder.fadd(low, high), half // 2
+        return builder.extract_element(made, ir.Constant(ir.IntType(32), 0)) if isinstance(value, Vector) else made
+
+    return (value.number if isinstance(value, Vector) else value)(value), generate

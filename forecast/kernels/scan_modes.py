@@ -3,103 +3,160 @@
     x_t = λ(g_t) x_{t-1} + u_t          y_t = Re Σ_n c_n x_t,n
 
 Shapes: u, y (B T D); λ as a table over the distinct gaps g (G 2 N D), gap (B T) picks from it; c (2 N D); state (B 2 N D), updated
-in place; marks (B M 2 N D) the states before the rows 0, span, 2 span … for the adjoint. The lanes are the D channels: innermost,
-contiguous, their number known at run time only. An array is never passed twice: overlapping ones are taken lane by lane.
+in place; marks (B M 2 N D) the states before the rows 0, span, 2span … for the adjoint. All arrays are contiguous. The lanes are the D
+channels: as many as a few registers hold go through a stretch of rows together, mode by mode, so that a state, its pole and the
+sums of a gradient stay in registers, and the rows of a stretch in the nearest cache. What is left of the channels goes the same way in fewer
+lanes, with the same bits: products and sums are fused where the source says so and nowhere else.
 """
+
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from forecast.kernels.jit import jit
+from forecast.kernels.jit import AVAILABLE, exact, inner
+from forecast.kernels.lanes import fma, fnma, give, nothing, pointer, take
 
 Array = NDArray[np.floating]
 Index = NDArray[np.int64]
 
+WIDE, NARROW = 128, 32  # bytes of a state that go together, and of what is left; then number by number
+STRETCH = 64  # rows
 
-@jit
-def advance(u: Array, table: Array, c: Array, gap: Index, state: Array, y: Array, marks: Array) -> None:
-    """Fill y, move the state to the last row, and keep the marks where there is room for them."""
-    batch, rows, width = u.shape
-    span = (rows + marks.shape[1] - 1) // marks.shape[1] if marks.shape[1] else rows + 1
-    for b in range(batch):
-        re, im, cr, ci = state[b, 0], state[b, 1], c[0], c[1]
+
+@inner
+def _modes_on(zero: Any, d: Any, shape: Any, rows: Any, u: Any, table: Any, c: Any, gap: Any, x: Any, y: Any) -> Any:
+    """Some rows of the channels from d on, as many as `zero` has lanes; shape: N, D and whether all gaps are the same."""
+    modes, width, regular = shape
+    size = modes * width
+    for n in range(modes):
+        at = n * width + d
+        e, f, xr, xi = take(zero, c, at), take(zero, c, size + at), take(zero, x, at), take(zero, x, size + at)
+        p, q = take(zero, table, at), take(zero, table, size + at)
         for t in range(rows):
-            if t % span == 0 and marks.shape[1]:
-                marks[b, t // span] = state[b]
-            ut, yt, lr, li = u[b, t], y[b, t], table[gap[b, t], 0], table[gap[b, t], 1]
-            for d in range(width):
-                yt[d] = 0
-            for n in range(cr.shape[0]):
-                xr, xi, p, q, e, f = re[n], im[n], lr[n], li[n], cr[n], ci[n]
-                for d in range(width):
-                    r = p[d] * xr[d] - q[d] * xi[d] + ut[d]
-                    i = p[d] * xi[d] + q[d] * xr[d]
-                    xr[d] = r
-                    xi[d] = i
-                    yt[d] += e[d] * r - f[d] * i
+            if not regular:
+                p, q = take(zero, table, 2 * size * gap[t] + at), take(zero, table, 2 * size * gap[t] + size + at)
+            r = fma(p, xr, fnma(q, xi, take(zero, u, t * width + d)))
+            xi = fma(p, xi, q * xr)
+            xr = r
+            before = take(zero, y, t * width + d) if n else zero
+            give(fnma(f, xi, fma(e, xr, before)), y, t * width + d)
+        give(xr, x, at)
+        give(xi, x, size + at)
 
 
-@jit
-def _spread(row: Array, modes: Array) -> None:
-    """Copy a row (D) to every mode (N D)."""
-    for n in range(modes.shape[0]):
-        mode = modes[n]
-        for d in range(row.shape[0]):
-            mode[d] = row[d]
+@exact
+def _advance(u: Array, table: Array, c: Array, gap: Index, state: Array, y: Array, marks: Array) -> None:
+    batch, rows, width = u.shape
+    modes, count = c.shape[1], marks.shape[1]
+    shape, size = (modes, width, len(table) == 1), 2 * modes * width
+    span = (rows + count - 1) // count if count else STRETCH
+    at, power, out, which, ends, begun, said = (
+        pointer(u), pointer(table), pointer(c), pointer(gap), pointer(state), pointer(marks), pointer(y),
+    )  # fmt: skip
+    wide, narrow, one = nothing(at, WIDE), nothing(at, NARROW), nothing(at, 1)
+    many, some = WIDE // u.itemsize, NARROW // u.itemsize
+    for b in range(batch):
+        x = ends + b * size
+        for low in range(0, rows, span):
+            if count:
+                mark = begun + (b * count + low // span) * size
+                for j in range(size):
+                    mark[j] = x[j]
+            few, row = min(span, rows - low), b * rows + low
+            v, w, g, d = at + row * width, said + row * width, which + row, 0
+            while d + many <= width:
+                _modes_on(wide, d, shape, few, v, power, out, g, x, w)
+                d += many
+            while d + some <= width:
+                _modes_on(narrow, d, shape, few, v, power, out, g, x, w)
+                d += some
+            while d < width:
+                _modes_on(one, d, shape, few, v, power, out, g, x, w)
+                d += 1
 
 
-@jit
-def _gather(modes: Array, row: Array) -> None:
-    """Add the modes (N D) up in a row (D)."""
-    for d in range(row.shape[0]):
-        row[d] = 0
-    for n in range(modes.shape[0]):
-        mode = modes[n]
-        for d in range(row.shape[0]):
-            row[d] += mode[d]
+def plain(u: Array, table: Array, c: Array, gap: Index, state: Array, y: Array, marks: Array) -> None:
+    """The same without the compiler, and without marks."""
+    for t in range(u.shape[1]):
+        power = table[gap[:, t]]
+        p, q, re, im = power[:, 0], power[:, 1], state[:, 0], state[:, 1].copy()
+        state[:, 1] = p * im + q * re
+        state[:, 0] = p * re - q * im + u[:, t, None]
+        y[:, t] = (c[0] * state[:, 0] - c[1] * state[:, 1]).sum(1)
 
 
-@jit
-def _turn(v: Array, power: Array, before: Array, after: Array) -> None:
-    """One row, spread over the modes, from one stored state to the next; all lanes J = N·D in one loop."""
-    p, q, xr, xi, zr, zi = power[0], power[1], before[0], before[1], after[0], after[1]
-    for j in range(v.shape[0]):
-        zr[j] = p[j] * xr[j] - q[j] * xi[j] + v[j]
-        zi[j] = p[j] * xi[j] + q[j] * xr[j]
+advance = _advance if AVAILABLE else plain
+advance.__doc__ = "Fill y, move the state to the last row, and keep the marks where there is room for them."
 
 
-@jit
-def _turn_back(
-    v: Array,
-    power: Array,
-    c: Array,
-    before: Array,
-    after: Array,
-    g: Array,
-    r: Array,
-    i: Array,
-    gpower: Array,
-    gc: Array,
-) -> None:
-    """The adjoint of one row: g from the state after it to that before it, r the gradient of what entered each mode."""
-    lanes = v.shape[0]
-    p, q, e, f, gr, gi = power[0], power[1], c[0], c[1], g[0], g[1]
-    xr, xi, zr, zi, hr, hi, kr, ki = before[0], before[1], after[0], after[1], gpower[0], gpower[1], gc[0], gc[1]
-    for j in range(lanes):
-        r[j] = gr[j] + e[j] * v[j]
-        i[j] = gi[j] - f[j] * v[j]
-    for j in range(lanes):
-        kr[j] += v[j] * zr[j]
-        ki[j] -= v[j] * zi[j]
-    for j in range(lanes):
-        hr[j] += r[j] * xr[j] + i[j] * xi[j]
-        hi[j] += i[j] * xr[j] - r[j] * xi[j]
-    for j in range(lanes):
-        gr[j] = p[j] * r[j] + q[j] * i[j]
-        gi[j] = p[j] * i[j] - q[j] * r[j]
+@inner
+def _back(
+    zero: Any,
+    d: Any,
+    shape: Any,
+    rows: Any,
+    u: Any,
+    table: Any,
+    c: Any,
+    gap: Any,
+    mark: Any,
+    x: Any,
+    gy: Any,
+    grads: Any,
+) -> Any:
+    """The adjoint of some rows of as many channels from d on; x holds the states, made again from the mark."""
+    modes, width, regular = shape
+    g, gu, gtable, gc, lanes = grads
+    size = modes * width
+    for n in range(modes):
+        at = n * width + d
+        p, q, zr, zi = (
+            take(zero, table, at),
+            take(zero, table, size + at),
+            take(zero, mark, at),
+            take(zero, mark, size + at),
+        )
+        for t in range(rows):
+            give(zr, x, 2 * t * lanes)
+            give(zi, x, (2 * t + 1) * lanes)
+            if not regular:
+                p, q = take(zero, table, 2 * size * gap[t] + at), take(zero, table, 2 * size * gap[t] + size + at)
+            r = fma(p, zr, fnma(q, zi, take(zero, u, t * width + d)))
+            zi = fma(p, zi, q * zr)
+            zr = r
+        e, f, gr, gi = take(zero, c, at), take(zero, c, size + at), take(zero, g, at), take(zero, g, size + at)
+        kr, ki, hr, hi = zero, zero, zero, zero
+        for t in range(rows - 1, -1, -1):
+            if not regular:
+                p, q = take(zero, table, 2 * size * gap[t] + at), take(zero, table, 2 * size * gap[t] + size + at)
+                hr, hi = zero, zero
+            v, xr, xi = take(zero, gy, t * width + d), take(zero, x, 2 * t * lanes), take(zero, x, (2 * t + 1) * lanes)
+            kr, ki = fma(v, zr, kr), fnma(v, zi, ki)
+            r, i = fma(e, v, gr), fnma(f, v, gi)
+            hr, hi = fma(i, xi, fma(r, xr, hr)), fnma(r, xi, fma(i, xr, hi))
+            gr, gi = fma(q, i, p * r), fnma(q, r, p * i)
+            give(r + take(zero, gu, t * width + d) if n else r, gu, t * width + d)
+            zr, zi = xr, xi
+            if not regular:
+                _more(hr, gtable, 2 * size * gap[t] + at)
+                _more(hi, gtable, 2 * size * gap[t] + size + at)
+        if regular:
+            _more(hr, gtable, at)
+            _more(hi, gtable, size + at)
+        _more(kr, gc, at)
+        _more(ki, gc, size + at)
+        give(gr, g, at)
+        give(gi, g, size + at)
 
 
-@jit
+@inner
+def _more(value: Any, where: Any, at: Any) -> Any:
+    """Add to what is there."""
+    give(value + take(value, where, at), where, at)
+
+
+@exact
 def adjoint(
     u: Array,
     table: Array,
@@ -114,32 +171,30 @@ def adjoint(
 ) -> None:
     """Gradients of u, the table and c; gstate turns from that of the last state into that of the first.
 
-    Between two marks the states are computed again: memory of T/span + span states. The lanes are all J = N·D, for the loops
-    here touch many arrays and need the length.
+    Between two marks the states are computed again, for a few channels and one mode at a time.
     """
     batch, rows, width = u.shape
     modes, count = c.shape[1], marks.shape[1]
-    lanes = modes * width
+    shape, size = (modes, width, len(table) == 1), 2 * modes * width
     span = (rows + count - 1) // count
-    flat, flat_table, flat_gtable = (
-        (2, lanes),
-        table.reshape(len(table), 2, lanes),
-        gtable.reshape(len(table), 2, lanes),
-    )
-    flat_c, flat_gc, x = c.reshape(flat), gc.reshape(flat), np.empty((span + 1, 2, lanes), u.dtype)
-    spread = np.empty((3, modes, width), u.dtype)
-    v, r, i = spread[0].reshape(lanes), spread[1].reshape(lanes), spread[2].reshape(lanes)
+    many, some = WIDE // u.itemsize, NARROW // u.itemsize
+    scratch = np.empty(2 * span * many, u.dtype)
+    at, power, out, which, begun = pointer(u), pointer(table), pointer(c), pointer(gap), pointer(marks)
+    asked, first, put, powers, outs, x = (
+        pointer(gy), pointer(gstate), pointer(gu), pointer(gtable), pointer(gc), pointer(scratch),
+    )  # fmt: skip
+    wide, narrow, one = nothing(at, WIDE), nothing(at, NARROW), nothing(at, 1)
     for b in range(batch):
-        g = gstate[b].reshape(flat)
-        for k in range(count - 1, -1, -1):
-            low, high = k * span, min(rows, (k + 1) * span)
-            if low < high:
-                x[0] = marks[b, k].reshape(flat)
-            for t in range(low, high):
-                _spread(u[b, t], spread[0])
-                _turn(v, flat_table[gap[b, t]], x[t - low], x[t - low + 1])
-            for t in range(high - 1, low - 1, -1):
-                j, power = t - low, gap[b, t]
-                _spread(gy[b, t], spread[0])
-                _turn_back(v, flat_table[power], flat_c, x[j], x[j + 1], g, r, i, flat_gtable[power], flat_gc)
-                _gather(spread[1], gu[b, t])
+        for k in range((rows + span - 1) // span - 1, -1, -1):
+            few, row, mark = min(span, rows - k * span), b * rows + k * span, begun + (b * count + k) * size
+            v, w, g, d = at + row * width, asked + row * width, which + row, 0
+            grads = first + b * size, put + row * width, powers, outs, many
+            while d + many <= width:
+                _back(wide, d, shape, few, v, power, out, g, mark, x, w, grads)
+                d += many
+            while d + some <= width:
+                _back(narrow, d, shape, few, v, power, out, g, mark, x, w, grads)
+                d += some
+            while d < width:
+                _back(one, d, shape, few, v, power, out, g, mark, x, w, grads)
+                d += 1

@@ -1,7 +1,8 @@
-"""Vectors of float64 for numba: the type and its arithmetic. See `lanes`.
+"""Vectors of numbers for numba: the type and its arithmetic. See `lanes`, and for float32 `scan_modes` and `narrow`.
 
-Every function takes a vector or a plain float64 and means the same for both. Both exist inside kernels only; in memory
-vectors are records, see `lanes.lane_array`. Written with numba's low-level extension interface:
+Every function takes a vector or a plain number and means the same for both; what is no product, sum or `fma` is for float64
+alone. Both exist inside kernels only; in memory vectors are records, see `lanes.lane_array`, or stretches of an array. Written
+with numba's low-level extension interface:
 https://numba.readthedocs.io/en/stable/extending/low-level.html
 """
 
@@ -26,7 +27,7 @@ def overload(function: Any) -> Callable[[Callable[..., Any]], Any]:
     return lambda chooser: decorate(chooser)
 
 
-DOUBLE, WORD, BYTE = ir.DoubleType(), ir.IntType(64), ir.IntType(8)
+DOUBLE, SINGLE, WORD, BYTE = ir.DoubleType(), ir.FloatType(), ir.IntType(64), ir.IntType(8)
 EXPONENT = 0x7FF << 52  # the bits of a float64 that hold its binary exponent
 ONE = 1023 << 52  # the bits of 1.0
 SHIFTED = 0x433 << 52  # the bits of 2⁵²: an integer below that, put in its low bits, is added to it
@@ -35,17 +36,9 @@ SHIFTED = 0x433 << 52  # the bits of 2⁵²: an integer below that, put in its l
 class Vector(types.Type):
     """`count` lanes in one value."""
 
-    def __init__(self, count: int) -> None:
-        self.count = count
-        super().__init__(name=f"Vector({count})")
-
-
-class Narrow(Vector):
-    """The same of float32, to be read and written only. See `narrow`."""
-
-    def __init__(self, count: int) -> None:
-        super().__init__(count)
-        self.name = f"Narrow({count})"
+    def __init__(self, count: int, number: Any = types.float64) -> None:
+        self.count, self.number = count, number
+        super().__init__(name=f"Vector({count}, {number})")
 
 
 @register_model(Vector)
@@ -53,7 +46,12 @@ class VectorModel(models.PrimitiveModel):
     """One LLVM vector."""
 
     def __init__(self, manager: Any, kind: Vector) -> None:
-        super().__init__(manager, kind, ir.VectorType(DOUBLE, kind.count))  # type: ignore[no-untyped-call]
+        super().__init__(manager, kind, shaped(kind, scalar_of(kind)))  # type: ignore[no-untyped-call]
+
+
+def scalar_of(kind: Any) -> Any:
+    """The LLVM type of the numbers of a lane value."""
+    return SINGLE if (kind.number if isinstance(kind, Vector) else kind) == types.float32 else DOUBLE
 
 
 def shaped(kind: Any, scalar: Any) -> Any:
@@ -69,8 +67,9 @@ def constant(kind: Any, scalar: Any, number: Any) -> Any:
 
 def _called(builder: Any, name: str, kind: Any, args: list[Any]) -> Any:
     """A function of LLVM on lane values of one type."""
-    shape = shaped(kind, DOUBLE)
-    suffix = f"v{kind.count}f64" if isinstance(kind, Vector) else "f64"
+    shape = shaped(kind, scalar_of(kind))
+    suffix = "f32" if scalar_of(kind) is SINGLE else "f64"
+    suffix = f"v{kind.count}{suffix}" if isinstance(kind, Vector) else suffix
     function = ir.FunctionType(shape, [shape] * len(args))
     return builder.call(cgutils.get_or_insert_function(builder.module, function, f"llvm.{name}.{suffix}"), args)  # type: ignore[no-untyped-call]
 

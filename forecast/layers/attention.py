@@ -15,8 +15,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from forecast.layers import live_window
 from forecast.layers.matrix import heads_of
 from forecast.layers.sequence import SequenceLayer
+from forecast.ssm.modes import usable
 
 SPAN = 2048  # rows that are attended to at once
 
@@ -43,6 +45,7 @@ class Attention(SequenceLayer[AttentionState]):
         pairs = width // self.heads // 2
         turn = torch.logspace(0, -3, pairs, dtype=torch.float64)
         self.register_buffer("turn", turn, persistent=False)
+        self._spare = live_window.Spare()
         self.log_decay = nn.Parameter(torch.linspace(math.log(0.5), math.log(1e-3), self.heads))  # slopes
 
     def initial_state(self, batch: int) -> AttentionState:
@@ -150,10 +153,14 @@ class Attention(SequenceLayer[AttentionState]):
     def step(
         self, u: Tensor, state: AttentionState, elapsed: Tensor, observed: Tensor
     ) -> tuple[Tensor, AttentionState]:
-        q, k, v = self.enter(u).unflatten(-1, (3, self.heads, -1)).unbind(1)
-        age = state.age + elapsed[:, None] * state.filled
+        asked, v = self.enter(u).unflatten(-1, (3, self.heads, -1)).split([2, 1], 1)
         clock = state.clock + elapsed * state.filled[:, -1]
-        q, k = self._turned(q[:, None], clock[:, None]), self._turned(k[:, None], clock[:, None])[:, 0]
+        q, k = self._turned(asked, clock[:, None].expand(-1, 2)).unbind(1)
+        v = v[:, 0]
+        if usable(u) and state.keys.dtype == u.dtype and not torch.is_grad_enabled():
+            y, kept = live_window.step(self._spare, self.log_decay.exp(), (q, k, v), state[:4], elapsed, observed)
+            return self.out(y.flatten(-2)), AttentionState(*kept, clock)
+        age = state.age + elapsed[:, None] * state.filled
         after = AttentionState(
             _moved(state.keys, k, observed),
             _moved(state.values, v, observed),
@@ -161,7 +168,7 @@ class Attention(SequenceLayer[AttentionState]):
             _moved(state.filled, torch.ones_like(observed), observed),
             clock,
         )
-        y = self._attend(q, after.keys, after.values, after.age[:, None], after.filled[:, None])
+        y = self._attend(q[:, None], after.keys, after.values, after.age[:, None], after.filled[:, None])
         return self.out(y[:, 0].flatten(-2)), after
 
 

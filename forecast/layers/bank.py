@@ -14,15 +14,18 @@ Real and imaginary part are two channels of `ssm.modes` with one mode each, read
 import math
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from forecast.kernels import fill
 from forecast.layers.sequence import SequenceLayer, one_row
 from forecast.ssm.modes import Modes, is_regular, respond
+
+Array: TypeAlias = NDArray[Any]
 
 MEMORIES = (2.0, 6.0, 24.0, 96.0)  # rows, of the real decays
 SEASONS = (1.0, 4.0, 14.0)  # seasons, of more real decays
@@ -69,7 +72,7 @@ class Bank(SequenceLayer[BankState]):
         of_next = torch.tensor([pole in second for pole in poles]).repeat(2)[kept]
         self.register_buffer("extra", torch.cat([of_next, torch.zeros(1, dtype=torch.bool)]), persistent=False)
         self.register_buffer("spread", torch.ones(len(self.extra)))
-        self._tables: dict[torch.dtype, tuple[Tensor, Tensor]] = {}  # of the poles, which never change
+        self._tables: tuple[Tensor, int, tuple[Array, Array, Array, Array]] | None = None
 
     @property
     def linear(self) -> int:
@@ -83,14 +86,18 @@ class Bank(SequenceLayer[BankState]):
         pairs = ((-decay, -decay), (frequency, frequency), (gain, none), (none, -gain))
         return Modes(*[torch.cat(pair)[None] for pair in pairs])
 
-    def tables(self) -> tuple[Tensor, Tensor]:
-        """Powers of the poles for a row one unit after the last (1 2 2K), and the readout (2 2K), in the precision of the bank."""
-        kind = self.spread.dtype
-        if kind not in self._tables:
-            modes = self.modes()
+    def tables(self) -> tuple[Array, Array, Array, Array]:
+        """As the kernel of a live row takes them, in the precision of the bank: powers of the poles for a row one unit after the last
+        (1 2 2K), the readout (2 2K), which of the lanes are features, and the spread of all features."""
+        spread = self.spread
+        found = self._tables
+        if found is None or found[0] is not spread or found[1] != spread.data_ptr():
+            modes, kind = self.modes(), spread.dtype
             powers = torch.stack(modes.power(torch.ones(1)), 1)[:, :, 0].to(kind).contiguous()
-            self._tables[kind] = powers, torch.stack([modes.c_r[0], modes.c_i[0]]).to(kind)
-        return self._tables[kind]
+            readout = torch.stack([modes.c_r[0], modes.c_i[0]]).to(kind)
+            arrays = (powers.numpy(), readout.numpy(), self.kept.numpy(), spread.numpy())
+            self._tables = found = spread, spread.data_ptr(), arrays
+        return found[2]
 
     def initial_state(self, batch: int) -> BankState:
         none, lanes = self.spread.new_zeros(batch), 2 * len(self.frequency)

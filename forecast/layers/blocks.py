@@ -61,7 +61,8 @@ class Residual(SequenceLayer[Any]):
         return self._around(u, y), state
 
     def _around(self, u: Tensor, y: Tensor) -> Tensor:
-        return u + self.dropout(nn.functional.glu(self.mix(nn.functional.gelu(y)), -1))
+        said = nn.functional.glu(self.mix(nn.functional.gelu(y)), -1)
+        return u + (self.dropout(said) if self.training else said)
 
 
 class Stack(SequenceLayer[tuple[Any, ...]]):

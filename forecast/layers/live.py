@@ -6,10 +6,12 @@ forms to rounding; on the CPU alone, and without gradients.
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from forecast.kernels import fill, live_bank
 from forecast.layers.bank import Bank, BankState
+from forecast.layers.sampled import Sampled, SampledState
 from forecast.layers.scale import CausalScale
 from forecast.ssm.modes import usable
 
@@ -23,28 +25,32 @@ def advance(
     scale: CausalScale, bank: Bank, bound: float, values: Tensor, elapsed: Tensor, moments: Tensor, state: BankState
 ) -> tuple[Tensor, Tensor, BankState]:
     """The bank's linear features, the moments and the bank's state after the row."""
-    powers, readout = bank.tables()
-    rows, gap = values.reshape(-1, 1).double(), elapsed[:, None].expand(values.shape).reshape(-1, 1).double()
-    which = np.zeros(len(rows), np.int64)
-    if not bool((elapsed == 1).all()):
-        gaps, of = np.unique(fill.between(gap.numpy(), bank.most)[1], return_inverse=True)
-        others = torch.stack(bank.modes().power(torch.from_numpy(gaps)), 1)[:, :, 0].to(powers.dtype)
-        powers, which = torch.cat([powers, others]), of.reshape(-1) + 1
-    after, modes, *rest = (part.clone(memory_format=torch.contiguous_format) for part in (moments, *state))
-    features = bank.spread.new_empty(len(rows), bank.linear)
-    live_bank.advance(
-        rows.numpy(),
-        gap.numpy(),
-        (scale.half_life, scale.floor),
-        (bound, *bank.bend, bank.most),
-        after.view(len(rows), -1).numpy(),
-        powers.numpy(),
-        which,
-        readout.numpy(),
-        bank.kept.numpy(),
-        bank.spread.numpy(),
-        modes.view(len(rows), *modes.shape[2:]).numpy(),
-        features.numpy(),
-        *(part.flatten(0, 1).numpy() for part in rest),
-    )
-    return features, after, BankState(modes, *rest)
+    powers, readout, kept, spread = bank.tables()
+    rows = values.double().numpy().reshape(-1, 1)
+    lanes, gap = len(rows), _by_lane(elapsed, values.shape[1])[:, None]
+    which = np.zeros(lanes, np.int64)
+    if not (gap == 1).all():
+        gaps, of = np.unique(fill.between(gap, bank.most)[1], return_inverse=True)
+        others = torch.stack(bank.modes().power(torch.from_numpy(gaps)), 1)[:, :, 0].numpy().astype(powers.dtype)
+        powers, which = np.concatenate([powers, others]), of.reshape(-1) + 1
+    own = [part.numpy().copy() for part in (moments, *state)]
+    after, modes, *rest = (part.reshape(lanes, *part.shape[2:]) for part in own)
+    features = np.empty((lanes, len(spread)), spread.dtype)
+    unit, bounds = (scale.half_life, scale.floor), (bound, *bank.bend, bank.most)
+    live_bank.advance(rows, gap, unit, bounds, after, powers, which, readout, kept, spread, modes, features, *rest)
+    made = [torch.from_numpy(part) for part in own]
+    return torch.from_numpy(features), made[0], BankState(*made[1:])
+
+
+def _by_lane(elapsed: Tensor, channels: int) -> NDArray[np.float64]:
+    """The time since the row before of every lane (B·C), from that of every series (B)."""
+    gap = elapsed.double().numpy()
+    return np.ascontiguousarray(gap) if channels == 1 else gap.repeat(channels)
+
+
+def clock(deep: Sampled, state: SampledState, values: Tensor, elapsed: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
+    """`Sampled.clock` of states (B C …), and where a sample is due (B C): nothing where none is."""
+    observed, gap = ~np.isnan(values.numpy()), elapsed.double().numpy()[:, None]
+    count, since, due = deep.clock(state.count.numpy(), state.since.numpy(), gap, observed)
+    some = np.count_nonzero(due) > 0
+    return torch.from_numpy(count), torch.from_numpy(since), torch.from_numpy(due) if some else None

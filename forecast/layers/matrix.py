@@ -132,7 +132,7 @@ class LinearAttention(MatrixLayer):
         k = k * observed[..., None, None]
         v = self._split(self.value(u))
         v = torch.cat([v, torch.ones_like(v[..., :1])], -1)  # the last column sums the keys
-        y, memory = decayed_sum(q, k, v, torch.zeros_like(v[..., 0]), state.memory)
+        y, memory = decayed_sum(q, k, v, None, state.memory)
         return self.out((y[..., :-1] / y[..., -1:].clamp(min=1e-6)).flatten(-2)), MatrixState(memory)
 
     def features(self, rows: Tensor) -> Tensor:

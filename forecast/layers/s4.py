@@ -14,7 +14,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from forecast.layers.sequence import SequenceLayer, one_row
+from forecast.layers.sequence import SequenceLayer, blank, one_row
 from forecast.ssm.hippo import legs_normal
 from forecast.ssm.modes import is_regular
 
@@ -106,7 +106,20 @@ class S4(SequenceLayer[S4State]):
         return y + old, after
 
     def step(self, u: Tensor, state: S4State, elapsed: Tensor, observed: Tensor) -> tuple[Tensor, S4State]:
-        return one_row(self, u, state, elapsed, observed)
+        if torch.is_grad_enabled() or u.is_meta or not is_regular(elapsed):
+            return one_row(self, u, state, elapsed, observed)
+        turn, put, out = self.remembered(self._ready)
+        u = blank(u, observed)
+        x = torch.bmm(state.modes.to(u.dtype).transpose(0, 1), turn)  # channel by channel, all series at once
+        x = x.baddbmm_(u.T[..., None], put)
+        y = torch.bmm(x, out)[..., 0].T
+        return torch.addcmul(y, self.direct, u), S4State(x.transpose(0, 1).contiguous())
+
+    def _ready(self) -> tuple[Tensor, Tensor, Tensor]:
+        """For a row one unit after the last, channel by channel: the transpose of Ā (D 2N 2N), B̄ (D 1 2N) and 2 C (D 2N 1)."""
+        kind, one = self.direct.dtype, torch.ones(1, device=self.direct.device)
+        turn = self.transitions(one)[0].mT.to(kind).contiguous()
+        return turn, self.put().to(kind)[:, None], 2 * self.outward[..., None]
 
 
 def _pairs(z: Tensor) -> Tensor:

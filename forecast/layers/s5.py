@@ -13,9 +13,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from forecast.layers.sequence import SequenceLayer, one_row
+from forecast.layers.sequence import SequenceLayer, blank, one_row
 from forecast.ssm.hippo import legs_normal
-from forecast.ssm.modes import Modes, respond
+from forecast.ssm.modes import Modes, Ready, is_regular, one_more, respond, usable
 
 
 class S5State(NamedTuple):
@@ -66,4 +66,18 @@ class S5(SequenceLayer[S5State]):
         return y + self.direct * u, S5State(after)
 
     def step(self, u: Tensor, state: S5State, elapsed: Tensor, observed: Tensor) -> tuple[Tensor, S5State]:
-        return one_row(self, u, state, elapsed, observed)
+        if torch.is_grad_enabled() or not usable(u) or not is_regular(elapsed):
+            return one_row(self, u, state, elapsed, observed)
+        ready, inward, outward = self.remembered(self._ready)
+        u = blank(u, observed)
+        out, after = one_more(ready, u @ inward, state.modes)
+        return torch.addcmul(out @ outward, self.direct, u), S5State(after)
+
+    def _ready(self) -> tuple[Ready, Tensor, Tensor]:
+        """For a row one unit after the last: the modes, and both maps with gains, signs and doubled columns (D 4P), (4P D)."""
+        modes, gain = self.modes()
+        inward = torch.complex(*self.inward.double()) * gain
+        v_r, v_i = inward.real, inward.imag
+        c_r, c_i = 2 * self.outward
+        put, out = torch.cat([v_r, v_r, v_i, v_i], 1), torch.cat([c_r, -c_i, -c_i, -c_r])
+        return Ready.of(modes, self.direct.dtype), put.to(self.direct.dtype), out

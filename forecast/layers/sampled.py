@@ -55,16 +55,25 @@ class Sampled(SequenceLayer[SampledState]):
         last = clock.amax(1)
         return out, SampledState(inner, count[:, -1], time[:, -1] - last, out[:, -1])
 
-    def clock(self, state: SampledState, elapsed: Tensor, observed: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Rows counted and time since the last sample after one more row, and where it is a sample; any leading axes."""
-        live = ((state.count > 0) & (elapsed > 0)) | observed
-        count = state.count + live
-        return count, state.since + elapsed.to(torch.float64) * live, live & (count % self.every == 0)
+    def clock(self, count: Any, since: Any, elapsed: Any, observed: Any) -> tuple[Any, Any, Any]:
+        """Rows counted and time since the last sample after one more row, and where it is a sample; tensors or arrays, any axes."""
+        live = ((count > 0) & (elapsed > 0)) | observed
+        count = count + live
+        return count, since + elapsed * live, live & (count % self.every == 0)
 
     def step(self, u: Tensor, state: SampledState, elapsed: Tensor, observed: Tensor) -> tuple[Tensor, SampledState]:
-        count, since, due = self.clock(state, elapsed, observed)
+        count, since, due = self.clock(state.count, state.since, elapsed.to(torch.float64), observed)
         if not (u.is_meta or bool(due.any())):
             return state.held, SampledState(state.inner, count, since, state.held)
-        y, inner = self.inner.step(u, state.inner, torch.where(due, since / self.every, 0.0), due)
-        held = torch.where(due[:, None], y, state.held)
-        return held, SampledState(inner, count, torch.where(due, 0.0, since), held)
+        after = self.sample(u, state.inner, state.held, count, since, due)
+        return after.held, after
+
+    def sample(
+        self, u: Tensor, inner: Any, held: Tensor, count: Tensor, since: Tensor, due: Tensor
+    ) -> SampledState:
+        """The state after a row (B …) that is a sample where it is due."""
+        if not due.is_meta and bool(due.all()):
+            held, inner = self.inner.step(u, inner, since / self.every, due)
+            return SampledState(inner, count, torch.zeros_like(since), held)
+        y, inner = self.inner.step(u, inner, torch.where(due, since / self.every, 0.0), due)
+        return SampledState(inner, count, torch.where(due, 0.0, since), torch.where(due[:, None], y, held))

@@ -16,6 +16,7 @@ from torch import Tensor
 from forecast.distribution import Forecast
 from forecast.layers import live
 from forecast.layers.heads import QuantileHead
+from forecast.layers.sampled import SampledState
 from forecast.layers.scale import CausalScale, Units
 from forecast.layers.two_paths import TwoPaths, TwoPathsState
 from forecast.models.forecaster import Forecaster
@@ -122,18 +123,16 @@ class DeepForecaster(Forecaster):
         )
         if deep is None:
             return DeepState(moments, TwoPathsState(bank, ()), f.view(*fold, -1), state.static)
-        observed = ~row.values.isnan()
-        count, since, due = deep.clock(inner, row.elapsed[:, None], observed)
-        if bool(due.any()):
-            rows = torch.cat([f, self._beside(observed, row.inputs, state.static).flatten(0, 1)], -1)
-            elapsed = row.elapsed[:, None].expand(fold).flatten()
-            _, after = deep.step(rows, _fold(inner), elapsed, observed.flatten())
-            inner = _unfold(after, fold)
+        count, since, due = live.clock(deep, inner, row.values, row.elapsed)
+        if due is None:
+            inner = SampledState(inner.inner, count, since, inner.held)
         else:
-            inner = inner._replace(count=count, since=since)
-        return DeepState(
-            moments, TwoPathsState(bank, inner), torch.cat([f.view(*fold, -1), inner.held], -1), state.static
-        )
+            observed = ~row.values.isnan()
+            rows = torch.cat([f, self._beside(observed, row.inputs, state.static).flatten(0, 1)], -1)
+            parts = _fold((inner.inner, inner.held, count, since, due))
+            inner = _unfold(deep.sample(rows, *parts), fold)
+        features = torch.cat([f.view(*fold, -1), inner.held], -1)
+        return DeepState(moments, TwoPathsState(bank, inner), features, state.static)
 
     def _rows(self, units: Units, values: Tensor, inputs: Tensor, static: Tensor) -> tuple[Tensor, Tensor]:
         """What the encoder is given (… C F), and where something was observed (… C)."""

@@ -6,12 +6,15 @@
 Shapes: q, k (B T H K), of the decayed sum (B T 1 K) where all heads share them; v, y (B T H V); a, b (B T H), a ≤ 0; state (B H K V).
 Rows are cut in chunks: products inside a chunk are matrix products under the mask e^{cs_i - cs_j} (cs = cumulative a, differences in
 float64, -inf and cast before the exponential), states pass from chunk to chunk. The last chunk is filled up with rows of no decay
-and no input, which leave the state as it is.
+and no input, which leave the state as it is. Where no gradient is wanted, the decayed sum goes row by row on the CPU, in a kernel.
 Sources: Dao & Gu (2024) Mamba-2, Listing 1; Yang et al. (2025) Gated DeltaNet, eq. 10 and the WY form of its §3.3.
 """
 
 import torch
 from torch import Tensor
+
+from forecast.kernels import scan_matrix
+from forecast.ssm.modes import usable
 
 CHUNK = 32
 
@@ -39,9 +42,12 @@ def _decays(a: Tensor, kind: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
     return within, start, end
 
 
-def decayed_sum(q: Tensor, k: Tensor, v: Tensor, a: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-    """(y, state after the last row) of the decayed sum."""
+def decayed_sum(q: Tensor, k: Tensor, v: Tensor, a: Tensor | None, state: Tensor) -> tuple[Tensor, Tensor]:
+    """(y, state after the last row) of the decayed sum; without a nothing fades."""
     rows, size = q.shape[1], min(CHUNK, q.shape[1])
+    if usable(v) and not torch.is_grad_enabled():
+        return _recur(q, k, v, a, state)
+    a = v.new_zeros(v.shape[:3]) if a is None else a
     q, k, v, a = (_chunks(part, size) for part in (q, k, v, a))
     within, start, end = _decays(a, q.dtype)
     y = ((q @ k.mT) * within) @ v
@@ -52,6 +58,17 @@ def decayed_sum(q: Tensor, k: Tensor, v: Tensor, a: Tensor, state: Tensor) -> tu
         state = fade[..., None, None] * state + added
     y = y + (q * start[..., None]) @ torch.stack(entering, 1)
     return _rows(y, rows), state
+
+
+def _recur(q: Tensor, k: Tensor, v: Tensor, a: Tensor | None, state: Tensor) -> tuple[Tensor, Tensor]:
+    """The same row by row in a kernel."""
+    kind = v.dtype
+    exact = torch.promote_types(kind, torch.float32)
+    fade = v.new_ones(v.shape[:3]) if a is None else torch.exp(a.to(exact)).to(kind)
+    after, y = state.to(kind, copy=True, memory_format=torch.contiguous_format), v.new_empty(v.shape)
+    parts = (*(part.to(kind).contiguous() for part in (q, k, v, fade)), after, y)
+    scan_matrix.advance(*(part.numpy() for part in parts))
+    return y, after
 
 
 def gated_delta(q: Tensor, k: Tensor, v: Tensor, a: Tensor, b: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:

@@ -9,7 +9,6 @@ a loop over the rows. Kernels and powers are made in float64 and cast: in float3
 Source: Gu et al. (2022) S4D, §3; the two-level kernel is Vandermonde = outer product of two short ones.
 """
 
-import math
 from typing import Any, NamedTuple
 
 import torch
@@ -108,7 +107,7 @@ class _Recurrence(torch.autograd.Function):
         ctx: Any, u: Tensor, table: Tensor, readout: Tensor, gap: Tensor, state: Tensor
     ) -> tuple[Tensor, Tensor]:
         u, gap, after = u.contiguous(), gap.contiguous(), state.clone(memory_format=torch.contiguous_format)
-        count = math.isqrt(max(u.shape[1], 1)) if any(ctx.needs_input_grad) else 0
+        count = max(1, -(-u.shape[1] // scan_modes.STRETCH)) if any(ctx.needs_input_grad) else 0
         y, marks = torch.empty_like(u), u.new_empty(u.shape[0], count, *state.shape[1:])
         scan_modes.advance(*(part.detach().numpy() for part in (u, table, readout, gap, after, y, marks)))
         ctx.save_for_backward(u, table, readout, gap, marks)

@@ -189,3 +189,15 @@ def test_gradients_of_both_forms_agree(word: str) -> None:
     assert len(found[0]) == len(found[1]) > 0
     assert max(float((a - b).abs().max() / b.abs().max().clamp(min=1e-3)) for a, b in zip(*found, strict=True)) <= 1e-8
     assert all(math.isfinite(float(g.abs().sum())) for g in found[0])
+
+
+@every_layer
+@pytest.mark.parametrize("gaps", [False, True])
+def test_without_gradients_it_is_the_same(word: str, gaps: bool) -> None:
+    """Kernels that serve where no gradient is wanted are what torch does where one is, whole and step by step."""
+    layer = layer_of(word)
+    start, rows = tree_map(Tensor.detach, warm(layer)), rows_of(8, irregular=gaps, gaps=gaps)
+    made = [layer(rows[0], start, rows[1], rows[2]), stepped(layer, rows, start)]
+    with torch.no_grad():
+        assert gap(made[0], layer(rows[0], start, rows[1], rows[2])) <= 1e-12
+        assert gap(made[1], stepped(layer, rows, start)) <= 1e-12

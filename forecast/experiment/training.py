@@ -81,8 +81,11 @@ def train(
     done = Training()
     start = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     with _quiet():
-        batches = min(len(windows.train_dataloader()), EPOCH)
-        trainer = _trainer(settings, seed, folder, validated, done, -(-ROUND // batches))
+        batches = min(len(windows.train_dataloader()), _epoch(settings))
+        apart = -(-ROUND // batches)
+        if settings.max_steps > 0:
+            apart = max(1, min(apart, settings.max_steps // batches))
+        trainer = _trainer(settings, seed, folder, validated, done, apart)
         at_start = _validate(settings, model, windows) if validated else math.inf
         if any(weight.requires_grad for weight in model.parameters()):
             newest = checkpoints.newest(folder) if resume else None
@@ -165,6 +168,11 @@ def context_of(panel: Panel, cut: NDArray[np.int64], horizon: int) -> int:
     return int(max(min(wanted, MOST, int(cut.max()) - horizon), 1))
 
 
+def _epoch(settings: config.Trainer) -> int:
+    """Steps of an epoch at most: a training that is shorter has its validation too."""
+    return min(EPOCH, settings.max_steps) if settings.max_steps > 0 else EPOCH
+
+
 def _trainer(
     settings: config.Trainer, seed: int, folder: Path, validated: bool, done: Training, apart: int
 ) -> pl.Trainer:
@@ -190,7 +198,7 @@ def _trainer(
             )
         )
     if validated and settings.early_stopping:
-        callbacks.append(EarlyStopping("validation_loss", patience=settings.patience))
+        callbacks.append(EarlyStopping("validation_loss", patience=settings.patience, strict=False))
     return pl.Trainer(
         accelerator=settings.accelerator,
         devices=settings.devices,
@@ -198,7 +206,7 @@ def _trainer(
         strategy=settings.strategy,
         precision=settings.precision,  # type: ignore[arg-type]
         max_steps=settings.max_steps,
-        limit_train_batches=EPOCH,
+        limit_train_batches=_epoch(settings),
         limit_val_batches=VALIDATION if validated else 0,
         check_val_every_n_epoch=apart,
         num_sanity_val_steps=0,

@@ -55,6 +55,7 @@ class Bank(SequenceLayer[BankState]):
     kept: Tensor
     spread: Tensor
     extra: Tensor
+    beside: Tensor
 
     def __init__(self, seasons: Sequence[int]) -> None:
         super().__init__()
@@ -71,6 +72,9 @@ class Bank(SequenceLayer[BankState]):
         self.register_buffer("kept", kept.nonzero()[:, 0], persistent=False)
         of_next = torch.tensor([pole in second for pole in poles]).repeat(2)[kept]
         self.register_buffer("extra", torch.cat([of_next, torch.zeros(1, dtype=torch.bool)]), persistent=False)
+        longest = max([s for s in seasons if s > 1][1:2], default=1)
+        quick = (frequency * longest > 2 * math.pi * (NEXT + 0.5)).repeat(2)[kept]  # of the next season all but its first harmonics
+        self.register_buffer("beside", self.extra & torch.cat([quick, quick[:0].new_zeros(1)]), persistent=False)
         self.register_buffer("spread", torch.ones(len(self.extra)))
         self._tables: tuple[Tensor, int, tuple[Array, Array, Array, Array]] | None = None
 

@@ -5,7 +5,7 @@
 
 z_t: the next H values in units of the scale at t, of which Φ (H J) gives coefficients Φᵀ z / H; f_t the features; w_t the spread
 at t relative to that of the series' whole life, at most 3; μ the mean eigenvalue. λ, W₀ (nothing, or the last value for every
-lead), whether the next season takes part, δ (or no D) and ρ (or no ε) have the least squared error on the validation rows, w_t² there, the leads
+lead), how much of the next season takes part, δ (or no D) and ρ (or no ε) have the least squared error on the validation rows, w_t² there, the leads
 weighted as in the mean over the horizons H/8, H/4, H/2 and H. There is no intercept: what holds for a series holds for its negative.
 A row that lacks some of its next values stands for the others: what is missing is taken to be missing by chance.
 The gaps between quantiles are those of the errors on validation rows, lead by lead, on all of the basis.
@@ -201,12 +201,18 @@ def _prior(model: DeepForecaster, spread: Tensor) -> Tensor:
 
 
 def _parts(model: DeepForecaster) -> list[Tensor]:
-    """Which features are in doubt (F each): those of the next season, those that are products with a gate, either."""
-    bank = model.encoder.bank
-    extra = bank.extra.repeat(model.head.linear // bank.linear)
-    gated = torch.arange(len(extra)) >= bank.linear
-    found = [extra, gated, extra | gated] if bool(gated.any()) else [extra]
-    return [part for part in found if bool(part.any())]
+    """Sets of features that may take no part (F each).
+
+    Of the next season none, all, or those beside the harmonics of the leading one; each with and without the products with a gate.
+    """
+    bank, copies = model.encoder.bank, model.head.linear // model.encoder.bank.linear
+    none = torch.zeros(model.head.linear, dtype=torch.bool)
+    gated = torch.arange(len(none)) >= bank.linear
+    found: list[Tensor] = []
+    for season, gate in itertools.product((none, bank.extra.repeat(copies), bank.beside.repeat(copies)), (none, gated)):
+        if not any(torch.equal(season | gate, other) for other in found):
+            found.append(season | gate)
+    return found
 
 
 def _solve(
@@ -219,8 +225,7 @@ def _solve(
         return last.expand(channels, -1, -1), none
     metric = _metric(model)
     found = []
-    out = [torch.zeros(len(last), dtype=torch.bool), *parts]
-    for penalty, prior, off in itertools.product(PENALTIES, (torch.zeros_like(last), last), out):
+    for penalty, prior, off in itertools.product(PENALTIES, (torch.zeros_like(last), last), parts):
         ridge = penalty * unit * torch.where(off, OFF, 1.0).double()
         weight = _ridge(one.features, one.cross, ridge, prior)
         found.append((float(_error(weight, none, held, metric)), weight, ridge, prior, penalty))

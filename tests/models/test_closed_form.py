@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from forecast.layers.bank import NEXT
 from forecast.layers.scale import whole_spread
 from forecast.models import closed_form
 from forecast.models.lti import LTIForecaster
@@ -174,3 +175,29 @@ def test_a_burnt_in_state_is_that_after_all_rows() -> None:
 def test_leads_that_are_looked_up_are_those_that_are_computed() -> None:
     basis, lead = LTIForecaster(horizon=12, seasons=(24,)).head.basis, torch.arange(1, 13)
     assert torch.allclose(basis(lead), basis(lead.double()), rtol=1e-12, atol=1e-12)
+
+
+def test_the_next_season_may_take_part_with_its_first_harmonics_alone() -> None:
+    """A course of the week of one smooth wave is foreseen with the quick oscillators of the week left out, by word of the validation rows."""
+    model = LTIForecaster(horizon=12, seasons=(24, 168), channels=1)
+    bank = model.encoder.bank
+    nothing, all_of_it, beside = closed_form._parts(model)
+    assert not bool(nothing.any()) and torch.equal(all_of_it, bank.extra) and torch.equal(beside, bank.beside)
+    assert bool((bank.extra | ~bank.beside).all()) and int((bank.extra & ~bank.beside).sum()) == 2 * NEXT
+    per_week = 168 * bank.frequency.repeat(2)[bank.kept] / (2 * torch.pi)
+    assert per_week[(bank.extra & ~bank.beside)[:-1]].round().unique().tolist() == list(range(1, NEXT + 1))
+
+
+def test_a_training_shorter_than_an_epoch_is_validated(tmp_path: Path) -> None:
+    """With more windows than steps the steps end inside an epoch: there is a validation all the same."""
+    from dataclasses import replace
+
+    from forecast.experiment.training import train
+    from forecast.experiment.weights import trainer
+    from forecast.series.panel import panel_of
+
+    panel = replace(panel_of([series(900)]), seasons=(24,))
+    model = StackForecaster(blocks=("s4d",), width=8, horizon=12, seasons=(24,), channels=2)
+    settings = replace(trainer(), max_steps=2, context=48, batch_size=2)
+    done = train(model, panel, np.array([900]), 12, settings, 0, tmp_path)
+    assert done.steps == 2 and len(done.curves["validation_loss"]) == 1

@@ -67,9 +67,26 @@ class Attention(SequenceLayer[AttentionState]):
         for low in range(0, u.shape[1], size):
             piece = slice(low, low + size)
             form = self._windows if whole else self._piece
+            if whole and u.shape[1] <= self.window and not bool(state.filled.any()):
+                form = self._first
             y, state = form(u[:, piece], state, elapsed[:, piece], observed[:, piece])
             pieces.append(y)
         return torch.cat(pieces, 1), state
+
+    def _first(
+        self, u: Tensor, state: AttentionState, elapsed: Tensor, observed: Tensor
+    ) -> tuple[Tensor, AttentionState]:
+        """The first rows, all observed and no more than W: nothing lies before them. Equal clocks are taken as one."""
+        rows, some = u.shape[1], slice(1 if bool((elapsed == elapsed[:1]).all()) else None)
+        before = state._replace(filled=state.filled[some], clock=state.clock[some])
+        q, k, v, now, clock = self._entered(u, before, elapsed[some], observed[some])
+        age = (now[:, :, None] - now[:, None]).clamp(min=0)
+        y = self._attend(q, k, v, age, torch.ones(rows, rows, dtype=torch.bool, device=u.device).tril()[None])
+        room = self.window - rows
+        keys, values = (nn.functional.pad(part, (0, 0, 0, 0, room, 0)) for part in (k, v))
+        ages = nn.functional.pad(now[:, -1:] - now, (room, 0)).expand(len(u), -1)
+        filled = nn.functional.pad(observed, (room, 0))
+        return self.out(y.flatten(-2)), AttentionState(keys, values, ages, filled, clock.expand(len(u)))
 
     def _windows(
         self, u: Tensor, state: AttentionState, elapsed: Tensor, observed: Tensor
@@ -147,7 +164,10 @@ class Attention(SequenceLayer[AttentionState]):
         none = ~seen.any(-1)
         mask = torch.where((seen | none[..., None])[:, None], bias, -torch.inf)
         q, keys, values = (part.transpose(1, 2) for part in (q, keys, values))
-        y = nn.functional.scaled_dot_product_attention(q, keys, values, attn_mask=mask)
+        if mask.requires_grad and mask.device.type == "cpu":  # torch's form looks for rows of which nothing is seen: there are none
+            y = (q @ keys.mT / math.sqrt(q.shape[-1]) + mask).softmax(-1) @ values
+        else:
+            y = nn.functional.scaled_dot_product_attention(q, keys, values, attn_mask=mask)
         return torch.where(none[..., None, None], 0.0, y.transpose(1, 2))
 
     def step(

@@ -21,9 +21,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from forecast.kernels import fill
+from forecast.kernels import fill, picked
 from forecast.layers.sequence import SequenceLayer, one_row
-from forecast.ssm.modes import Modes, is_regular, respond
+from forecast.ssm.modes import Modes, is_regular, respond, usable
 
 Array: TypeAlias = NDArray[Any]
 
@@ -162,6 +162,25 @@ class Bank(SequenceLayer[BankState]):
         back = torch.arange(u.shape[1] - 1, -1, -1, device=u.device)
         powers = torch.stack(self.modes().power(back)).to(u.dtype)  # (2 T 1 2K)
         return after._replace(modes=torch.einsum("bt,rtnk->brnk", value, powers))
+
+    def at(
+        self, u: Tensor, state: BankState, elapsed: Tensor, observed: Tensor, own: Tensor, common: Tensor
+    ) -> tuple[Tensor, Tensor] | None:
+        """Features after rows of each lane's own (B S) and after some that all have in common (P), both ascending: (B S linear + F - 1) and
+        (B P linear). Not everywhere: None means that `forward` has to say all rows."""
+        if not (usable(u) and usable(self.spread) and is_regular(elapsed)):
+            return None
+        value, _, _, _ = self._filled(u[..., 0], state, elapsed, observed)
+        modes, count = self.modes(), len(self.frequency)
+        power, readout = torch.stack(modes.power(torch.ones(1)), 1)[0, :, 0], torch.stack([modes.c_r[0], modes.c_i[0]])
+        samples, said = u.new_empty(*own.shape, self.linear + u.shape[2] - 1), u.new_empty(len(u), len(common), self.linear)
+        parts = (
+            value, power.to(u), readout.to(u), self.kept, self.spread.to(u),
+            state.modes[:, :, 0, :count].to(u.dtype, copy=True), own, common, samples, said,
+        )  # fmt: skip
+        picked.advance(*(part.detach().contiguous().numpy() for part in parts))
+        samples[..., self.linear :] = u[..., 1:].gather(1, own[..., None].expand(-1, -1, u.shape[2] - 1))
+        return samples, said
 
     def step(self, u: Tensor, state: BankState, elapsed: Tensor, observed: Tensor) -> tuple[Tensor, BankState]:
         return one_row(self, u, state, elapsed, observed)

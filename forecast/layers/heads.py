@@ -13,13 +13,16 @@ Shapes: features (… F); lead (H) or (… H); quantiles (… H Q).
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from forecast.distribution import LEVELS, Forecast, Quantiles
+from forecast.kernels import pinball as kernel
 from forecast.layers.known import KnownInputs
 from forecast.layers.scale import Units
+from forecast.ssm.modes import usable
 
 SHAPES = 8  # leading basis functions that the gaps may use
 
@@ -185,5 +188,28 @@ class QuantileHead(nn.Module):
 def pinball(quantiles: Tensor, target: Tensor, levels: Sequence[float]) -> Tensor:
     """Mean pinball loss over the levels: quantiles (… Q), target (…); NaN where the target is missing."""
     level = torch.tensor(levels, dtype=quantiles.dtype, device=quantiles.device)
+    if usable(quantiles) and quantiles.dtype == target.dtype:
+        made: Tensor = _Pinball.apply(quantiles, target, level)  # type: ignore[no-untyped-call]
+        return made
     error = target[..., None] - quantiles
     return torch.maximum(level * error, (level - 1) * error).mean(-1)
+
+
+class _Pinball(torch.autograd.Function):
+    """The kernel with its gradient; targets have none."""
+
+    @staticmethod
+    def forward(ctx: Any, quantiles: Tensor, target: Tensor, level: Tensor) -> Tensor:
+        rows, y = quantiles.contiguous(), target.contiguous()
+        ctx.save_for_backward(rows, y, level)
+        loss = torch.empty_like(y)
+        kernel.mean(*(part.detach().numpy() for part in (rows.view(-1, len(level)), y.view(-1), level, loss.view(-1))))
+        return loss
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        rows, y, level = ctx.saved_tensors
+        made = torch.empty_like(rows)
+        parts = (rows.view(-1, len(level)), y.view(-1), level, grads[0].contiguous().view(-1), made.view(-1, len(level)))
+        kernel.adjoint(*(part.detach().numpy() for part in parts))
+        return made, None, None

@@ -23,6 +23,17 @@ class SampledState(NamedTuple):
     held: Tensor  # (B D)
 
 
+class Places(NamedTuple):
+    """The samples of a pass; S of them have room."""
+
+    at: Tensor  # (B S): their rows, ascending
+    valid: Tensor  # (B S)
+    gaps: Tensor  # (B S): time since the one before, in units of P rows
+    newest: Tensor  # (B T): how many there were so far
+    count: Tensor  # type: ignore[assignment]  # (B): as in the state, after the last row
+    since: Tensor  # (B)
+
+
 class Sampled(SequenceLayer[SampledState]):
     """An inner layer on every P-th row."""
 
@@ -36,24 +47,33 @@ class Sampled(SequenceLayer[SampledState]):
         return SampledState(self.inner.initial_state(batch), count, count.to(torch.float64), held)
 
     def forward(self, u: Tensor, state: SampledState, elapsed: Tensor, observed: Tensor) -> tuple[Tensor, SampledState]:
-        rows, every = u.shape[1], self.every
+        places = self.places(state, elapsed, observed)
+        samples = u.gather(1, places.at[..., None].expand(-1, -1, u.shape[2]))
+        said, inner = self.say(samples, state, places)
+        out = said.gather(1, places.newest[..., None].expand(-1, -1, self.width))
+        return out, SampledState(inner, places.count, places.since, out[:, -1])
+
+    def say(self, samples: Tensor, state: SampledState, places: Places) -> tuple[Tensor, Any]:
+        """What was held before and what is said after each sample (B 1+S D), and the state of the inner layer."""
+        y, inner = self.inner(samples, state.inner, places.gaps, places.valid)
+        return torch.cat([state.held[:, None], y], 1), inner
+
+    def places(self, state: SampledState, elapsed: Tensor, observed: Tensor) -> Places:
+        """Which of some rows (B T) are samples."""
+        rows, every = elapsed.shape[1], self.every
         live = (state.count > 0)[:, None] | (observed.cumsum(1) > 0)
         # padding in the middle (no time, nothing observed) is no row
         live = live & (observed | (elapsed > 0))
         count = state.count[:, None] + live.cumsum(1)
         time = state.since[:, None] + (elapsed.to(torch.float64) * live).cumsum(1)
         done = state.count // every
-        wanted = (done[:, None] + 1 + torch.arange(-(-rows // every), device=u.device)) * every
-        at = torch.searchsorted(count.contiguous(), wanted.contiguous()) if not u.is_meta else wanted
+        wanted = (done[:, None] + 1 + torch.arange(-(-rows // every), device=elapsed.device)) * every
+        at = torch.searchsorted(count.contiguous(), wanted.contiguous()) if not elapsed.is_meta else wanted
         valid, at = at < rows, at.clamp(max=rows - 1)
         clock = torch.where(valid, time.gather(1, at), 0.0)
         before = torch.cat([torch.zeros_like(clock[:, :1]), clock[:, :-1]], 1)
         gaps = torch.where(valid, (clock - before) / every, 0.0)
-        y, inner = self.inner(u.gather(1, at[..., None].expand(-1, -1, u.shape[2])), state.inner, gaps, valid)
-        said = torch.cat([state.held[:, None], y], 1)
-        out = said.gather(1, (count // every - done[:, None])[..., None].expand(-1, -1, self.width))
-        last = clock.amax(1)
-        return out, SampledState(inner, count[:, -1], time[:, -1] - last, out[:, -1])
+        return Places(at, valid, gaps, count // every - done[:, None], count[:, -1], time[:, -1] - clock.amax(1))
 
     def clock(self, count: Any, since: Any, elapsed: Any, observed: Any) -> tuple[Any, Any, Any]:
         """Rows counted and time since the last sample after one more row, and where it is a sample; tensors or arrays, any axes."""

@@ -71,6 +71,12 @@ class DeepForecaster(Forecaster):
         features, fold = self._unlaned(y, past), (past.values.shape[0], past.values.shape[2])
         return features, units, DeepState(moments, _unfold(encoder, fold), features[:, -1].contiguous(), state.static)
 
+    def encode_at(self, state: DeepState, past: Past, made: Tensor) -> tuple[Tensor, Units]:
+        """Features after the rows `made` (P, ascending) alone (B P C F), and the units there (B P C)."""
+        units, _, rows = self._for_the_bank(state, past)
+        y = self.encoder.at(rows[0], _fold(state.encoder), *rows[1:], made)
+        return self._unlaned(y, past), Units(*(part[:, made] for part in units))
+
     def linear_features(self, past: Past) -> tuple[Tensor, Units, Tensor]:
         """The bank's features after each row of a past from its beginning (B T C linear), the units there, the moments at its end."""
         state = self.initial_state((), past.static)
@@ -221,15 +227,15 @@ class DeepForecaster(Forecaster):
         state = self.burnt_in(batch.rows(0, self.burn_in))
         batch = batch.rows(self.burn_in, batch.values.shape[1])
         horizon, context = self.head.basis.horizon, batch.values.shape[1] - self.head.basis.horizon
-        features, units, _ = self.encode(state, batch.rows(0, context))
         first = max(int(context * self.recipe.unused) - 1, 0)
-        made = torch.arange(context - 1 - phase % every, first - 1, -every, device=batch.values.device)
+        made = torch.arange(context - 1 - phase % every, first - 1, -every, device=batch.values.device).flip(0)
+        features, units = self.encode_at(state, batch.rows(0, context), made)
         after, kept = made + 1, slice(None) if leads is None or leads >= horizon else _some(horizon, leads)
         elapsed = ahead(batch.elapsed, context + 1, horizon, 1.0)[:, after]
         inputs = ahead(batch.inputs, context + 1, horizon, 0.0)[:, after][:, :, kept]
-        q = self.standardised(features[:, made], inputs, elapsed, kept)
+        q = self.standardised(features, inputs, elapsed, kept)
         actual = ahead(batch.values, context + 1, horizon, math.nan)[:, after][:, :, kept]
-        there = self.ahead(Units(*(part[:, made, None] for part in units)), state, batch, after, horizon)
+        there = self.ahead(Units(*(part[:, :, None] for part in units)), state, batch, after, horizon)
         there = there._replace(loc=there.loc[:, :, kept] if there.loc.shape[2] > 1 else there.loc)
         target = there.standardise(actual.to(torch.float64), self.recipe.outlier).transpose(-1, -2).to(q.dtype)
         seen = ~target.isnan() & (there.count >= self.seen).transpose(-1, -2)

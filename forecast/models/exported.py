@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from forecast.distribution import StudentT
 from forecast.durable import write_durably
 from forecast.errors import InputError
 from forecast.layers.attention import Attention
@@ -23,10 +24,12 @@ from forecast.layers.s4 import S4
 from forecast.layers.s4d import S4D
 from forecast.layers.s5 import S5
 from forecast.layers.sequence import SequenceLayer
+from forecast.layers.student import StudentHead
 from forecast.models.deep import BOUND, DeepState
 from forecast.models.forecaster import Forecaster
+from forecast.models.seasonal_lti import SeasonalLTI
 from forecast.models.stack import StackForecaster
-from forecast.portable.layers import Array
+from forecast.portable.elementary import Array
 from forecast.portable.machine import FORMAT
 from forecast.ssm.modes import Modes
 from forecast.types import leaves
@@ -36,12 +39,10 @@ Tensors = dict[str, Tensor]
 
 def write(path: Path, model: Forecaster, state: DeepState | None = None) -> int:
     """Write the file in one step, with the states of a batch of series where they are given; returns its size in bytes."""
-    if not isinstance(model, StackForecaster) or model.copies > 1:
+    if not isinstance(model, StackForecaster):
         raise InputError(
-            f"{type(model).__name__} cannot be exported: only lti and the deep members can; train one of them"
+            f"{type(model).__name__} cannot be exported: only lti, seasonal_lti and the deep members can; train one of them"
         )
-    if model.output != "quantiles":
-        raise InputError(f"a model with output={model.output} cannot be exported; train it with model.output=quantiles")
     with torch.no_grad():
         arrays = {name: part.detach().cpu().numpy() for name, part in _arrays(model).items()}
         initial = model.initial_state((), torch.zeros(1, model.static))
@@ -60,16 +61,18 @@ def write(path: Path, model: Forecaster, state: DeepState | None = None) -> int:
 
 
 def lanes(state: DeepState) -> list[Array]:
-    """A state as `Machine.put_state` takes it: scale, bank, deep path, the linear features of the last row."""
+    """A state as `Machine.put_state` takes it: scale, bank, profile of a season, deep path, the linear features of the last row."""
     deep = state.encoder.deep
     held = deep.held.shape[-1] if deep else 0
     features = state.features[..., : state.features.shape[-1] - held]
-    parts = [state.moments, *leaves(state.encoder.bank), *(leaves(deep) if deep else []), features]
+    profile = [state.encoder.profile] if hasattr(state.encoder, "profile") else []
+    parts = [state.moments, *leaves(state.encoder.bank), *profile, *(leaves(deep) if deep else []), features]
     return [part.flatten(0, 1).detach().cpu().numpy() for part in parts]
 
 
 def _header(model: StackForecaster) -> dict[str, Any]:
     head = model.head
+    season = model.profile if isinstance(model, SeasonalLTI) else None
     return {
         "portable": FORMAT,
         "levels": head.levels,
@@ -87,8 +90,10 @@ def _header(model: StackForecaster) -> dict[str, Any]:
             "middle": head.middle,
             "linear": head.linear,
             "inputs": model.inputs,
-            "needs": model.needs,
+            "needs": model.seen,
+            "reach": model.reach,
         },
+        "profile": season and {"rows": season.season, "gain": season.gain, "fade": 0.5 ** (1 / season.half_life)},
     }
 
 
@@ -105,6 +110,9 @@ def _arrays(model: StackForecaster) -> Tensors:
     }
     made |= {name: getattr(head, name) for name in ("weight", "shape", "effect", "stretch", "offset")}
     made |= {f"known.{name}": getattr(head.known, name) for name in ("loc", "scale", "first", "second")}
+    if isinstance(head, StudentHead):
+        standard = StudentT(*(torch.tensor(each, dtype=torch.float64) for each in (0.0, 1.0, float(head.df))))
+        made |= {"standard": standard.quantile(torch.tensor(head.levels, dtype=torch.float64)), "log_stretch": head.stretch.log().mean()}
     for name in ("median", "gaps", "bend", "context"):
         part = getattr(head, name)
         made |= _linear(part, f"{name}.") if part is not None else {}

@@ -69,6 +69,10 @@ class SeasonalLTI(StackForecaster):
         features = self.expand(torch.cat([features, track.gate[..., None].to(features.dtype)], -1))
         return features, units, _with(end._replace(features=features[:, -1].contiguous()), track.profile)
 
+    def encode_at(self, state: DeepState, past: Past, made: Tensor) -> tuple[Tensor, Units]:
+        features, units, _ = self.encode(state, past)
+        return features[:, made], Units(*(part[:, made] for part in units))
+
     def step(self, state: DeepState, row: Row) -> DeepState:
         one = Past(row.values[:, None], row.inputs[:, None], row.elapsed[:, None], state.static)
         track = self._track(state, one)

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from forecast.portable.layers import Array, Arrays, softplus
+from forecast.portable.elementary import Array, Arrays, softplus
 
 
 class Facts(NamedTuple):
@@ -17,6 +17,7 @@ class Facts(NamedTuple):
     linear: int
     inputs: int
     needs: int
+    reach: tuple[float, float] = (0.0, 1.0)  # see `layers.scale.Units.restore`
 
 
 def standardised(w: Arrays, inputs: Array) -> Array:
@@ -36,8 +37,10 @@ def basis(w: Arrays, facts: Facts, lead: Array) -> Array:
     return made
 
 
-def quantiles(w: Arrays, facts: Facts, features: Array, units: Array, inputs: Array, elapsed: Array | None) -> Array:
-    """(B H C Q) in data units, NaN where too little was seen, from features (B C F), units (B C 5), inputs (B H K), elapsed (B H)."""
+def quantiles(
+    w: Arrays, facts: Facts, features: Array, units: tuple[Array, ...], inputs: Array, elapsed: Array | None
+) -> Array:
+    """(B H C Q) in data units, NaN where too little was seen, from features (B C F), units (five, B C H or B C 1), inputs (B H K), elapsed (B H)."""
     rows, kind = inputs.shape[1], features.dtype
     if elapsed is None or (elapsed == 1).all():
         phi = w["table"][:rows] if rows <= facts.horizon else basis(w, facts, np.arange(1.0, rows + 1))
@@ -55,7 +58,10 @@ def quantiles(w: Arrays, facts: Facts, features: Array, units: Array, inputs: Ar
     if "gaps.weight" in w:
         shapes = (deep @ w["gaps.weight"]).reshape(*deep.shape[:-1], w["shape"].shape[0], -1)
         own = own + np.swapaxes(shapes @ phi[..., : shapes.shape[-1], :], -1, -2)
-    gaps = np.broadcast_to(softplus(own + w["offset"]), (*median.shape, len(w["offset"])))
+    widths = np.broadcast_to(own + w["offset"], (*median.shape, len(w["offset"])))
+    if "standard" in w:
+        return _student(w, median, widths[..., 0] + w["log_stretch"], units, facts)
+    gaps = softplus(widths)
     below = -w["stretch"][0] * gaps[..., : facts.middle][..., ::-1].cumsum(-1)[..., ::-1]
     above = w["stretch"][1] * gaps[..., facts.middle :].cumsum(-1)
     q = median[..., None] + np.concatenate([below, np.zeros_like(median)[..., None], above], -1)
@@ -79,11 +85,24 @@ def _effect(w: Arrays, facts: Facts, features: Array, inputs: Array) -> Array:
     return made
 
 
-def _restored(q: Array, units: Array, facts: Facts) -> Array:
-    loc, spread, low, high, count = np.moveaxis(units, -1, 0)[..., None]
-    data = loc[..., None] + spread[..., None] * q.astype(np.float64)
-    room = np.arange(1.0, q.shape[-2] + 1) * (high - low)
-    middle = data[..., facts.middle]
-    bounded = np.minimum(np.maximum(middle, low - room), high + room)
-    data = np.sort(data + (bounded - middle)[..., None], -1)
+def _student(w: Arrays, loc: Array, log_scale: Array, units: tuple[Array, ...], facts: Facts) -> Array:
+    """Quantiles of Student's t about a location that stays within reach (`forecast.layers.student`)."""
+    spread, count = units[1], units[4]
+    scale = spread * np.exp(log_scale.astype(np.float64))
+    data = _within(loc, units, facts)[..., None] + scale[..., None] * w["standard"]
     return np.swapaxes(np.where((count >= facts.needs)[..., None], data, np.nan), 1, 2)
+
+
+def _restored(q: Array, units: tuple[Array, ...], facts: Facts) -> Array:
+    loc, spread, _, _, count = units
+    data, median = loc[..., None] + spread[..., None] * q.astype(np.float64), q[..., facts.middle]
+    data = np.sort(data + (_within(median, units, facts) - data[..., facts.middle])[..., None], -1)
+    return np.swapaxes(np.where((count >= facts.needs)[..., None], data, np.nan), 1, 2)
+
+
+def _within(median: Array, units: tuple[Array, ...], facts: Facts) -> Array:
+    """Medians (B C H) in data units, no farther from what was seen than the reach allows."""
+    loc, spread, low, high, _ = units
+    room = (np.arange(1.0, median.shape[-1] + 1) - facts.reach[0]) * facts.reach[1] * (high - low)
+    made: Array = np.minimum(np.maximum(loc + spread * median.astype(np.float64), low - room), high + room)
+    return made

@@ -14,12 +14,14 @@ from typing import Any
 import numpy as np
 
 from forecast.errors import InputError
-from forecast.kernels import fill, live_bank
+from forecast.kernels import fill, live_bank, scan_season
 from forecast.kernels.scan_scale import UNITS
+from forecast.portable.elementary import Array, Arrays
 from forecast.portable.head import Facts, quantiles, standardised
-from forecast.portable.layers import Array, Arrays, powers, stack
+from forecast.portable.layers import stack
+from forecast.portable.modes import powers
 
-FORMAT = 2
+FORMAT, READ = 3, (2, 3)  # written, and read: 2 knows neither profiles nor Student's t
 BANK = 6  # leaves of scale and bank
 
 
@@ -40,13 +42,18 @@ class Machine:
         self._every = int(header["every"])
         self.batch, self.known = batch, np.zeros((batch, self.static))
         self.state = [np.repeat(arrays[f"state.{i}"], batch * self.channels, 0) for i in range(header["leaves"])]
+        self._season: dict[str, Any] | None = header.get("profile")
+        self._deep_from = BANK + (self._season is not None)
         self._set()
 
     def _set(self) -> None:
-        lanes = self.batch * self.channels
+        lanes, kind = self.batch * self.channels, self._w["bank.spread"].dtype
         self._which, self._one = np.zeros(lanes, np.int64), np.ones((lanes, 1))
-        self.features = np.zeros((lanes, self._facts.linear), self._w["bank.spread"].dtype)
-        self.features[:, -1] = 0.0
+        self.features = np.zeros((lanes, self._facts.linear), kind)
+        if self._season is not None:
+            self._linear = np.zeros((lanes, len(self._w["bank.spread"])), kind)
+            self._distance, self._gate, self._rows = np.empty((lanes, 1)), np.empty((lanes, 1)), np.zeros((lanes, 2), np.int64)
+            self._track = np.empty((lanes, self._season["rows"] + 1))
 
     def step(self, values: Array, inputs: Array | None = None, elapsed: Array | None = None) -> None:
         """The states after one more row (B C), inputs (B K) and time since the row before (B), 1 where it is not given."""
@@ -58,13 +65,37 @@ class Machine:
             gaps, of = np.unique(fill.between(gap, header["bounds"][-1])[1], return_inverse=True)
             others = powers(w["bank.log"][0], w["bank.log"][1], gaps, self._unit.dtype)
             table, which = np.concatenate([self._unit, others]), of.reshape(-1) + 1
+        features = self.features
+        if self._season is not None:
+            rows, features = self._apart(rows, gap), self._linear
         moments, modes, *rest = self.state[:BANK]
         live_bank.advance(
             rows, gap, tuple(header["scale"]), tuple(header["bounds"]), moments, table, which,
-            w["bank.readout"], w["bank.kept"], w["bank.spread"], modes, self.features, *rest,
+            w["bank.readout"], w["bank.kept"], w["bank.spread"], modes, features, *rest,
         )  # fmt: skip
+        if self._season is not None:
+            gate, width = self._gate.astype(features.dtype), features.shape[1]
+            self.features[:, :width] = features
+            np.multiply(gate, features, self.features[:, width : 2 * width])
+            np.multiply(gate * gate, features, self.features[:, 2 * width :])
         if self._deep is not None:
             self._sample(rows[:, 0], gap[:, 0], inputs)
+
+    def _apart(self, rows: Array, gap: Array) -> Array:
+        """Distances of the rows (L 1) from the profile of their season, which learns from them (`forecast.layers.season`)."""
+        season: Any = self._season
+        scan_season.advance(
+            rows, gap, season["rows"], season["gain"], season["fade"], self.state[BANK], self._distance, self._gate, self._rows,
+            self._track,
+        )  # fmt: skip
+        return self._distance
+
+    def _origins(self, horizon: int) -> Array:
+        """What leads start from (L H): the profile at their phase, or the last value."""
+        season: Any = self._season
+        found = self.state[BANK][:, np.arange(horizon) % season["rows"]]
+        last = self.state[BANK][:, 2 * season["rows"], None]
+        return np.where(np.isnan(found), last, found)
 
     def _sample(self, values: Array, gap: Array, inputs: Array | None) -> None:
         """The deep path, where the row is an `every`-th one."""
@@ -84,10 +115,10 @@ class Machine:
         if self.static:
             parts.append(self.known[series].astype(kind))
         everyone = len(due) == len(count)
-        inner = self.state[BANK:-3] if everyone else [part[due] for part in self.state[BANK:-3]]
+        inner = self.state[self._deep_from : -3] if everyone else [part[due] for part in self.state[self._deep_from : -3]]
         held[due] = self._deep(np.concatenate(parts, -1), since[due] / self._every, inner)
         since[due] = 0.0
-        for whole, part in zip(self.state[BANK:-3], inner, strict=True):
+        for whole, part in zip(self.state[self._deep_from : -3], inner, strict=True):
             if not everyone:
                 whole[due] = part
 
@@ -103,8 +134,11 @@ class Machine:
         if self._deep is not None:
             features = np.concatenate([features, self.state[-1]], -1)
         fold = (self.batch, self.channels, -1)
-        units = self.state[0][:, -UNITS:].reshape(fold)
-        return quantiles(self._w, self._facts, features.reshape(fold), units, known, elapsed)
+        loc, spread, low, high, count = np.moveaxis(self.state[0][:, -UNITS:].reshape(fold), -1, 0)[..., None]
+        if self._season is not None:
+            origin = self._origins(horizon).reshape(fold)
+            loc, low, high = loc + origin, low + origin, high + origin
+        return quantiles(self._w, self._facts, features.reshape(fold), (loc, spread, low, high, count), known, elapsed)
 
     def copy_state(self) -> list[Array]:
         """The states and the last features, to be kept or sent."""
@@ -125,7 +159,7 @@ def load(path: str | Path, batch: int | None = None) -> Machine:
         with np.load(io.BytesIO(Path(path).read_bytes())) as found:
             arrays = {name: found[name] for name in found.files}
         header = json.loads(arrays.pop("header").tobytes())
-        known = header["portable"] == FORMAT
+        known = header["portable"] in READ
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise InputError(
             f"{path}: not a file of `forecast export`, or a damaged one ({type(error).__name__}); export it again"

@@ -1,5 +1,7 @@
 """Tasks of memory: answers follow from the rows by a plain reading; a layer that can learns, a table is left."""
 
+from pathlib import Path
+
 import pandas as pd
 import pytest
 import torch
@@ -71,6 +73,7 @@ def test_the_verb_leaves_a_table() -> None:
     said = forecast("benchmark", *words, "benchmark.width=8", "tracking=none")
     assert said.code == 0, said.err
     made = pd.read_csv("outputs/benchmark/latest/results.csv")
+    assert Path("outputs/benchmark/latest/memory.png").read_bytes()[:4] == b"\x89PNG"
     assert set(made["case"]) == {"delay 12", "recall 12"} and set(made["unit"]) == {"right", "steps", "cpu_s"}
     assert made.loc[made["unit"] == "right", "value"].between(0, 1).all()
     assert (

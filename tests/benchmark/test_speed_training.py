@@ -24,7 +24,11 @@ def test_every_case_has_a_figure_and_the_size_it_was_asked_for(
         made = {(word, unit): value for _, word, value, unit in speed_training.figures(tmp_path, SETTINGS, ("neuralforecast",))}
     assert "neuralforecast: absent" in caplog.text
     large = "s4d, as large as PatchTST"
-    assert set(made) == {(word, unit) for word in ("lti", "s4d", large) for unit in ("windows_per_cpu_s", "parameters")}
+    units = {"lti": ("windows_per_cpu_s", "parameters")}
+    units["s4d"] = units[large] = (*units["lti"], "forecasts_per_cpu_s")
+    assert set(made) == {(word, unit) for word in units for unit in units[word]}
+    # after rows 60, 36 and so on back to the quarter that is left out: 46 / 24 of a window, with all six leads
+    assert made["s4d", "forecasts_per_cpu_s"] == pytest.approx(46 / 24 * made["s4d", "windows_per_cpu_s"])
     assert all(value > 0 for value in made.values())
     assert 40_000 <= made[large, "parameters"] < 60_000
     assert members.member("s4d").parameters.get("width") == 64, "the member itself is as it was"

@@ -1,5 +1,6 @@
 """The exported file: what NumPy says of it is what torch says of the model, row by row, and no torch is imported."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -7,22 +8,29 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
+from scipy import stats
+from torch import Tensor
 
+from forecast.distribution import Quantiles, StudentT
 from forecast.errors import InputError
 from forecast.layers.blocks import LAYERS
 from forecast.models import exported
+from forecast.models.deep import DeepState
 from forecast.models.naive import Naive
+from forecast.models.seasonal_lti import SeasonalLTI
 from forecast.models.stack import StackForecaster
 from forecast.portable import load
 from forecast.types import Future, Row
 from tests.laws.bench import difference, past_of
 
 
-def trained(words: tuple[str, ...], **options: object) -> StackForecaster:
+def trained(words: tuple[str, ...], kind: type[StackForecaster] = StackForecaster, **options: object) -> StackForecaster:
     """A small model whose every part says something."""
     torch.manual_seed(0)
-    shape = {"every": 3, "width": 32, "horizon": 6, "seasons": (4, 12), "channels": 2, "inputs": 2, "static": 1}
-    model = StackForecaster(blocks=words, **(shape | options))  # type: ignore[arg-type]
+    shape = {"horizon": 6, "seasons": (4, 12), "channels": 2, "inputs": 2, "static": 1}
+    deep = {"blocks": words, "every": 3, "width": 32} if kind is StackForecaster else {}
+    model = kind(**(shape | deep | options))  # type: ignore[arg-type]
     for weight in model.state_dict().values():
         if weight.is_floating_point() and not bool(weight.any()):
             weight.normal_(0.0, 0.1)
@@ -34,8 +42,20 @@ CASES = [(), *[(word,) for word in sorted(LAYERS)], ("s4d", "window_attention", 
 
 @pytest.mark.parametrize("words", CASES, ids="+".join)
 def test_every_row_and_forecast_is_that_of_torch(words: tuple[str, ...], tmp_path: Path) -> None:
+    compare(trained(words), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("kind", "output"), [(SeasonalLTI, "quantiles"), (SeasonalLTI, "student_t"), (StackForecaster, "student_t")]
+)
+def test_so_it_is_of_profiles_and_of_the_student_output(kind: type[StackForecaster], output: str, tmp_path: Path) -> None:
+    model = trained(("s4d",), kind, output=output)
+    model.head.stretch.copy_(torch.tensor([0.7, 1.6]))
+    compare(model, tmp_path)
+
+
+def compare(model: StackForecaster, tmp_path: Path) -> None:
     """A hundred rows with gaps, at uneven times, of series that begin at different ones; forecasts on both kinds of clock."""
-    model = trained(words)
     exported.write(tmp_path / "model.npz", model)
     machine = load(tmp_path / "model.npz", batch=3)
     past = past_of(model, rows=100, gaps=0.2)
@@ -54,22 +74,38 @@ def test_every_row_and_forecast_is_that_of_torch(words: tuple[str, ...], tmp_pat
                 row.values.numpy(), row.inputs.numpy(), None if bool((row.elapsed == 1).all()) else row.elapsed.numpy()
             )
             said = machine.predict(6, future.inputs.numpy())
-            assert difference(torch.from_numpy(said), model.predict(state, future).values) <= 1e-5 * scale
+            assert close(said, quantiles(model, state, future), scale)
         uneven = future._replace(elapsed=torch.rand(3, 6, dtype=torch.float64) * 2)
         said = machine.predict(6, uneven.inputs.numpy(), uneven.elapsed.numpy())
-        assert difference(torch.from_numpy(said), model.predict(state, uneven).values) <= 1e-5 * scale
+        assert close(said, quantiles(model, state, uneven), scale)
     for mine, theirs in zip(machine.copy_state(), exported.lanes(state), strict=True):
-        assert np.allclose(mine, theirs, atol=1e-4, rtol=1e-4) and mine.shape == theirs.shape
+        assert np.allclose(mine, theirs, atol=1e-4, rtol=1e-4, equal_nan=True) and mine.shape == theirs.shape
 
 
-def test_it_goes_on_from_the_states_it_was_exported_with(tmp_path: Path) -> None:
-    model = trained(("s4d", "window_attention"), inputs=0)
+def close(said: NDArray[np.float64], wanted: Tensor, scale: float) -> bool:
+    """Whether both are the same to 1e-5 of the data's spread, or of what is said where that is wider."""
+    return difference(torch.from_numpy(said), wanted) <= 1e-5 * max(scale, float(wanted.nan_to_num(nan=0.0).std()))
+
+
+def quantiles(model: StackForecaster, state: DeepState, future: Future) -> Tensor:
+    """(B H C Q) at the levels of the head; those of Student's t by scipy."""
+    made = model.predict(state, future)
+    if isinstance(made, Quantiles):
+        return made.values
+    assert isinstance(made, StudentT)
+    standard = torch.from_numpy(stats.t.ppf(model.head.levels, float(made.df.flatten()[0])))
+    return made.loc[..., None] + made.scale[..., None] * standard
+
+
+@pytest.mark.parametrize("kind", [StackForecaster, SeasonalLTI])
+def test_it_goes_on_from_the_states_it_was_exported_with(kind: type[StackForecaster], tmp_path: Path) -> None:
+    model = trained(("s4d", "window_attention"), kind, inputs=0)
     past = past_of(model, rows=60)
     with torch.no_grad():
         state = model.warm_up(model.initial_state((), past.static), past)
         exported.write(tmp_path / "model.npz", model, state)
         after = model.step(state, Row(past.values[:, 5], past.inputs[:, 5], past.elapsed[:, 5]))
-        wanted = model.predict(after, Future.of(past, 6)).values
+        wanted = quantiles(model, after, Future.of(past, 6))
     machine = load(tmp_path / "model.npz")
     kept = machine.copy_state()
     for _ in range(2):  # a state can be put back
@@ -101,6 +137,27 @@ def test_two_writes_are_the_same_bytes_and_a_damaged_file_is_refused(tmp_path: P
         file.write_bytes(broken)
         with pytest.raises(InputError, match="not a file of `forecast export`"):
             load(file)
+
+
+def test_a_file_of_the_format_before_is_read(tmp_path: Path) -> None:
+    exported.write(tmp_path / "new.npz", trained(("s4d",), inputs=0, static=0))
+    with np.load(tmp_path / "new.npz") as found:
+        arrays = dict(found)
+    header = json.loads(arrays.pop("header").tobytes())
+    del header["profile"], header["head"]["reach"]
+    said = []
+    for number in (3, 2, 4):
+        text = json.dumps(header | {"portable": number}).encode()
+        np.savez(tmp_path / "old.npz", header=np.frombuffer(text, np.uint8), **arrays)
+        if number > 3:
+            with pytest.raises(InputError, match="written in another format than 3"):
+                load(tmp_path / "old.npz")
+            break
+        machine = load(tmp_path / "old.npz", batch=1)
+        for value in np.random.default_rng(0).normal(size=(9, 1, 2)):
+            machine.step(value)
+        said.append(machine.predict(6))
+    assert np.isfinite(said[0]).all() and np.array_equal(*said)
 
 
 def test_a_member_without_layers_is_refused(tmp_path: Path) -> None:

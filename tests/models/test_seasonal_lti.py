@@ -1,11 +1,9 @@
 """Many unlike series under one map: courses of the day far larger than what is left of them, some growing, some not."""
 
-import pytest
 import torch
 from torch import Tensor
 
-from forecast.errors import InputError
-from forecast.models import closed_form, exported
+from forecast.models import closed_form
 from forecast.models.lti import LTIForecaster
 from forecast.models.seasonal_lti import SeasonalLTI
 from forecast.models.stack import StackForecaster
@@ -71,8 +69,3 @@ def test_the_validation_loss_is_that_of_its_forecasts() -> None:
     assert bool(seen.all()) and q.shape[1] == 1
     error = (target - q[..., model.head.middle])[:, 0, 0] * spread[:, 0, 0]
     assert torch.allclose(error, (values[:, ROWS:] - made.median)[..., 0], atol=1e-3)
-
-
-def test_it_is_not_exported(tmp_path: object) -> None:
-    with pytest.raises(InputError, match="SeasonalLTI cannot be exported"):
-        exported.write(tmp_path / "x.npz", fitted(SeasonalLTI, panel()))  # type: ignore[operator]

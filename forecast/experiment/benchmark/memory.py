@@ -16,6 +16,8 @@ from forecast.experiment import config as configs
 from forecast.experiment.benchmark import Results, options
 from forecast.experiment.benchmark.memory_tasks import TASKS, Batch, Task
 from forecast.layers.blocks import LAYERS, Stack
+from forecast.report import tasks
+from forecast.report.speed import png
 
 TESTED = 512  # sequences of the test
 RIGHT, PATIENCE = 0.99, 100
@@ -74,7 +76,8 @@ def run(config: configs.Benchmark, out: Path) -> int:
                 right, steps, cpu_s = trial(TASKS[task], layer, length, chosen, config.seed)
                 made.add(case, layer, right=right, steps=steps, cpu_s=cpu_s)
                 print(f"{case:24} {layer:18} {right:6.3f} after {steps} steps, {cpu_s:.0f} CPU-s", flush=True)
-    print(f"Table: {made.file}")
+    (out / "memory.png").write_bytes(png(tasks.solved(made.frame)))
+    print(f"Table: {made.file}\nPicture: {out / 'memory.png'}")
     return 0
 
 

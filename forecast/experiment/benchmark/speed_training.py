@@ -5,7 +5,8 @@ median from the end of one step to the end of the next. Ours run as `train` runs
 scale see. `lti` has no steps: its closed form sees every window of the training rows once, and is done; its figure is all of them over
 the whole fit, less the pass over the validation rows by which `train` tells its loss. Deep members are of the width that they have by
 themselves, and of the least one that gives them as many parameters as PatchTST has. Of a window they learn from forecasts after every
-season, not from the last row alone. Peers: neuralforecast (`make peers`) at the default sizes of its models.
+season, not from the last row alone: `forecasts_per_cpu_s` counts those, each by the share of its leads that a step draws; peers have one of a
+window. Peers: neuralforecast (`make peers`) at the default sizes of its models.
 """
 
 import tempfile
@@ -73,8 +74,10 @@ def figures(out: Path, settings: configs.Trainer, peers: tuple[str, ...]) -> Ite
     for word in DEEP:
         own = member(word).build(horizon=HORIZON, facts=facts_of(panel))
         for label, model in ((word, own), (f"{word}, as large as PatchTST", _wide(word, panel, size))):
-            yield "training", label, WINDOWS / _step(model, panel, settings), UNIT
+            windows = WINDOWS / _step(model, panel, settings)
+            yield "training", label, windows, UNIT
             yield "training", label, _parameters(model), "parameters"
+            yield "training", label, _forecasts(model) * windows, "forecasts_per_cpu_s"
 
 
 def _closed(dataset: Dataset) -> Iterator[Figure]:
@@ -92,6 +95,15 @@ def _closed(dataset: Dataset) -> Iterator[Figure]:
 
 def _parameters(model: Forecaster) -> float:
     return float(sum(part.numel() for part in model.parameters()))
+
+
+def _forecasts(model: Forecaster) -> float:
+    """Forecasts of a window in the loss of a step, on average over its steps; of some leads alone one counts as their share."""
+    if not isinstance(model, DeepForecaster):
+        return 1.0
+    recipe = model.recipe
+    rows = CONTEXT - max(int(CONTEXT * recipe.unused) - 1, 0)
+    return rows / recipe.every * min(recipe.leads / HORIZON, 1.0)
 
 
 def _wide(word: str, panel: Panel, size: int) -> Forecaster:

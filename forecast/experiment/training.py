@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from forecast.experiment import checkpoints, config
+from forecast.experiment.earned import earned, errors
 from forecast.models import closed_form, stretch
 from forecast.models.deep import DeepForecaster
 from forecast.models.forecaster import Forecaster
@@ -48,6 +49,7 @@ class Training:
     epochs: int = 0
     cpu_s: float = 0.0
     best: float = float("nan")  # validation loss
+    kept: bool = True  # False: trained weights gained in loss and not in the units of the series
     at_start: float = float("nan")  # validation loss of what has a closed form, before the first step
     curves: dict[str, list[float]] = field(default_factory=lambda: {"training_loss": [], "validation_loss": []})
 
@@ -66,7 +68,7 @@ def train(
     """Fit the weights on the rows before `ends` (S) and leave the best ones in the model; checkpoints go to `folder`.
 
     Rows from `cut` (S) on are for validation; a share of the rows where it is not given. What has a closed form is fitted first,
-    and stays as it is where no training has a smaller validation loss.
+    and stays as it is where no training has a smaller validation loss, or where that is no gain in the units of the series (`earned`).
     """
     started = time.process_time()
     cut = validation_cut(ends, horizon) if cut is None else cut
@@ -94,14 +96,20 @@ def train(
     if validated and (best is None or best.best_model_score is None or not float(best.best_model_score) < at_start):
         model.load_state_dict(start)
     elif best is not None:
-        model.load_state_dict(checkpoints.read(Path(best.best_model_path))["state_dict"])
-        if isinstance(model, DeepForecaster):
+        trained = checkpoints.read(Path(best.best_model_path))["state_dict"]
+        done.kept = not isinstance(model, DeepForecaster) or _earned(
+            model.eval(), start, trained, (panel, ends, cut, horizon)
+        )
+        model.load_state_dict(trained if done.kept else start)
+        if isinstance(model, DeepForecaster) and done.kept:
             held = cast("Iterable[Past]", windows.val_dataloader())
             stretch.fit(model.eval(), itertools.islice(held, VALIDATION))
     model.eval()
     done.steps, done.epochs, done.cpu_s = trainer.global_step, trainer.current_epoch, time.process_time() - started
-    done.best = min([at_start, *(loss for loss in done.curves["validation_loss"] if loss == loss)])
+    done.best = min([at_start, *(loss for loss in done.curves["validation_loss"] if loss == loss and done.kept)])
     done.at_start = at_start
+    if not done.kept:
+        logger.info("the trained weights gain in loss and not in the units of the series: the closed form stays")
     logger.info(
         "trained %d steps in %d epochs, %.1f CPU-s, best validation loss %.4g",
         done.steps,
@@ -110,6 +118,15 @@ def train(
         done.best,
     )
     return done
+
+
+def _earned(model: DeepForecaster, start: dict[str, Tensor], trained: dict[str, Tensor], rows: Any) -> bool:
+    """Whether the trained weights have smaller errors than those at the start on the validation rows."""
+    found = []
+    for weights in (trained, start):
+        model.load_state_dict(weights)
+        found.append(errors(model, *rows))
+    return earned(*found)
 
 
 @dataclass(frozen=True)

@@ -132,8 +132,9 @@ class CommonTrends(DynamicFactor):
     def told(self, theta: Tensor, channel: int, spread: Tensor) -> tuple[tuple[str, str], ...]:
         log_change, to_q, to_phi, log_variance, read, _ = [part[0] for part in self._parts(theta)]
         K, H = self.trends, 2 * self.harmonics
-        begin = sum(min(c + 1, K) + H for c in range(channel))
-        load = spread * read[begin : begin + min(channel + 1, K)]
+        begin = [sum(min(c + 1, K) + H for c in range(end)) for end in range(self.channels)]
+        up = torch.stack([read[begin[j] + j] for j in range(min(channel + 1, K))]).sign()  # a trend goes up where its first channel does
+        load = spread * up * read[begin[channel] : begin[channel] + len(up)]
         said = [("unit roots", f"{K} of {self.channels} channels")]
         said += [(f"noise of trend {j + 1} in this channel", plain(float(size))) for j, size in enumerate(load)]
         said += [(f"noise of slope {j + 1}, to that of its trend", plain(float((v / 2).exp()))) for j, v in enumerate(log_change)]

@@ -29,7 +29,7 @@ from forecast.types import leaves
 
 LENGTHS = (256, 1024, 4096, 16384, 65536)
 ROWS = 8192  # of all sequences of a batch together, where one is not longer
-ROUNDS = 3
+ROUNDS, PATIENCE = 5, 10.0  # passes, of which the least counts; seconds of all, or it is one pass
 OURS = ("s4d", "s4", "s5", "mamba", "ssd", "gated_delta", "linear_attention", "performer", "window_attention", "lstm")
 QUADRATIC = "causal attention"
 REFERENCES = (QUADRATIC, "S4D, kernel in full", "Mamba, plain loop")
@@ -128,7 +128,9 @@ def measure(name: str, length: int, width: int, rounds: int = ROUNDS) -> Cell:
     u = torch.randn(batch, length, width)
     _both(module, whole, u[:1, :64])  # compile and load
     before = _resident(reset=True)
-    both = min(_cpu(lambda: _both(module, whole, u)) for _ in range(rounds))
+    first = _cpu(lambda: _both(module, whole, u))
+    rounds = rounds if first * rounds <= PATIENCE else 1
+    both = min([first, *(_cpu(lambda: _both(module, whole, u)) for _ in range(rounds - 1))])
     memory = _resident() - before
     with torch.no_grad():
         forward = min(_cpu(lambda: whole(u)) for _ in range(rounds))
@@ -209,4 +211,4 @@ def _apart(name: str, length: int, width: int) -> Cell | None:
 
 
 def _send(pipe: multiprocessing.connection.Connection, name: str, length: int, width: int) -> None:
-    pipe.send(measure(name, length, width, ROUNDS if length <= 16384 else 1))
+    pipe.send(measure(name, length, width))

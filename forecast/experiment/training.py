@@ -92,18 +92,16 @@ def train(
         if any(weight.requires_grad for weight in model.parameters()):
             newest = checkpoints.newest(folder) if resume else None
             trainer.fit(model, datamodule=windows, ckpt_path=newest, weights_only=True)
-    best = next((c for c in trainer.callbacks if isinstance(c, ModelCheckpoint) and c.monitor), None)  # type: ignore[attr-defined]
-    if validated and (best is None or best.best_model_score is None or not float(best.best_model_score) < at_start):
-        model.load_state_dict(start)
-    elif best is not None:
-        trained = checkpoints.read(Path(best.best_model_path))["state_dict"]
-        done.kept = not isinstance(model, DeepForecaster) or _earned(
-            model.eval(), start, trained, (panel, ends, cut, horizon)
-        )
-        model.load_state_dict(trained if done.kept else start)
-        if isinstance(model, DeepForecaster) and done.kept:
+    trained = _trained(trainer, at_start, validated)
+    if trained is not None and isinstance(model, DeepForecaster):
+        done.kept = _earned(model.eval(), start, trained, (panel, ends, cut, horizon))
+    if trained is not None and done.kept:
+        model.load_state_dict(trained)
+        if isinstance(model, DeepForecaster):
             held = cast("Iterable[Past]", windows.val_dataloader())
             stretch.fit(model.eval(), itertools.islice(held, VALIDATION))
+    elif validated:
+        model.load_state_dict(start)
     model.eval()
     done.steps, done.epochs, done.cpu_s = trainer.global_step, trainer.current_epoch, time.process_time() - started
     done.best = min([at_start, *(loss for loss in done.curves["validation_loss"] if loss == loss and done.kept)])
@@ -118,6 +116,15 @@ def train(
         done.best,
     )
     return done
+
+
+def _trained(trainer: pl.Trainer, at_start: float, validated: bool) -> dict[str, Tensor] | None:
+    """The weights of the least validation loss; none without validation, or where the loss at the start is not above it."""
+    best = next((c for c in trainer.callbacks if isinstance(c, ModelCheckpoint) and c.monitor), None)  # type: ignore[attr-defined]
+    if not validated or best is None or best.best_model_score is None or not float(best.best_model_score) < at_start:
+        return None
+    weights: dict[str, Tensor] = checkpoints.read(Path(best.best_model_path))["state_dict"]
+    return weights
 
 
 def _earned(model: DeepForecaster, start: dict[str, Tensor], trained: dict[str, Tensor], rows: Any) -> bool:

@@ -36,11 +36,12 @@ def aligned(shape: tuple[int, ...], kind: Any = np.float64) -> NDArray[Any]:
 
 
 if AVAILABLE:
-    from forecast.kernels.narrow import bracket, fetch, floats_at, narrowed, widened, write_reached, write_whole
+    from forecast.kernels.narrow import bracket, fetch, narrowed, widened, write_reached, write_whole
     from forecast.kernels.pointers import (
         abreast,
         filled,
         flags_at,
+        floats_at,
         give,
         integers_at,
         lanes_at,

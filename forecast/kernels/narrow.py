@@ -12,21 +12,11 @@ from numba import types
 from numba.core import cgutils
 
 from forecast.kernels.pointers import Pointer, llvm
-from forecast.kernels.vectors import BYTE, DOUBLE, SINGLE, WORD, Vector, constant, intrinsic, shaped
+from forecast.kernels.vectors import BYTE, DOUBLE, WORD, Vector, constant, intrinsic, shaped
 
 
 def _narrow(lane: Any) -> Any:
     return Vector(lane.count, types.float32) if isinstance(lane, Vector) else types.float32
-
-
-@intrinsic
-def floats_at(typing: Any, address: Any) -> Any:
-    """float32 numbers at an address."""
-
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return builder.inttoptr(args[0], SINGLE.as_pointer())
-
-    return Pointer(types.float32)(types.intp), generate
 
 
 @intrinsic

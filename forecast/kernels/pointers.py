@@ -62,34 +62,21 @@ def pointer(typing: Any, array: Any) -> Any:
     return Pointer(element)(array), generate
 
 
-@intrinsic
-def numbers_at(typing: Any, address: Any) -> Any:
-    """float64 numbers at an address."""
+def _at(element: Any) -> Any:
+    """A function of kernels: elements at an address."""
 
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return builder.inttoptr(args[0], DOUBLE.as_pointer())
+    @intrinsic
+    def at(typing: Any, address: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            return builder.inttoptr(args[0], llvm(element).as_pointer())
 
-    return Pointer(types.float64)(types.intp), generate
+        return Pointer(element)(types.intp), generate
 
-
-@intrinsic
-def integers_at(typing: Any, address: Any) -> Any:
-    """int64 numbers at an address."""
-
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return builder.inttoptr(args[0], WORD.as_pointer())
-
-    return Pointer(types.int64)(types.intp), generate
+    return at
 
 
-@intrinsic
-def flags_at(typing: Any, address: Any) -> Any:
-    """Bytes at an address, to be written."""
-
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return builder.inttoptr(args[0], BYTE.as_pointer())
-
-    return Pointer(types.uint8)(types.intp), generate
+numbers_at, floats_at = _at(types.float64), _at(types.float32)
+integers_at, flags_at = _at(types.int64), _at(types.uint8)  # flags are bytes, to be written
 
 
 @intrinsic
@@ -185,18 +172,28 @@ def poke(typing: Any, where: Any, index: Any, lane: Any, number: Any) -> Any:
     return types.void(where, types.intp, types.intp, types.float64), generate
 
 
+def _loading(lane: Any, element: Any) -> Any:
+    """Instructions that read a lane value from elements that lie side by side."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        first = builder.gep(args[1], [args[2]])
+        value = builder.load(builder.bitcast(first, shaped(lane, scalar_of(lane)).as_pointer()))
+        value.align = _alignment(element)
+        return value
+
+    return generate
+
+
+def _stored(builder: Any, value: Any, lane: Any, where: Any, index: Any, element: Any) -> None:
+    """Write a lane value to elements that lie side by side."""
+    place = builder.bitcast(builder.gep(where, [index]), shaped(lane, scalar_of(lane)).as_pointer())
+    builder.store(value, place).align = _alignment(element)
+
+
 @intrinsic
 def read(typing: Any, like: Any, numbers: Any, index: Any) -> Any:
     """The float64 numbers that lie side by side from `index` on, as many as an element at `like` has lanes."""
-    lane = like.element
-
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        where = builder.gep(args[1], [args[2]])
-        value = builder.load(builder.bitcast(where, shaped(lane, DOUBLE).as_pointer()))
-        value.align = 8
-        return value
-
-    return lane(like, numbers, types.intp), generate
+    return like.element(like, numbers, types.intp), _loading(like.element, numbers.element)
 
 
 @intrinsic
@@ -204,8 +201,7 @@ def write(typing: Any, numbers: Any, index: Any, value: Any) -> Any:
     """The way back."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        where = builder.gep(args[0], [args[1]])
-        builder.store(args[2], builder.bitcast(where, shaped(value, DOUBLE).as_pointer())).align = 8
+        _stored(builder, args[2], value, args[0], args[1], numbers.element)
         return context.get_dummy_value()
 
     return types.void(numbers, types.intp, value), generate
@@ -224,14 +220,7 @@ def nothing(typing: Any, where: Any, size: Any) -> Any:
 @intrinsic
 def take(typing: Any, like: Any, where: Any, index: Any) -> Any:
     """The numbers that lie side by side from `index` on, as many as `like` has lanes."""
-
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        first = builder.gep(args[1], [args[2]])
-        value = builder.load(builder.bitcast(first, shaped(like, scalar_of(like)).as_pointer()))
-        value.align = _alignment(where.element)
-        return value
-
-    return like(like, where, types.intp), generate
+    return like(like, where, types.intp), _loading(like, where.element)
 
 
 @intrinsic
@@ -239,9 +228,7 @@ def give(typing: Any, value: Any, where: Any, index: Any) -> Any:
     """The way back."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        first = builder.gep(args[1], [args[2]])
-        place = builder.bitcast(first, shaped(value, scalar_of(value)).as_pointer())
-        builder.store(args[0], place).align = _alignment(where.element)
+        _stored(builder, args[0], value, args[1], args[2], where.element)
         return context.get_dummy_value()
 
     return types.void(value, where, types.intp), generate

@@ -6,6 +6,7 @@ safetensors files.
 """
 
 import contextlib
+import logging
 import os
 import platform
 import subprocess
@@ -77,6 +78,7 @@ def recording(tracking: Tracking, root: Path, name: str, tags: Mapping[str, str]
         return
     from mlflow.tracking import MlflowClient
 
+    logging.getLogger("mlflow.store").setLevel(logging.WARNING)  # a new database is no news
     client = MlflowClient(tracking_uri=tracking.uri or f"sqlite:///{(root / 'mlflow.db').resolve()}")
     known = client.get_experiment_by_name(tracking.experiment)
     place = (root / "mlflow" / tracking.experiment).resolve()

@@ -39,6 +39,7 @@ from forecast.series.panel import Panel
 
 MONITOR, JUDGED = "monitor.bin", "judged.csv"
 SHOWN = 12
+OFTEN = 3  # times as many alarms as asked for that are worth a word
 PRINTED = ["scores", "vus_pr", "ap", "f1", "best_f1", "event_recall", "delay_rows", "false_events_per_1000_rows"]
 
 
@@ -131,6 +132,18 @@ def _asked(rate: float, daily: float, config: config.Detect) -> str:
     )
 
 
+def _often(found: Found, config: config.Detect) -> list[str]:
+    """A word where many more rows have an alarm than was asked for."""
+    times = found.measured / found.rate
+    if config.false_discovery_rate is not None or times < OFTEN or found.measured * found.rows < 10 * OFTEN:
+        return []
+    follow = "" if config.detector["name"] == "adaptive" else "; detector=adaptive follows changes that last, and finds less"
+    return [
+        f"Rows with an alarm are {times:.0f} times as many as asked for: what came is unlike the rows learned from, "
+        f"or lasts. A larger calm= learns from more rows{follow}."
+    ]
+
+
 def write(
     found: Found,
     judged: pd.DataFrame | None,
@@ -165,6 +178,7 @@ def write(
         "details": [
             f"{_asked(found.rate, rows_per_day(panel), config)}; rows with an alarm: {found.measured:.2g}. "
             f"Learned from the first {_span(int(calm.min()), int(calm.max()))} rows of each series.",
+            *_often(found, config),
             *said,
             *([muted] if config.maintenance else []),
         ],

@@ -71,6 +71,20 @@ def test_nothing_to_find_is_exit_code_0(tmp_path: Path) -> None:
     assert "No event" in said.out
 
 
+def test_alarms_far_more_often_than_asked_are_told(tmp_path: Path) -> None:
+    """A course that begins behind the calm rows: the clean file has no such word."""
+    file = table(tmp_path, 0.0)
+    words = ["model=naive", "data.season=[]", "false_alarm_rate=1e-2", f"out={tmp_path}"]
+    assert "times as many as asked for" not in forecast("detect", f"data.path={file}", *words).out
+    frame = pd.read_csv(file)
+    frame.loc[300:, "flow"] += 12 * np.sin(np.arange(1200) / 3)
+    frame.to_csv(file, index=False)
+    said = forecast("detect", f"data.path={file}", *words).out
+    assert "times as many as asked for" in said and "detector=adaptive" in said
+    said = forecast("detect", f"data.path={file}", *words, "detector=adaptive").out
+    assert "detector=adaptive" not in said
+
+
 def test_a_misspelt_detector_or_parameter_is_told(tmp_path: Path) -> None:
     file = table(tmp_path, 0.0)
     said = forecast("detect", f"data.path={file}", "detector=standart")

@@ -88,7 +88,8 @@ class Bank(SequenceLayer[BankState]):
         decay, frequency = self.decay.double(), self.frequency.double()
         gain, none = -torch.expm1(-decay), torch.zeros_like(decay)
         pairs = ((-decay, -decay), (frequency, frequency), (gain, none), (none, -gain))
-        return Modes(*[torch.cat(pair)[None] for pair in pairs])
+        log_r, log_i, c_r, c_i = (torch.cat(pair)[None] for pair in pairs)
+        return Modes(log_r, log_i, c_r, c_i, torch.cat([none, none]))
 
     def tables(self) -> tuple[Array, Array, Array, Array]:
         """As the kernel of a live row takes them, in the precision of the bank: powers of the poles for a row one unit after the last

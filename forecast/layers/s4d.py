@@ -50,7 +50,7 @@ class S4D(SequenceLayer[S4DState]):
         self.direct = nn.Parameter(torch.randn(width))
 
     def modes(self) -> Modes:
-        """Discrete poles and readout in float64."""
+        """Discrete poles, readout and D in float64."""
         step = self.log_step.double().exp()
         a_r, a_i = -self.log_decay.double().exp(), self.frequency.double()
         c_r, c_i = self.readout.double()
@@ -64,7 +64,8 @@ class S4D(SequenceLayer[S4DState]):
             b_r, b_i = _divide(step, torch.zeros_like(step), 1 - z_r, -z_i)
             l_r, l_i = _divide(1 + z_r, z_i, 1 - z_r, -z_i)
             z_r, z_i = 0.5 * torch.log(l_r.square() + l_i.square()), torch.atan2(l_i, l_r)
-        return Modes(z_r, z_i, 2 * (c_r * b_r - c_i * b_i), 2 * (c_r * b_i + c_i * b_r))
+        out_r, out_i = 2 * (c_r * b_r - c_i * b_i), 2 * (c_r * b_i + c_i * b_r)
+        return Modes(z_r, z_i, out_r, out_i, self.direct.double())
 
     def initial_state(self, batch: int) -> S4DState:
         return S4DState(self.readout.new_zeros(batch, *self.readout.shape))
@@ -72,14 +73,14 @@ class S4D(SequenceLayer[S4DState]):
     def forward(self, u: Tensor, state: S4DState, elapsed: Tensor, observed: Tensor) -> tuple[Tensor, S4DState]:
         u = blank(u, observed)
         y, modes = respond(self.modes(), u, elapsed, state.modes)
-        return y.addcmul_(self.direct, u), S4DState(modes)
+        return y, S4DState(modes)
 
     def step(self, u: Tensor, state: S4DState, elapsed: Tensor, observed: Tensor) -> tuple[Tensor, S4DState]:
         if torch.is_grad_enabled() or not usable(u) or not is_regular(elapsed):
             return one_row(self, u, state, elapsed, observed)
         u = blank(u, observed)
         y, modes = one_more(self.remembered(lambda: Ready.of(self.modes(), u.dtype)), u, state.modes)
-        return y.addcmul_(self.direct, u), S4DState(modes)
+        return y, S4DState(modes)
 
 
 def _divide(a_r: Tensor, a_i: Tensor, b_r: Tensor, b_i: Tensor) -> tuple[Tensor, Tensor]:

@@ -46,12 +46,9 @@ class S5(SequenceLayer[S5State]):
         step, a_r = self.log_step.double().exp(), -self.log_decay.double().exp()
         z_r, z_i = step * a_r, (step * self.frequency.double()).clamp(-math.pi, math.pi)
         one, none = torch.ones_like(z_r), torch.zeros_like(z_r)
-        modes = Modes(
-            *(
-                torch.cat(part)[None]
-                for part in ([z_r] * 4, [z_i] * 4, [one, none, one, none], [none, -one, none, -one])
-            )
-        )
+        lanes = [z_r] * 4, [z_i] * 4, [one, none, one, none], [none, -one, none, -one]
+        log_r, log_i, c_r, c_i = (torch.cat(part)[None] for part in lanes)
+        modes = Modes(log_r, log_i, c_r, c_i, torch.cat([none] * 4))
         return modes, (torch.polar(torch.exp(z_r), z_i) - 1) / torch.complex(a_r, z_i / step)
 
     def forward(self, u: Tensor, state: S5State, elapsed: Tensor, observed: Tensor) -> tuple[Tensor, S5State]:

@@ -8,6 +8,7 @@ season has a number of rows. It runs on the CPU whatever the device of the data,
 
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -47,6 +48,20 @@ class SeasonalProfile(NamedTuple):
         profile = torch.full((batch, channels, 2 * self.season + BESIDE), torch.nan, dtype=torch.float64, device=device)
         profile[..., 1 - BESIDE :] = 0.0
         return profile
+
+    def one(self, values: Tensor, elapsed: Tensor, profile: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Distance and gate of one more row (B C), and the profile after it: those of `run`, without what other leads need."""
+        if values.is_meta or values.device.type != "cpu":
+            track = self.run(values[:, None], elapsed[:, None], profile)
+            return track.distance[:, 0], track.gate[:, 0], track.profile
+        fold, after = values.shape, profile.detach().numpy().copy()
+        state = after.reshape(-1, profile.shape[-1])
+        gap = elapsed.detach().double().numpy().repeat(fold[1])[:, None]
+        made, rows = np.empty((2, len(state), 1)), np.empty((len(state), 2), np.int64)
+        y, along = values.detach().double().numpy().reshape(-1, 1), np.empty((len(state), self.season + 1))
+        advance(y, gap, self.season, self.gain, 0.5 ** (1 / self.half_life), state, made[0], made[1], rows, along)
+        distance, gate = torch.from_numpy(made.reshape(2, *fold)).unbind()
+        return distance, gate, torch.from_numpy(after)
 
     def run(self, values: Tensor, elapsed: Tensor, profile: Tensor) -> Track:
         """Distances, gates and origins along rows."""

@@ -74,11 +74,10 @@ class SeasonalLTI(StackForecaster):
         return features[:, made], Units(*(part[:, made] for part in units))
 
     def step(self, state: DeepState, row: Row) -> DeepState:
-        one = Past(row.values[:, None], row.inputs[:, None], row.elapsed[:, None], state.static)
-        track = self._track(state, one)
-        end = super().step(_bare(state), row._replace(values=track.distance[:, 0]))
-        features = self.expand(torch.cat([end.features, track.gate[:, 0, :, None].to(end.features.dtype)], -1))
-        return _with(end._replace(features=features), track.profile)
+        distance, gate, profile = self.profile.one(row.values, row.elapsed, state.encoder.profile)
+        end = super().step(_bare(state), row._replace(values=distance))
+        features = self._gated(end.features, gate[..., None].to(end.features.dtype))
+        return _with(end._replace(features=features), profile)
 
     def linear_features(self, past: Past) -> tuple[Tensor, Units, Tensor]:
         track = self._track(self.initial_state((), past.static), past)
@@ -91,7 +90,9 @@ class SeasonalLTI(StackForecaster):
 
     def expand(self, features: Tensor) -> Tensor:
         """[f, ρ f, ρ² f] of [f, ρ]."""
-        f, gate = features[..., :-1], features[..., -1:]
+        return self._gated(features[..., :-1], features[..., -1:])
+
+    def _gated(self, f: Tensor, gate: Tensor) -> Tensor:
         return torch.cat([f, gate * f, gate.square() * f], -1)
 
     def ahead(self, units: Units, state: DeepState, past: Past | None, after: Tensor, horizon: int) -> Units:

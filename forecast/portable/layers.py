@@ -4,11 +4,11 @@ A layer is given rows (n D) that are all observed, the time since the one before
 answers with rows (n D). What a step does not change is made once, from the arrays that `forecast.models.exported` wrote.
 """
 
-import math
 from collections.abc import Callable
 
 import numpy as np
 
+from forecast.kernels import attend
 from forecast.kernels.activations import gelu
 from forecast.portable import matrix, modes
 from forecast.portable.elementary import Array, Arrays, State, Step, rms_norm, sigmoid
@@ -45,28 +45,29 @@ def _turned(rows: Array, cos: Array, sin: Array) -> Array:
     return np.concatenate([a * cos - b * sin, a * sin + b * cos, rest], -1)
 
 
+def _in_place(rows: Array) -> attend.Windows:
+    """Windows that move up where they lie."""
+    flat, between = rows.reshape(-1), rows[0].size
+    return attend.Windows(flat, flat, (between, between), True)
+
+
 def _attention(w: Arrays) -> Step:
-    heads, slope, turn = len(w["log_decay"]), np.exp(w["log_decay"])[:, None], w["turn"]
+    heads, slope, turn = len(w["log_decay"]), np.exp(w["log_decay"]), w["turn"]
 
     def step(u: Array, gap: Array, state: State) -> Array:
         entered = (u @ w["enter.weight"]).reshape(len(u), 3, heads, -1)
         q, k, v = entered[:, 0], entered[:, 1], entered[:, 2]
         keys, values, age, filled, clock = state
-        age += gap[:, None] * filled
+        gap, observed, kind = gap.astype(np.float64), np.ones(len(u), bool), (len(u), heads, keys.shape[1])
         clock += gap * filled[:, -1]
         angle = (clock[:, None] * turn)[:, None]
         cos, sin = np.cos(angle).astype(u.dtype), np.sin(angle).astype(u.dtype)
-        q, k = _turned(q, cos, sin), _turned(k, cos, sin)
-        for part, new in ((keys, k), (values, v), (age, 0.0), (filled, True)):
-            part[:, :-1] = part[:, 1:]
-            part[:, -1] = new
-        score = (
-            np.matmul(keys.transpose(0, 2, 1, 3), q[..., None])[..., 0] / math.sqrt(q.shape[-1]) - slope * age[:, None]
-        )
-        weight = np.where(filled[:, None], score, -np.inf).astype(u.dtype)
-        weight = np.exp(weight - np.maximum.reduce(weight, -1, keepdims=True))
+        q, k, v = _turned(q, cos, sin), _turned(k, cos, sin), np.ascontiguousarray(v)
+        score, y = np.empty(kind, u.dtype), np.empty_like(q)
+        attend.match(q, slope, k, _in_place(keys), age, filled, gap, observed, age, filled, score)
+        weight = np.exp(score - np.maximum.reduce(score, -1, keepdims=True))
         weight /= np.add.reduce(weight, -1, keepdims=True)
-        y = np.matmul(weight[:, :, None], values.transpose(0, 2, 1, 3))
+        attend.mix(weight, v, _in_place(values), filled, observed, y)
         return y.reshape(len(u), -1) @ w["out.weight"]
 
     return step

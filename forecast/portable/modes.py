@@ -9,10 +9,11 @@ from forecast.kernels import scan_modes
 from forecast.portable.elementary import Array, Arrays, State, Step
 
 
-def _modes(arrays: Arrays, kind: Any) -> Callable[[Array, Array, Array], Array]:
-    """The recurrence of `ssm.modes` on one row (n D)."""
+def _modes(arrays: Arrays, kind: Any, around: bool) -> Callable[[Array, Array, Array], Array]:
+    """The recurrence of `ssm.modes` on one row (n D), with its way around or without."""
     log_r, log_i, readout = arrays["log"][0], arrays["log"][1], arrays["readout"].astype(kind)
     unit, none = powers(log_r, log_i, np.ones(1), kind), np.zeros((0, *readout.shape), kind)
+    direct = arrays["direct"] if around else np.zeros(readout.shape[-1], kind)
 
     def respond(v: Array, gap: Array, state: Array) -> Array:
         table, which = unit, np.zeros((len(v), 1), np.int64)
@@ -21,7 +22,7 @@ def _modes(arrays: Arrays, kind: Any) -> Callable[[Array, Array, Array], Array]:
             table, which = powers(log_r, log_i, gaps, kind), of.reshape(-1, 1)
         y = np.empty((len(v), 1, v.shape[1]), kind)
         marks = np.empty((len(v), 0, *none.shape[1:]), kind)
-        scan_modes.advance(np.ascontiguousarray(v, kind)[:, None], table, readout, which, state, y, marks)
+        scan_modes.advance(np.ascontiguousarray(v, kind)[:, None], table, readout, direct, which, state, y, marks)
         return y[:, 0]
 
     return respond
@@ -35,12 +36,12 @@ def powers(log_r: Array, log_i: Array, gaps: Array, kind: Any) -> Array:
 
 
 def s4d(w: Arrays) -> Step:
-    respond = _modes(w, w["direct"].dtype)
-    return lambda u, gap, state: respond(u, gap, state[0]) + w["direct"] * u
+    respond = _modes(w, w["direct"].dtype, around=True)
+    return lambda u, gap, state: respond(u, gap, state[0])
 
 
 def s5(w: Arrays) -> Step:
-    respond = _modes(w, w["direct"].dtype)
+    respond = _modes(w, w["direct"].dtype, around=False)
 
     def step(u: Array, gap: Array, state: State) -> Array:
         v_r, v_i = u @ w["inward"][0], u @ w["inward"][1]

@@ -6,9 +6,11 @@
 Shapes: q, k (B T H K), of the decayed sum (B T 1 K) where all heads share them; v, y (B T H V); a, b (B T H), a ≤ 0; state (B H K V).
 Rows are cut in chunks: products inside a chunk are matrix products under the mask e^{cs_i - cs_j} (cs = cumulative a, differences in
 float64, -inf and cast before the exponential), states pass from chunk to chunk. The last chunk is filled up with rows of no decay
-and no input, which leave the state as it is. Where no gradient is wanted, the decayed sum goes row by row on the CPU, in a kernel.
+and no input, which leave the state as it is. On the CPU the decayed sum goes row by row in a kernel, and so does its adjoint.
 Sources: Dao & Gu (2024) Mamba-2, Listing 1; Yang et al. (2025) Gated DeltaNet, eq. 10 and the WY form of its §3.3.
 """
+
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -44,9 +46,14 @@ def _decays(a: Tensor, kind: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
 
 def decayed_sum(q: Tensor, k: Tensor, v: Tensor, a: Tensor | None, state: Tensor) -> tuple[Tensor, Tensor]:
     """(y, state after the last row) of the decayed sum; without a nothing fades."""
+    if usable(v):
+        return recur(q, k, v, a, state)
+    return sum_in_chunks(q, k, v, a, state)
+
+
+def sum_in_chunks(q: Tensor, k: Tensor, v: Tensor, a: Tensor | None, state: Tensor) -> tuple[Tensor, Tensor]:
+    """The torch form."""
     rows, size = q.shape[1], min(CHUNK, q.shape[1])
-    if usable(v) and not torch.is_grad_enabled():
-        return _recur(q, k, v, a, state)
     a = v.new_zeros(v.shape[:3]) if a is None else a
     q, k, v, a = (_chunks(part, size) for part in (q, k, v, a))
     within, start, end = _decays(a, q.dtype)
@@ -60,15 +67,36 @@ def decayed_sum(q: Tensor, k: Tensor, v: Tensor, a: Tensor | None, state: Tensor
     return _rows(y, rows), state
 
 
-def _recur(q: Tensor, k: Tensor, v: Tensor, a: Tensor | None, state: Tensor) -> tuple[Tensor, Tensor]:
-    """The same row by row in a kernel."""
+def recur(q: Tensor, k: Tensor, v: Tensor, a: Tensor | None, state: Tensor) -> tuple[Tensor, Tensor]:
+    """The numba form."""
     kind = v.dtype
     exact = torch.promote_types(kind, torch.float32)
     fade = v.new_ones(v.shape[:3]) if a is None else torch.exp(a.to(exact)).to(kind)
-    after, y = state.to(kind, copy=True, memory_format=torch.contiguous_format), v.new_empty(v.shape)
-    parts = (*(part.to(kind).contiguous() for part in (q, k, v, fade)), after, y)
-    scan_matrix.advance(*(part.numpy() for part in parts))
+    y, after = _Sum.apply(*(part.to(kind) for part in (q, k, v, fade, state)))  # type: ignore[no-untyped-call]
     return y, after
+
+
+class _Sum(torch.autograd.Function):
+    """The numba recurrence with its exact adjoint."""
+
+    @staticmethod
+    def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor, fade: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        q, k, v, fade = (part.contiguous() for part in (q, k, v, fade))
+        after, y = state.clone(memory_format=torch.contiguous_format), v.new_empty(v.shape)
+        count = max(1, -(-v.shape[1] // scan_matrix.STRETCH)) if any(ctx.needs_input_grad) else 0
+        marks = v.new_empty(v.shape[0], count, *state.shape[1:])
+        scan_matrix.advance(*(part.detach().numpy() for part in (q, k, v, fade, after, y, marks)))
+        ctx.save_for_backward(q, k, v, fade, marks)
+        return y, after
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        q, k, v, fade, marks = ctx.saved_tensors
+        gy, gstate = grads[0].contiguous(), grads[1].clone(memory_format=torch.contiguous_format)
+        gq, gk, gfade, gv = torch.zeros_like(q), torch.zeros_like(k), torch.zeros_like(fade), torch.empty_like(v)
+        parts = (q, k, v, fade, marks, gy, gstate, gq, gk, gv, gfade)
+        scan_matrix.adjoint(*(part.detach().numpy() for part in parts))
+        return gq, gk, gv, gfade, gstate
 
 
 def gated_delta(q: Tensor, k: Tensor, v: Tensor, a: Tensor, b: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,8 +1,8 @@
 """The response of D channels of N complex modes to real rows, in its three forms.
 
-    x_t = λ^{e_t} x_{t-1} + u_t        y_t = Re Σ_n c_n x_t,n          λ = exp(log λ), e_t the elapsed time of the row
+    x_t = λ^{e_t} x_{t-1} + u_t        y_t = Re Σ_n c_n x_t,n + d u_t      λ = exp(log λ), e_t the elapsed time of the row
 
-Shapes: u, y (B T D); log λ and c as real and imaginary part (N D) in float64; elapsed (B T); state (B 2 N D).
+Shapes: u, y (B T D); log λ and c as real and imaginary part (N D), d (D), in float64; elapsed (B T); state (B 2 N D).
 Forms: a numba recurrence on the CPU, the same kernel for a whole past and for one row, so equal bit for bit; else a convolution
 by FFT where every elapsed is the same, with the kernel built from two factors, l = i·c + j: K = Re Σ_n (c_n λ_n^{ic}) λ_n^j; else
 a loop over the rows. Kernels and powers are made in float64 and cast: in float32 a pole near 1 loses its time constant.
@@ -20,12 +20,13 @@ TABLE = 1 << 22  # numbers in a table of powers; longer irregular pasts are cut
 
 
 class Modes(NamedTuple):
-    """Poles and readout of D channels with N modes each, float64."""
+    """Poles, readout and way around them of D channels with N modes each, float64."""
 
     log_r: Tensor  # (N D), ≤ 0
     log_i: Tensor  # (N D), within ±π
     c_r: Tensor  # (N D)
     c_i: Tensor  # (N D)
+    direct: Tensor  # (D)
 
     def power(self, exponent: Tensor) -> tuple[Tensor, Tensor]:
         """λ^e for exponents (E): (E N D) real and imaginary."""
@@ -39,13 +40,14 @@ class Ready(NamedTuple):
 
     table: Tensor  # (1 2 N D)
     readout: Tensor  # (2 N D)
+    direct: Tensor  # (D)
 
     @classmethod
     def of(cls, modes: Modes, kind: torch.dtype) -> "Ready":
         """In this precision."""
         one = torch.ones(1, dtype=torch.float64, device=modes.log_r.device)
         table = torch.stack(modes.power(one), 1).to(kind)
-        return cls(table, torch.stack([modes.c_r, modes.c_i]).to(kind))
+        return cls(table, torch.stack([modes.c_r, modes.c_i]).to(kind), modes.direct.to(kind))
 
 
 def one_more(ready: Ready, u: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
@@ -95,7 +97,7 @@ def recur(modes: Modes, u: Tensor, elapsed: Tensor, state: Tensor) -> tuple[Tens
 def _recur(modes: Modes, u: Tensor, gaps: Tensor, gap: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
     table = torch.stack(modes.power(gaps), 1).to(u.dtype)
     readout = torch.stack([modes.c_r, modes.c_i]).to(u.dtype)
-    y, after = _Recurrence.apply(u, table, readout, gap, state.to(u.dtype))  # type: ignore[no-untyped-call]
+    y, after = _Recurrence.apply(u, table, readout, modes.direct.to(u.dtype), gap, state.to(u.dtype))  # type: ignore[no-untyped-call]
     return y, after
 
 
@@ -104,23 +106,23 @@ class _Recurrence(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, u: Tensor, table: Tensor, readout: Tensor, gap: Tensor, state: Tensor
+        ctx: Any, u: Tensor, table: Tensor, readout: Tensor, direct: Tensor, gap: Tensor, state: Tensor
     ) -> tuple[Tensor, Tensor]:
         u, gap, after = u.contiguous(), gap.contiguous(), state.clone(memory_format=torch.contiguous_format)
         count = max(1, -(-u.shape[1] // scan_modes.STRETCH)) if any(ctx.needs_input_grad) else 0
         y, marks = torch.empty_like(u), u.new_empty(u.shape[0], count, *state.shape[1:])
-        scan_modes.advance(*(part.detach().numpy() for part in (u, table, readout, gap, after, y, marks)))
-        ctx.save_for_backward(u, table, readout, gap, marks)
+        scan_modes.advance(*(part.detach().numpy() for part in (u, table, readout, direct, gap, after, y, marks)))
+        ctx.save_for_backward(u, table, readout, direct, gap, marks)
         return y, after
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        u, table, readout, gap, marks = ctx.saved_tensors
+        u, table, readout, direct, gap, marks = ctx.saved_tensors
         gy, gstate = grads[0].contiguous(), grads[1].clone(memory_format=torch.contiguous_format)
-        gu, gtable, gc = torch.empty_like(u), torch.zeros_like(table), torch.zeros_like(readout)
-        parts = (u, table, readout, gap, marks, gy, gstate, gu, gtable, gc)
+        gu, gtable, gc, gd = torch.empty_like(u), *(torch.zeros_like(part) for part in (table, readout, direct))
+        parts = (u, table, readout, direct, gap, marks, gy, gstate, gu, gtable, gc, gd)
         scan_modes.adjoint(*(part.detach().numpy() for part in parts))
-        return gu, gtable, gc, None, gstate
+        return gu, gtable, gc, gd, None, gstate
 
 
 def impulse_response(modes: Modes, rows: int) -> Tensor:
@@ -147,6 +149,7 @@ def convolve(modes: Modes, u: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
     c_r, c_i = modes.c_r.to(kind), modes.c_i.to(kind)
     # the state before the first row answers with Re c λ^{t+1} x
     z_r, z_i = c_r * s_r - c_i * s_i, c_r * s_i + c_i * s_r
+    y = y + modes.direct.to(kind) * u.to(kind)
     y = y + torch.einsum("tnd,bnd->btd", pr, z_r) - torch.einsum("tnd,bnd->btd", pi, z_i)
     ends = [
         torch.cat([torch.ones_like(pr[:1]), pr[:-1]]).flip(0),
@@ -161,10 +164,10 @@ def loop(modes: Modes, u: Tensor, elapsed: Tensor, state: Tensor) -> tuple[Tenso
     """Row by row in torch: any clock, any device."""
     kind = u.dtype if u.element_size() >= 4 else torch.float32
     x_r, x_i = state[:, 0].to(kind), state[:, 1].to(kind)
-    c_r, c_i = modes.c_r.to(kind), modes.c_i.to(kind)
+    c_r, c_i, direct = (part.to(kind) for part in modes[2:])
     rows = []
     for row, gap in zip(u.to(kind).unbind(1), elapsed.unbind(1), strict=True):
         l_r, l_i = (part.to(kind) for part in modes.power(gap))
         x_r, x_i = l_r * x_r - l_i * x_i + row[:, None], l_r * x_i + l_i * x_r
-        rows.append((c_r * x_r - c_i * x_i).sum(1))
+        rows.append((c_r * x_r - c_i * x_i).sum(1) + direct * row)
     return torch.stack(rows, 1).to(u.dtype), torch.stack([x_r, x_i], 1)

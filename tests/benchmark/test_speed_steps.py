@@ -16,6 +16,7 @@ def test_every_case_has_a_figure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         "FEWER": (20, 40),
         "LESS": 200,
         "STRETCH": 200,
+        "FILLING": 30,
         "TIMED": 9,
         "SENSORS": 3,
         "ROUNDS": 1,

@@ -161,13 +161,13 @@ def test_bits_do_not_depend_on_the_number_of_channels() -> None:
 
 def test_the_recurrence_without_the_compiler_is_the_kernel() -> None:
     generator = np.random.default_rng(0)
-    u, table, c = (generator.normal(size=shape) for shape in ((2, 70, 21), (3, 2, 4, 21), (2, 4, 21)))
+    u, table, c, direct = (generator.normal(size=shape) for shape in ((2, 70, 21), (3, 2, 4, 21), (2, 4, 21), (21,)))
     table *= 0.4
     gap, start = generator.integers(0, 3, (2, 70)), generator.normal(size=(2, 2, 4, 21))
     made = []
     for form in (scan_modes.advance, scan_modes.plain):
         state, y = start.copy(), np.empty_like(u)
-        form(u, table, c, gap, state, y, np.empty((2, 0, 2, 4, 21)))
+        form(u, table, c, direct, gap, state, y, np.empty((2, 0, 2, 4, 21)))
         made.append((y, state))
     for a, b in zip(*made, strict=True):
         np.testing.assert_allclose(a, b, rtol=0, atol=1e-12)

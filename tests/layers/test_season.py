@@ -50,6 +50,20 @@ def test_distances_origins_and_gate_are_those_of_the_recursion_by_hand() -> None
         assert origins.tolist() == pytest.approx([last if math.isnan(p) else p for p in wanted], nan_ok=True)
 
 
+def test_one_row_is_a_run_of_one_row() -> None:
+    """Bit for bit, channel by channel, and the profile before is left alone."""
+    values = torch.stack([series(90, seed)[0, :, 0] for seed in range(6)]).view(3, 2, 90)
+    elapsed = torch.tensor([1.0, 0.0, 2.5])
+    profile = PROFILE.run(values[..., :-1].mT, torch.ones(3, 89), PROFILE.initial(3, 2, torch.device("cpu"))).profile
+    before, row = profile.clone(), values[..., -1].clone()
+    row[1] = math.nan
+    track = PROFILE.run(row[:, None], elapsed[:, None], profile)
+    made = PROFILE.one(row, elapsed, profile)
+    for a, b in zip(made, (track.distance[:, 0], track.gate[:, 0], track.profile), strict=True):
+        torch.testing.assert_close(a, b, rtol=0, atol=0, equal_nan=True)
+    torch.testing.assert_close(profile, before, rtol=0, atol=0, equal_nan=True)
+
+
 def test_chunks_give_the_same_bits_as_the_whole() -> None:
     values, elapsed = series(), torch.ones(1, 90)
     whole = PROFILE.run(values, elapsed, start())

@@ -40,6 +40,7 @@ class Cell(NamedTuple):
     tallies: dict[str, Tally]  # metric → (S H C)
     failed: dict[int, str]  # position in the piece → reason
     cost: Cost
+    note: str = ""  # what is to be said beside the model's figures
 
 
 def score(forecast: Forecast, actual: Tensor, naive: tuple[Tensor, Tensor], metrics: Sequence[str]) -> Cell:
@@ -84,7 +85,7 @@ def merge(cells: Sequence[Cell]) -> Cell:
         for word in cells[0].tallies
     }
     parts = [torch.cat([getattr(cell, name) for cell in cells]) for name in ("actual", "mean", "quantiles")]
-    return Cell(parts[0], parts[1], parts[2], tallies, failed, total)
+    return Cell(parts[0], parts[1], parts[2], tallies, failed, total, max(cell.note for cell in cells))
 
 
 def write(path: Path, cell: Cell, fingerprint: str) -> None:
@@ -96,6 +97,7 @@ def write(path: Path, cell: Cell, fingerprint: str) -> None:
         "fingerprint": fingerprint,
         "failed": {str(k): v for k, v in cell.failed.items()},
         "cost": cell.cost._asdict(),
+        "note": cell.note,
     }
     plain = {name: tensor.detach().clone().contiguous() for name, tensor in tensors.items()}
     write_durably(path, write_tensors(plain, metadata={"cell": json.dumps(about)}))
@@ -113,6 +115,7 @@ def read(path: Path, fingerprint: str) -> Cell | None:
         words = [name.removeprefix("total.") for name in tensors if name.startswith("total.")]
         tallies = {word: Tally(tensors[f"total.{word}"], tensors[f"weight.{word}"]) for word in words}
         failed = {int(k): str(v) for k, v in about["failed"].items()}
-        return Cell(tensors["actual"], tensors["mean"], tensors["quantiles"], tallies, failed, Cost(**about["cost"]))
+        parts = tensors["actual"], tensors["mean"], tensors["quantiles"]
+        return Cell(*parts, tallies, failed, Cost(**about["cost"]), str(about["note"]))
     except (OSError, SafetensorError, ValueError, KeyError, TypeError):
         return None

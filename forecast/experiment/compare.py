@@ -34,6 +34,7 @@ from forecast.experiment.work import Bounds, Fitted, arrays, measured
 from forecast.metrics import METRICS
 from forecast.models.forecaster import Forecaster
 from forecast.report import page
+from forecast.report.ranking import not_kept
 from forecast.series.panel import Panel
 from forecast.series.protocol import LastRows, Protocol
 from forecast.series.split import cutoffs
@@ -154,7 +155,7 @@ def trained(
     model = member.build(horizon=plan.horizon, facts=facts_of(panel))
     with measured() as clock:
         clock.lap()
-        train(
+        done = train(
             model,
             panel.head(np.maximum(ends, 0)),
             np.maximum(ends, 0),
@@ -170,6 +171,7 @@ def trained(
         dict(zip(model.state_dict(), arrays(list(model.state_dict().values())), strict=True)),
         cost.predict_cpu_s,
         cost.peak_mb,
+        done.note,
     )
 
 
@@ -216,12 +218,18 @@ def summary(done: Comparison, name: str, config: config.Compare) -> dict[str, An
         "cells_dropped": done.board.lost,
         "dropped_undefined": done.board.undefined,
         "failures": {model: sum(len(cell.failed) for cell in made) for model, made in done.cells.items()},
+        "notes": notes(done.cells),
         "stand_in": config.failed,
         "seed": plan.seed,
         "version": version("forecast"),
         "command": shlex.join(["forecast", *sys.argv[1:]]),
         "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
     }
+
+
+def notes(cells: Cells) -> dict[str, str]:
+    """What is to be said beside the figures of models."""
+    return {model: note for model, made in cells.items() if (note := max(cell.note for cell in made))}
 
 
 def record(done: Comparison, out: Path, recorder: Recorder, config: config.Compare) -> None:
@@ -262,10 +270,13 @@ def show(done: Comparison) -> None:
         view.add_column("owa", justify="right", no_wrap=True)
     view.add_column("against\nseasonal_naive", no_wrap=True)
     failures = {model: sum(len(cell.failed) for cell in made) for model, made in done.cells.items()}
+    said = notes(done.cells)
     for model in done.board.order:
         first = done.board.standings[done.board.metrics[0]][model].against_reference
         values = [f"{done.board.standings[word][model].value:.4g}" for word in done.board.metrics]
         values += [f"{owa[model]:.4g}"] if owa else []
         note = f" ({failures[model]} failed)" if failures[model] else ""
+        note += f" ({said[model]})" if model in said else ""
         view.add_row(model + note, *values, "" if first is None else first.word)
+    view.caption = not_kept(said) if said else None
     console.print(view)

@@ -61,6 +61,7 @@ def run(config: config.Train, out: Path) -> int:
                 recorder.artefact(out / name)
     weights = sum(p.numel() for p in model.parameters())
     told = f"{done.steps} steps, best validation loss {done.best:.4g}" if weights else "parameters estimated"
+    told += f", {done.note}: the model is what it was before training" if done.note else ""
     print(f"{config.model.label}: {told}, {done.cpu_s:.1f} CPU-s\nModel: {out / MODEL}")
     return 0
 
@@ -119,6 +120,7 @@ def write_summary(
         "epochs": done.epochs,
         "cpu_s": done.cpu_s,
         "best_validation_loss": None if done.best != done.best else done.best,
+        "note": done.note,
         "seed": config.seed,
         "command": shlex.join(["forecast", *sys.argv[1:]]),
         "version": version("forecast"),

@@ -49,9 +49,14 @@ class Training:
     epochs: int = 0
     cpu_s: float = 0.0
     best: float = float("nan")  # validation loss
-    kept: bool = True  # False: trained weights gained in loss and not in the units of the series
+    left_out: dict[str, Tensor] = field(default_factory=dict)  # the best trained weights, where these gained nothing
     at_start: float = float("nan")  # validation loss of what has a closed form, before the first step
     curves: dict[str, list[float]] = field(default_factory=lambda: {"training_loss": [], "validation_loss": []})
+
+    @property
+    def note(self) -> str:
+        """What stands beside the model's figures where they are those from before the first step."""
+        return "trained weights not kept" if self.left_out else ""
 
 
 def train(
@@ -92,10 +97,12 @@ def train(
         if any(weight.requires_grad for weight in model.parameters()):
             newest = checkpoints.newest(folder) if resume else None
             trainer.fit(model, datamodule=windows, ckpt_path=newest, weights_only=True)
-    trained = _trained(trainer, at_start, validated)
-    if trained is not None and isinstance(model, DeepForecaster):
-        done.kept = _earned(model.eval(), start, trained, (panel, ends, cut, horizon))
-    if trained is not None and done.kept:
+    loss, trained = _trained(trainer, validated)
+    kept = bool(trained) and loss < at_start
+    if kept and isinstance(model, DeepForecaster):
+        kept = _earned(model.eval(), start, trained, (panel, ends, cut, horizon))
+    done.left_out = {} if kept else trained
+    if kept:
         model.load_state_dict(trained)
         if isinstance(model, DeepForecaster):
             held = cast("Iterable[Past]", windows.val_dataloader())
@@ -104,10 +111,11 @@ def train(
         model.load_state_dict(start)
     model.eval()
     done.steps, done.epochs, done.cpu_s = trainer.global_step, trainer.current_epoch, time.process_time() - started
-    done.best = min([at_start, *(loss for loss in done.curves["validation_loss"] if loss == loss and done.kept)])
+    done.best = min([at_start, *(loss for loss in done.curves["validation_loss"] if loss == loss and kept)])
     done.at_start = at_start
-    if not done.kept:
-        logger.info("the trained weights gain in loss and not in the units of the series: the closed form stays")
+    if done.left_out:
+        what = "in the units of the series" if loss < at_start else "in validation loss"
+        logger.info("the trained weights gain nothing %s and are not kept", what)
     logger.info(
         "trained %d steps in %d epochs, %.1f CPU-s, best validation loss %.4g",
         done.steps,
@@ -118,13 +126,12 @@ def train(
     return done
 
 
-def _trained(trainer: pl.Trainer, at_start: float, validated: bool) -> dict[str, Tensor] | None:
-    """The weights of the least validation loss; none without validation, or where the loss at the start is not above it."""
+def _trained(trainer: pl.Trainer, validated: bool) -> tuple[float, dict[str, Tensor]]:
+    """The least validation loss and its weights; none without validation."""
     best = next((c for c in trainer.callbacks if isinstance(c, ModelCheckpoint) and c.monitor), None)  # type: ignore[attr-defined]
-    if not validated or best is None or best.best_model_score is None or not float(best.best_model_score) < at_start:
-        return None
-    weights: dict[str, Tensor] = checkpoints.read(Path(best.best_model_path))["state_dict"]
-    return weights
+    if not validated or best is None or best.best_model_score is None:
+        return math.inf, {}
+    return float(best.best_model_score), checkpoints.read(Path(best.best_model_path))["state_dict"]
 
 
 def _earned(model: DeepForecaster, start: dict[str, Tensor], trained: dict[str, Tensor], rows: Any) -> bool:

@@ -74,11 +74,12 @@ class Cut:
 
 @dataclass(frozen=True)
 class Fitted:
-    """The weights of a trained member and what they cost."""
+    """The weights of a trained member, what they cost and what is to be said of them."""
 
     weights: dict[str, Array] = field(default_factory=dict)
     cpu_s: float = 0.0
     peak_mb: float = 0.0
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -134,7 +135,7 @@ def _together(piece: Piece, model: Forecaster) -> list[Cell]:
                 cost = cost._replace(
                     fit_cpu_s=cost.fit_cpu_s + piece.fitted.cpu_s, peak_mb=max(cost.peak_mb, piece.fitted.peak_mb)
                 )
-            done.append(_with_failures(cell, cut, cost))
+            done.append(_with_failures(cell, cut, cost)._replace(note=piece.fitted.note))
         except Exception as error:
             logger.debug("%s failed", piece.member.label, exc_info=True)
             done.append(cells.empty(actual, piece.metrics, dict.fromkeys(range(len(actual)), _reason(error))))

@@ -46,7 +46,8 @@ class Attention(SequenceLayer[AttentionState]):
         turn = torch.logspace(0, -3, pairs, dtype=torch.float64)
         self.register_buffer("turn", turn, persistent=False)
         self._spare = live_window.Spare()
-        self.log_decay = nn.Parameter(torch.linspace(math.log(0.5), math.log(1e-3), self.heads))  # slopes
+        # slopes; a lone head gets the gentlest: with the steepest it would not see farther than a few rows
+        self.log_decay = nn.Parameter(torch.linspace(math.log(1e-3), math.log(0.5), self.heads).flip(0))
 
     def initial_state(self, batch: int) -> AttentionState:
         shape = (batch, self.window, self.heads, self.out.in_features // self.heads)

@@ -192,8 +192,8 @@ def plot_autocorrelation(ax: Axes, residuals: Values, most: int = 24) -> Axes:
     return ax
 
 
-def plot_losses(ax: Axes, losses: pd.DataFrame) -> Axes:
-    """Training and validation loss by epoch; the epoch of the best validation loss is marked."""
+def plot_losses(ax: Axes, losses: pd.DataFrame, kept: bool = True) -> Axes:
+    """Training and validation loss by epoch; the epoch of the best validation loss is marked, as kept or as the best one."""
     few = len(losses) <= 40
     for name, (colour, shape, line) in zip(("training_loss", "validation_loss"), LINES, strict=False):
         if losses[name].notna().any():
@@ -201,7 +201,7 @@ def plot_losses(ax: Axes, losses: pd.DataFrame) -> Axes:
             style: dict[str, Any] = dict(color=colour, marker=marker, markersize=5, linestyle=line, linewidth=2)
             ax.plot(losses["epoch"], losses[name], label=name.replace("_", " "), **style)
     if (best := best_epoch(losses)) is not None:
-        ax.axvline(best, color=INK, linestyle=":", linewidth=1.2, label="weights kept")
+        ax.axvline(best, color=INK, linestyle=":", linewidth=1.2, label="weights kept" if kept else "best of the training, not kept")
     ax.set(xlabel="epoch", ylabel="loss")
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     legend(ax)

@@ -1,11 +1,19 @@
 """Who is better: the leaderboard, the series one by one, what it cost and what failed."""
 
+from collections.abc import Iterable
+
 import pandas as pd
 
 from forecast.report import figures
 from forecast.report.numbers import Listing, listing, number, seconds
 from forecast.report.section import HALF, WIDE, Section, picture
 from forecast.report.tables import REFERENCE, Tables, title
+
+
+def not_kept(models: Iterable[str]) -> str:
+    """What a reader has to know of models whose trained weights gained nothing."""
+    who = f"The trained weights of {_some(list(models))} gain nothing on the validation rows and are not kept"
+    return f"{who}: the figures are those from before training, of deep members those of lti."
 
 
 def leaderboard(tables: Tables) -> Section:
@@ -40,7 +48,8 @@ def _finding(tables: Tables, one: pd.DataFrame) -> str:
     else:
         names = f": {_some(better)}" if better else ""
         said = f"{len(better)} of {len(others)} models are better than seasonal naive by {tables.title}{names}."
-    return (said + (f" No forecast to score from {_some(lost)}." if lost else "")).strip()
+    said += f" No forecast to score from {_some(lost)}." if lost else ""
+    return (said + (f" {not_kept(tables.notes)}" if tables.notes else "")).strip()
 
 
 def _some(names: list[str], most: int = 4) -> str:
@@ -52,7 +61,8 @@ def metrics(tables: Tables) -> Section:
     """Every metric of every model, and the verdicts."""
     words = list(dict.fromkeys(tables.leaderboard["metric"]))
     wide = tables.leaderboard.pivot(index="model", columns="metric", values="value").loc[tables.models, words]
-    wide = wide.rename(columns=title).reset_index()
+    noted = {model: f"{model} ({note})" for model, note in tables.notes.items()}
+    wide = wide.rename(columns=title, index=noted).reset_index()
     verdicts = tables.leaderboard.assign(metric=tables.leaderboard["metric"].map(title))
     folded = listing(verdicts, "With intervals and verdicts", "leaderboard.csv")
     return Section("All metrics", "", [], [listing(wide, "", folded=False), folded])

@@ -58,6 +58,11 @@ class Tables:
         return list(self.summary["models"])
 
     @property
+    def notes(self) -> dict[str, str]:
+        """What is to be said beside the figures of some models."""
+        return dict(self.summary.get("notes", {}))
+
+    @property
     def metric(self) -> str:
         """The metric that ranks."""
         return str(self.summary["metric"])

@@ -34,7 +34,7 @@ def write(folder: Path) -> Path:
         verdict=sentence(summary, losses),
         details=(),
         facts=figures_of(summary),
-        sections=[*curves(losses), *decomposition.sections(folder), artefact(summary)],
+        sections=[*curves(losses, not summary.get("note")), *decomposition.sections(folder), artefact(summary)],
         command=summary.get("command"),
         version=summary["version"],
         seed=summary.get("seed"),
@@ -51,6 +51,9 @@ def sentence(summary: dict[str, Any], losses: pd.DataFrame) -> str:
     if summary["best_validation_loss"] is None:
         return f"{summary['model']}: {number(summary['epochs'])} epochs {took}; too few rows to validate."
     loss = number(summary["best_validation_loss"])
+    if summary.get("note"):
+        why = f"they gain nothing on the validation rows (loss {loss} before training)"
+        return f"{summary['model']}: {summary['note']}: {why}; {len(losses)} epochs {took}."
     return (
         f"{summary['model']}: best validation loss {loss}, after epoch {best_epoch(losses)} of {len(losses)}, {took}."
     )
@@ -62,14 +65,14 @@ def figures_of(summary: dict[str, Any]) -> list[tuple[str, str]]:
     return [(key, number(summary[key])) for key in keys if key in summary and (key, summary[key]) != ("channels", 1)]
 
 
-def curves(losses: pd.DataFrame) -> list[Section]:
+def curves(losses: pd.DataFrame, kept: bool) -> list[Section]:
     """The losses by epoch; nothing where nothing was trained."""
     if losses.empty:
         return []
     low = {name: losses[f"{name}_loss"].dropna() for name in ("training", "validation")}
     said = [f"{name} {number(v.iloc[0])} → {number(v.iloc[-1])}" for name, v in low.items() if len(v)]
     finding = f"Loss from the first epoch to the last: {'; '.join(said)}."
-    drawn = picture(finding, lambda ax: plot_losses(ax, losses))
+    drawn = picture(finding, lambda ax: plot_losses(ax, losses, kept))
     return [Section("Loss by epoch", finding, [drawn], [listing(losses, "The numbers", LOSSES)])]
 
 

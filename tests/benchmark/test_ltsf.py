@@ -78,3 +78,17 @@ def test_the_verb_fills_the_table_and_goes_on_where_it_stopped(real_data: Path, 
 def test_a_set_without_the_protocol_is_refused(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert main(["benchmark=ltsf", "benchmark.sets=[nile]", "tracking=none", f"out={tmp_path}"]) == 2
     assert "nile has no long-horizon protocol" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_weights_that_are_not_kept_have_a_row_of_their_own(
+    real_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["benchmark=ltsf", "benchmark.sets=[exchange_rate]", "tracking=none", f"out={tmp_path}"]
+    words += ["models=[lti, {name: s4d, learning_rate: 30.0}]", "trainer.max_steps=4", "trainer.context=96"]
+    assert main([*words, "benchmark.horizons=[96]", "benchmark.contexts=[]"]) == 0
+    file = tmp_path / "benchmark" / "latest" / "results.csv"
+    made = pd.read_csv(file).set_index(["subject", "unit"])["value"].sort_index()
+    assert made["s4d", "kept"] == 0 and made["s4d", "steps"] == 4 and ("lti", "kept") not in made.index
+    assert made["s4d", "mse"] == pytest.approx(made["lti", "mse"]) and made["s4d, as trained", "mse"] > 1
+    assert "s4d on exchange_rate: the trained weights gain nothing" in capsys.readouterr().out

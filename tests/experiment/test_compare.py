@@ -10,7 +10,7 @@ import torch
 from forecast.experiment import leaderboard as board_of
 from forecast.experiment import tables
 from forecast.experiment.backtest import Plan, backtest
-from forecast.experiment.cells import Cell, read
+from forecast.experiment.cells import Cell, merge, read, write
 from forecast.experiment.members import labelled, member
 from forecast.experiment.work import Bounds, Fitted
 from forecast.metrics import METRICS
@@ -103,6 +103,14 @@ def test_a_model_that_fails_everywhere_takes_no_cells_from_the_others(tmp_path: 
     board = board_of.leaderboard(plan, {**cells, "broken": nothing})
     assert math.isnan(board.standings["mase"]["broken"].value) and board.order[-1] == "broken"
     assert math.isfinite(board.standings["mase"]["ridge"].value) and board.lost == 0
+
+
+def test_what_is_said_of_a_model_is_kept_with_its_cells(tmp_path: Path) -> None:
+    _, cells = run(panel(), tmp_path, number=1)
+    for note in ("", "trained weights not kept"):
+        write(tmp_path / "cell", cells["ridge"][0]._replace(note=note), "f")
+        kept = read(tmp_path / "cell", "f")
+        assert kept is not None and merge([kept, cells["ridge"][0]]).note == note
 
 
 def test_stand_in_fills_failed_series_and_keeps_them_listed(tmp_path: Path) -> None:

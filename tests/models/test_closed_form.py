@@ -141,7 +141,8 @@ def test_a_training_that_gains_nothing_is_not_kept(tmp_path: Path) -> None:
     settings = replace(trainer(), max_steps=12, context=96)
     torch.manual_seed(0)
     done = train(model, panel, panel.lengths.numpy(), 12, settings, 0, tmp_path)
-    assert done.best == done.at_start
+    assert done.best == done.at_start and done.note == "trained weights not kept"
+    assert bool(done.left_out["head.median.weight"].any())
     assert model.head.median is not None and not bool(model.head.median.weight.any())
 
 

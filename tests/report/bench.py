@@ -142,6 +142,7 @@ def _summary(
         "dropped_undefined": 0,
         "ranks": {"p": 0.01, "distance": 0.7, "groups": [list(models[1:])], "units": 20, "of": "series"},
         "failures": {model: len(series) * (model in failed) for model in models},
+        "notes": {},
         "stand_in": None,
         "seed": 0,
         "version": "0",

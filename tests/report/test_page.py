@@ -1,5 +1,6 @@
 """A page stands alone, shows every name as it is, and is readable when models fail or nothing can be told."""
 
+import json
 import re
 from html.parser import HTMLParser
 from pathlib import Path
@@ -107,6 +108,15 @@ def test_many_series(tmp_path: Path) -> None:
     assert "200 of 414 rows; all of them stand in scores.parquet." in reader.text
 
 
+def test_a_model_whose_trained_weights_are_not_kept_says_so(tmp_path: Path) -> None:
+    made = folder(tmp_path, models=("ridge", "s4d", "seasonal_naive"))
+    assert "not kept" not in drawn(made).text
+    summary = json.loads((made / "summary.json").read_text())
+    (made / "summary.json").write_text(json.dumps(summary | {"notes": {"s4d": "trained weights not kept"}}))
+    text = drawn(made).text
+    assert "s4d (trained weights not kept)" in text and "The trained weights of s4d gain nothing" in text
+
+
 def test_same_tables_same_page(tmp_path: Path) -> None:
     first = page.write(folder(tmp_path, series=("a",), cutoffs=2)).read_bytes()
     assert page.write(tmp_path).read_bytes() == first
@@ -138,6 +148,10 @@ def test_training(tmp_path: Path) -> None:
     assert_alone(reader)
     assert "<s4d>: best validation loss 1.500, after epoch 2 of 3" in reader.text
     assert "weights kept" in reader.text
+    (tmp_path / "summary.json").write_text((SUMMARY % "1.5").replace("}", ', "note": "trained weights not kept"}'))
+    text = Reader(training.write(tmp_path).read_text()).text
+    assert "<s4d>: trained weights not kept: they gain nothing on the validation rows (loss 1.500 before" in text
+    assert "not kept" in text and "weights kept" not in text
 
 
 def test_training_without_validation(tmp_path: Path) -> None:

@@ -2,8 +2,11 @@
 
 Every layer stands in the same frame: embedding, two blocks of it, a linear answer; the same steps of AdamW on batches drawn anew, and
 a test on sequences that were not seen. Training ends early where the last hundred batches were right in 99 of 100. See `memory_tasks`.
+Step sizes of S4, S4D and S5 start where the task's length asks for it: a kernel reaches about 1/Δ rows back.
+Source: Gu, Johnson, Timalsina, Rudra & Ré (2022), How to train your HiPPO, on Δ as a timescale.
 """
 
+import math
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,11 +41,14 @@ class Choice:
 
 
 class Reader(nn.Module):
-    """Blocks of one layer and an answer for each row."""
+    """Blocks of one layer and an answer for each row; step sizes start log-uniform between 1/(2 · length) and 1/2."""
 
-    def __init__(self, task: Task, layer: str, blocks: int, width: int) -> None:
+    def __init__(self, task: Task, layer: str, blocks: int, width: int, length: int) -> None:
         super().__init__()
         self.stack = Stack(task.features, (layer,) * blocks, width, 0.0)
+        for name, weight in self.stack.named_parameters():
+            if name.endswith(".log_step"):
+                nn.init.uniform_(weight, -math.log(2 * length), -math.log(2))
         self.answer = nn.Linear(width, max(task.classes, 1))
 
     def forward(self, rows: Tensor) -> Tensor:
@@ -85,7 +91,7 @@ def trial(task: Task, layer: str, length: int, chosen: Choice, seed: int) -> tup
     """Share that is right in the test, steps of training, CPU-seconds."""
     torch.manual_seed(seed)
     generator, started = torch.Generator().manual_seed(seed), time.process_time()
-    model = Reader(task, layer, chosen.blocks, chosen.width)
+    model = Reader(task, layer, chosen.blocks, chosen.width, length)
     adam = torch.optim.AdamW(model.parameters(), lr=chosen.rate, weight_decay=0.01)
     cycle = torch.optim.lr_scheduler.OneCycleLR(adam, chosen.rate, total_steps=max(chosen.steps, 2))
     lately: list[float] = []

@@ -85,8 +85,8 @@ def _window(kept: Tensor) -> Window:
 
 def _flat(kept: Tensor) -> Memory:
     """From the first number of windows to the last."""
-    row = kept.shape[1:].numel()
-    flat: Memory = kept.as_strided(((len(kept) - 1) * kept.stride(0) + row,), (1,)).numpy()
+    shape, between = kept.shape, kept.stride(0)
+    flat: Memory = kept.as_strided(((shape[0] - 1) * between + shape[1:].numel(),), (1,)).numpy()
     return flat
 
 
@@ -115,6 +115,9 @@ def step(
 
 def _moved(spare: Spare, old: Tensor, together: bool) -> tuple[Tensor, attend.Windows]:
     """The window after the row, and both as the kernels take them."""
-    old = old if old[:1].is_contiguous() else old.contiguous()
     after, moves = spare.after(old, together)
-    return after, attend.Windows(_flat(old), _flat(after), (old.stride(0), after.stride(0)), moves)
+    flat, between = _flat(after), after.stride(0)
+    if not moves:
+        return after, attend.Windows(flat, flat, (between, between), moves)
+    old = old if old[:1].is_contiguous() else old.contiguous()
+    return after, attend.Windows(_flat(old), flat, (old.stride(0), between), moves)

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from forecast.errors import InputError
-from forecast.kernels import fill, live_bank, scan_season
+from forecast.kernels import fill, live_bank, sampled, scan_season
 from forecast.kernels.scan_scale import UNITS
 from forecast.portable.elementary import Array, Arrays
 from forecast.portable.head import Facts, quantiles, standardised
@@ -48,7 +48,7 @@ class Machine:
 
     def _set(self) -> None:
         lanes, kind = self.batch * self.channels, self._w["bank.spread"].dtype
-        self._which, self._one = np.zeros(lanes, np.int64), np.ones((lanes, 1))
+        self._which, self._one, self._due = np.zeros(lanes, np.int64), np.ones((lanes, 1)), np.zeros(lanes, np.int64)
         self.features = np.zeros((lanes, self._facts.linear), kind)
         if self._season is not None:
             self._linear = np.zeros((lanes, len(self._w["bank.spread"])), kind)
@@ -100,16 +100,12 @@ class Machine:
     def _sample(self, values: Array, gap: Array, inputs: Array | None) -> None:
         """The deep path, where the row is an `every`-th one."""
         count, since, held = self.state[-3:]
-        observed = values == values
-        live = ((count > 0) & (gap > 0)) | observed
-        count += live
-        since += gap * live
-        due = (live & (count % self._every == 0)).nonzero()[0]
+        due = self._due[: sampled.due(values, gap, self._every, count, since, self._due)]
         if not len(due) or self._deep is None:
             return
         kind = self.features.dtype
         series = due // self.channels
-        parts = [self.features[due], observed[due, None].astype(kind)]
+        parts = [self.features[due], (values == values)[due, None].astype(kind)]
         if self.inputs:
             parts.append(standardised(self._w, self._inputs(inputs)[series]).astype(kind))
         if self.static:

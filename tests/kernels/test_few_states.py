@@ -1,12 +1,13 @@
 """Live rows of models with one or two states stay in registers: the same bits as the filter that has them in memory."""
 
 import math
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
-from forecast.kernels.few_states import few
+from forecast.kernels import few_states
 from forecast.ssm import kalman
 from forecast.ssm.belief import Belief, fresh
 from forecast.ssm.compiled import step_row
@@ -50,6 +51,7 @@ def problem(program: Program, gaps: float) -> tuple[Tensor, Belief, Tensor]:
 def test_bits_of_the_filter(states: int, kind: str, gaps: float, dof: float) -> None:
     program = (back if kind == "back" else built)(states, kind)
     shape = (program.size, 1, len(program.operations), program.operations.ravel())
+    few: Any = few_states.few  # as Python
     assert few.py_func(shape) == (kind not in ("mix", "dense"))
     coefs, start, y = problem(program, gaps)
     whole = kalman.advance(program, coefs, start, y, dof=dof, engine="numba")

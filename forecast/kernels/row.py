@@ -88,11 +88,14 @@ def absorb(
         Fi = gain(reads, 0, first[1], coef, 0, slot, m, D, G, False, Mi, True)
         chosen, usual, _ = branches(ok, F, Fi, tally)
     learn(m, A, M, G, 0, v, usual / pick(usual, F, one))
-    if not open_ and width(P) > 1:
+    waiting = one - above(tally[0], zero)
+    if not open_ and width(P) > 1 and not some(waiting):
         return True
     rank_one(P, G, m)
     if open_:
         diffuse(m, A, P, D, M, Mi, F, chosen / pick(chosen, Fi, one), v, above(tally[1], zero), K, N)
+    if some(waiting):  # their numbers may be NaN
+        restart(waiting, slot, m, belief, initial)
     return False
 
 

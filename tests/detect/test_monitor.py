@@ -157,3 +157,18 @@ def test_many_sensors_of_a_small_model_are_the_batch(header_and_records: tuple[b
     scores = [stream.observe(row).score for row in rows.each()]
     assert torch.equal(torch.stack(scores, 1), batch.follow(rows).verdict.score)
     assert stream.records() == batch.records()
+
+
+def test_a_sensor_that_never_had_a_reading_is_the_same_in_the_fast_path(past: Past) -> None:
+    """It has no parameters: whatever is computed beside the others, its belief stays what it was."""
+    values = past.values[:, : ROWS + 20].repeat(6, 1, 1)
+    values[4] = torch.nan
+    every = Past.of(values)
+    fast = Monitor.ready(Kalman(trend="none", channels=2), Standard(rate=0.01), every.rows(0, ROWS))
+    slow = artefact.monitor_of(artefact.header(fast), fast.records())
+    for row in every.rows(ROWS, ROWS + 20).each():
+        fast.observe(row)
+        slow.machines = slow.machines  # as if its first row: no fast path
+        slow.observe(row)
+    assert fast._live is not None and slow._live is None
+    assert fast.records() == slow.records()

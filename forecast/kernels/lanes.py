@@ -18,7 +18,7 @@ from forecast.kernels.jit import AVAILABLE
 
 WIDTH = 8
 LINE = 8  # numbers in a cache line
-WIDEST = 32  # lanes where a model has few states: what is read of its program is read for more series
+WIDEST = 16  # lanes where there are as many series: what is read of a program is read for more of them
 
 
 def lane_array(count: int, wide: bool, width: int = WIDTH) -> Any:

@@ -11,12 +11,15 @@ row may lie where those before it lie. Channels are series of their own.
 
 from typing import Any
 
-from forecast.kernels.advance import advance
-from forecast.kernels.blocks import load_rows, restart, store_roles, store_rows, store_symmetric
+from forecast.kernels.advance import note
+from forecast.kernels.blocks import load_rows, store_rows
 from forecast.kernels.elementary import least, most
+from forecast.kernels.few_states import close_belief, few, foreseen, learned, moved, noise_of, open_belief
 from forecast.kernels.jit import exact, inner
 from forecast.kernels.kalman import cut_belief, cut_scratch, keep_initial, load_belief
 from forecast.kernels.lanes import above, filled, integers_at, numbers_at, peek, pick, pointer, poke, read, some, width
+from forecast.kernels.row import absorb, forecast, store_belief
+from forecast.kernels.two_states import settled
 
 SIZES = ("series", "states", "coefficients", "operations", "needs", "diffuse", "channels", "beside", "shift", "rows")
 INTEGERS = ("ops", "reads", "first", "noise", "which", "whole")
@@ -53,13 +56,15 @@ def unfold(plan: Any) -> Any:
 def locate(plan: Any, which: Any, count: Any, first: Any, W: Any, channel: Any, block: Any) -> Any:
     """Where the numbers of a channel of the block's series begin; whether they lie side by side."""
     S, shift, start = plan[7], plan[8], channel * plan[0]
-    lane = which[first] + start - ((which[first] + start) >> shift << shift)
-    together = first + W <= count and lane + W <= S
-    for l in range(W):
-        b = which[first + l if first + l < count else count - 1]
-        together = together and b == which[first] + l
-        group = (start + b) >> shift
-        block[l] = group * plan[9] * S + (start + b - (group << shift))
+    b = start + which[first]
+    together, odd = first + W <= count and b - (b >> shift << shift) + W <= S, 0
+    for l in range(W if together else 0):
+        odd |= which[first + l] ^ (which[first] + l)
+    together = together and odd == 0
+    for l in range(1 if together else W):
+        b = start + which[first + l if first + l < count else count - 1]
+        group = b >> shift
+        block[l] = group * plan[9] * S + (b - (group << shift))
     return together
 
 
@@ -91,18 +96,6 @@ def told(mean: Any, variance: Any, tally: Any, needs: Any, loc: Any, spread: Any
     return pick(known, loc + spread * mean, missing), pick(known, variance * spread * spread, missing)
 
 
-@inner
-def store_belief(
-    belief: Any, tally: Any, diffuse: Any, slot: Any, m: Any, S: Any, block: Any, together: Any, full: Any, rest: Any
-) -> Any:
-    """The belief of a block back to rest."""
-    store_roles(belief[0], slot, m, block, together, full, rest[0], S)
-    store_symmetric(belief[1], slot, m, block, together, full, rest[1], S)
-    if diffuse:
-        store_symmetric(belief[2], slot, m, block, together, full, rest[2], S)
-    store_rows(tally, 4, block, together, full, rest[3], S)
-
-
 @exact
 def live(memory: Any, plan: Any, count: Any, dof: Any, stepping: Any) -> Any:
     """The next row of the `count` series which[…]: stepped with values[…], or forecast into means and variances."""
@@ -116,29 +109,36 @@ def live(memory: Any, plan: Any, count: Any, dof: Any, stepping: Any) -> Any:
     belief, p = cut_belief(coef + K + 2, m)
     initial, p = cut_belief(p, m)
     scratch, tally = cut_scratch(p, m)
-    block, began, flags = whole + m, whole + (m + 64), whole + (m + 128)
-    keep = (y, y, y, y, y, y, y, whole, y, y, 0, flags, began)
+    block = whole + m
+    small = few(model) and not diffuse
     for c in range(C):
         for s in range(0, count, W):
             full = min(W, count - s)
             together = locate(plan, which, count, s, W, c, block)
             load_units(units, K, S, block, together, coef)
-            load_belief(rest, diffuse, 1, S, block, together, whole, m, belief, tally)
-            loc, spread = coef[K], coef[K + 1]
-            y[0] = (load_row(values, C, s, full, c, y) - loc) / spread if stepping else filled(y, float("nan"))
-            fresh = one - above(tally[0], one - one)
-            if some(fresh):
-                keep_initial(m, belief, initial)
-            advance(
-                model, 1, y, coef, 0, y, False, dof, not stepping, whole, belief, initial, tally, keep, False, scratch,
-                y + 1, y + 2, not stepping, tally + 4,
-            )  # fmt: skip
+            load_rows(rest[3], 4, S, block, together, tally)
             if stepping:
-                fresh = one - above(tally[0], one - one)
-                if some(fresh):
-                    restart(fresh, whole, m, belief, initial)
-                store_belief(belief, tally, diffuse, whole, m, S, block, together, full, after)
-                continue
-            y[1], y[2] = told(y[1], y[2], tally, needs, loc, spread)
+                y[0] = (load_row(values, C, s, full, c, y) - coef[K]) / coef[K + 1]
+            if small and together and settled(tally):
+                now = moved(model, coef, open_belief(rest, m, S, block[0], y))
+                ahead = foreseen(model, coef, now)
+                if stepping:
+                    note(y, 0, 1, tally)
+                    close_belief(learned(now, ahead, noise_of(model, coef), y[0], dof), m, S, block[0], after)
+                    store_rows(tally, 4, block, together, full, after[3], S)
+                    continue
+                expected, variance = ahead[:2]
+            else:
+                load_belief(rest, diffuse, 1, S, block, together, whole, m, belief, tally)
+                if some(one - above(tally[0], one - one)):
+                    keep_initial(m, belief, initial)
+                expected, F, variance = forecast(model, coef, whole, belief, tally, scratch, scratch[1])
+                if stepping:
+                    waiting = absorb(
+                        model, coef, whole, belief, initial, tally, scratch, scratch[1], y[0], expected, F, dof
+                    )
+                    store_belief(belief, scratch[0], waiting, tally, diffuse, whole, m, S, block, together, full, after)
+                    continue
+            y[1], y[2] = told(expected, variance, tally, needs, coef[K], coef[K + 1])
             for l in range(full):
                 means[(s + l) * C + c], variances[(s + l) * C + c] = peek(y, 1, l), peek(y, 2, l)

@@ -9,18 +9,21 @@ from typing import Any
 
 import numpy as np
 
-from forecast.kernels.advance import branches, note, still_diffuse
-from forecast.kernels.blocks import (
-    load_rows,
-    load_symmetric,
-    restart,
-    store_learned,
-    store_roles,
-    store_rows,
-    store_symmetric,
-)
+from forecast.kernels.advance import note
+from forecast.kernels.blocks import load_rows, load_symmetric, restart, store_rows
 from forecast.kernels.elementary import under_normal
-from forecast.kernels.jit import apart, exact, inner
+from forecast.kernels.few_states import (
+    close_belief,
+    few,
+    foreseen,
+    lay_down,
+    learned,
+    moved,
+    noise_of,
+    open_belief,
+    taken_up,
+)
+from forecast.kernels.jit import exact, inner
 from forecast.kernels.judge import judge
 from forecast.kernels.kalman import cut_belief, cut_scratch, load_belief
 from forecast.kernels.lanes import (
@@ -32,16 +35,16 @@ from forecast.kernels.lanes import (
     peek,
     pick,
     pointer,
-    seen,
     some,
     width,
     write,
     write_reached,
     write_whole,
 )
-from forecast.kernels.live import FROM, TOGETHER, load_row, load_units, store_belief, told, unfold
-from forecast.kernels.transition import diffuse_transition, transition
-from forecast.kernels.update import TOLERANCE, diffuse, gain, learn, observe, rank_one, weaken
+from forecast.kernels.live import FROM, TOGETHER, load_row, load_units, told, unfold
+from forecast.kernels.row import absorb, forecast, store_belief
+from forecast.kernels.two_states import settled
+from forecast.kernels.update import rank_one
 from forecast.kernels.watch import FIRST, LEAVES, approach, cut_row, prepare, sensors_of, settle, unsettle
 from forecast.kernels.watch import room as verdict_room
 
@@ -68,86 +71,6 @@ def cut_series(p: Any, K: Any, m: Any) -> Any:
     M = p + (K + 2)
     belief, _ = cut_belief(M + (m + 6), m)
     return p, M, M + m, M + (m + 4), M + (m + 5), belief
-
-
-@inner
-def expect(model: Any, coef: Any, slot: Any, belief: Any, scratch: Any, M: Any) -> Any:
-    """What is expected, F, the noise in it; M is filled in."""
-    m, reads, first, noise = model[0], model[4], model[5], model[6]
-    A, P, _ = belief
-    F = gain(reads, 0, first[1], coef, 0, slot, m, P, scratch[0], False, M, True)
-    R = coef[noise[0]] if noise[0] >= 0 else filled(coef, 0.0)
-    return observe(reads, 0, first[1], coef, 0, slot, A), F + R, R
-
-
-@apart
-def forecast(model: Any, coef: Any, slot: Any, belief: Any, tally: Any, scratch: Any, M: Any) -> Any:
-    """The belief through the transition; what is expected, F, and the variance, infinite while it is diffuse."""
-    m, reads, first = model[0], model[4], model[5]
-    A, P, D = belief
-    G, Mi, work = scratch[0], scratch[2], scratch[5]
-    zero = filled(coef, 0.0)
-    open_ = still_diffuse(tally) > 0
-    if some(above(tally[0], zero)):
-        if open_:
-            diffuse_transition(model, coef, 0, slot, A, D, G, G, 0, False, work)
-        transition(model, coef, 0, slot, A, P, G, False, G, 0, False, work)
-    expected, F, _ = expect(model, coef, slot, belief, scratch, M)
-    variance = F
-    if open_:
-        Fi = gain(reads, 0, first[1], coef, 0, slot, m, D, G, False, Mi, True)
-        wide = above(Fi, filled(Fi, TOLERANCE)) * above(tally[1], zero)
-        variance = pick(wide, filled(F, np.inf), F)
-    return expected, F, variance
-
-
-@apart
-def absorb(
-    model: Any,
-    coef: Any,
-    slot: Any,
-    belief: Any,
-    initial: Any,
-    tally: Any,
-    scratch: Any,
-    M: Any,
-    value: Any,
-    expected: Any,
-    F: Any,
-    dof: Any,
-) -> Any:
-    """The belief, past its transition, after a reading; lanes that have not begun stand at the initial one.
-
-    Answers whether g g', left in scratch, is still to be taken from the covariance.
-    """
-    m, reads, first, noise = model[0], model[4], model[5], model[6]
-    A, P, D = belief
-    G, _, Mi, K, N, _, spare = scratch
-    one, zero = filled(value, 1.0), filled(value, 0.0)
-    fresh = one - above(tally[0], zero)
-    spare[0] = value
-    note(spare, 0, 1, tally)
-    R = coef[noise[0]] if noise[0] >= 0 else zero
-    if some(fresh):
-        restart(fresh, slot, m, belief, initial)
-        expected, F, R = expect(model, coef, slot, belief, scratch, M)
-    ok = seen(value)
-    if not some(ok):
-        return False
-    v = pick(ok, value, expected) - expected
-    if dof > 0.0:
-        F = weaken(dof, R, v, F)
-    Fi, chosen, usual, open_ = one, zero, ok * above(F, zero), still_diffuse(tally) > 0
-    if open_:
-        Fi = gain(reads, 0, first[1], coef, 0, slot, m, D, G, False, Mi, True)
-        chosen, usual, _ = branches(ok, F, Fi, tally)
-    learn(m, A, M, G, 0, v, usual / pick(usual, F, one))
-    if not open_ and width(P) > 1:
-        return True
-    rank_one(P, G, m)
-    if open_:
-        diffuse(m, A, P, D, M, Mi, F, chosen / pick(chosen, Fi, one), v, above(tally[1], zero), K, N)
-    return False
 
 
 @inner
@@ -234,7 +157,7 @@ def monitor(
     initial, p = cut_belief(p, m)
     before, p = p, p + 4
     W, size, one = width(p), _series_room(m, K), filled(p, 1.0)
-    slots = pointer(whole)
+    slots, small = pointer(whole), few(model) and not has_diffuse
     block, places, odd, together = slots + C * m, slots + (C * m + 64), 0, True
     for s in range(0, count, W):
         full = min(W, count - s)
@@ -245,8 +168,15 @@ def monitor(
             where, slot = places + 64 * c, slots + c * m
             together = find(plan, block, W, c, direct, where)
             load_units(units, K, S, where, together, coef)
-            load_belief(rest, has_diffuse, 1, S, where, together, slot, m, belief, tally)
-            expected[0], F[0], variance = forecast(model, coef, slot, belief, tally, scratch, M)
+            load_rows(rest[3], 4, S, where, together, tally)
+            if small and together and settled(tally):
+                now = moved(model, coef, open_belief(rest, m, S, where[0], p))
+                ahead = foreseen(model, coef, now)
+                lay_down(now, ahead, m, slot, belief, M)
+                expected[0], F[0], variance = ahead[0], ahead[1], ahead[1]
+            else:
+                load_belief(rest, has_diffuse, 1, S, where, together, slot, m, belief, tally)
+                expected[0], F[0], variance = forecast(model, coef, slot, belief, tally, scratch, M)
             if direct:
                 approach(plan[FROM + 3] + 8 * (where[0] + plan[9] * S), 8 * plan[9] * S)
             row[0][c] = load_row(readings, C, s, full, c, before)
@@ -263,10 +193,18 @@ def monitor(
         for c in range(C):
             coef, M, tally, F, expected, belief = cut_series(p + c * size, K, m)
             where, slot = places + 64 * c, slots + c * m
+            value = pick(made[5][c], (row[0][c] - coef[K]) / coef[K + 1], filled(p, np.nan))
+            if small and together and not some(wide) and settled(tally):
+                now, known = taken_up(belief, M, m)
+                before[0] = value
+                note(before, 0, 1, tally)
+                ahead = (expected[0], F[0], known[0], known[1])
+                close_belief(learned(now, ahead, noise_of(model, coef), value, dof), m, S, where[0], after)
+                store_rows(tally, 4, where, together, full, after[3], S)
+                continue
             if some(wide + (one - above(tally[0], one - one))):
                 begin(rest, has_diffuse, m, S, where, together, initial)
                 load_rows(rest[3], 4, S, where, together, before)
-            value = pick(made[5][c], (row[0][c] - coef[K]) / coef[K + 1], filled(p, np.nan))
             left = absorb(model, coef, slot, belief, initial, tally, scratch, M, value, expected[0], F[0], dof)
             if some(wide):
                 if left:
@@ -275,14 +213,7 @@ def monitor(
                 restart(wide, slot, m, belief, initial)
                 for k in range(4):
                     tally[k] = pick(wide, before[k], tally[k])
-            if left:
-                store_roles(belief[0], slot, m, where, together, full, after[0], S)
-                store_learned(belief[1], scratch[0], slot, m, where, together, full, after[1], S)
-                if has_diffuse:
-                    store_symmetric(belief[2], slot, m, where, together, full, after[2], S)
-                store_rows(tally, 4, where, together, full, after[3], S)
-            else:
-                store_belief(belief, tally, has_diffuse, slot, m, S, where, together, full, after)
+            store_belief(belief, scratch[0], left, tally, has_diffuse, slot, m, S, where, together, full, after)
         tell(made, C, s, full, count, numbers_at(out), integers_at(kinds), flags_at(alarms), before)
         if not direct:
             unsettle(watched, block, full, own, offset)

@@ -20,7 +20,6 @@ from forecast.ssm.program import Program
 from forecast.ssm.shared import groups_of, likelihoods
 
 Array = NDArray[Any]
-FEW = 3  # states of a small model
 NONE = np.empty((0, 0, 0))
 
 
@@ -35,13 +34,10 @@ def _columns(leaf: Tensor) -> Array:
     return array
 
 
-def memory(batch: int, room: tuple[int, int], small: bool = False) -> tuple[Array, Array]:
-    """Working memory of a kernel: its type says how many series advance together, one alone or a vector of them.
-
-    `small`: the state has few elements, and many series go together where there are as many.
-    """
+def memory(batch: int, room: tuple[int, int]) -> tuple[Array, Array]:
+    """Working memory of a kernel: its type says how many series advance together, one alone or a vector of them."""
     lanes, whole = room
-    return lane_array(lanes, batch > 1, WIDEST if small and batch >= WIDEST else WIDTH), np.zeros(whole, np.int64)
+    return lane_array(lanes, batch > 1, WIDEST if batch >= WIDEST else WIDTH), np.zeros(whole, np.int64)
 
 
 def filter_rows(
@@ -55,7 +51,7 @@ def filter_rows(
     loglik, mean, variance = np.empty(batch), np.empty(shape), np.empty(shape)
     numbers, pushes = rows_first(coefs), _pushes(drive, program.size, batch)
     filter_series(
-        *memory(batch, room(program.size, rows, channels, numbers.shape[0] * numbers.shape[1], len(pushes)), program.size <= FEW),
+        *memory(batch, room(program.size, rows, channels, numbers.shape[0] * numbers.shape[1], len(pushes))),
         values.contiguous().numpy(), numbers, pushes, program.kernel, dof, False, np.arange(batch), start, end, loglik, mean, variance,
     )  # fmt: skip
     after = [torch.from_numpy(leaf).T for leaf in end]
@@ -102,8 +98,7 @@ class Scratch:
     """What one row of so many series needs beside its tensors; each thread has its own."""
 
     def __init__(self, m: int, K: int, many: int) -> None:
-        lanes, whole = room(m, 1, 1, K + 2, 0)
-        self.memory, integers, which = lane_array(lanes, many > 1), np.zeros(whole, np.int64), np.arange(many)
+        (self.memory, integers), which = memory(many, room(m, 1, 1, K + 2, 0)), np.arange(many)
         self.plan = np.empty(len(PLAN), np.int64)
         self.addresses, self._kept = (which.ctypes.data, integers.ctypes.data), (which, integers)
 
@@ -130,7 +125,7 @@ def likelihood(program: Program, coefs: Tensor, belief: Belief, values: Tensor, 
         likelihoods(program, numbers, start, y, group, loglik)
     if len(alone):
         filter_series(
-            *memory(len(alone), room(program.size, rows, channels, numbers.shape[0] * numbers.shape[1], len(pushes)), program.size <= FEW),
+            *memory(len(alone), room(program.size, rows, channels, numbers.shape[0] * numbers.shape[1], len(pushes))),
             y, numbers, pushes, program.kernel, 0.0, True, alone, start, start, loglik, NONE, NONE,
         )  # fmt: skip
     return torch.from_numpy(loglik)

@@ -8,12 +8,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from forecast.kernels.kalman import room
-from forecast.kernels.lanes import WIDEST, aligned, lane_array
+from forecast.kernels.lanes import aligned, lane_array
 from forecast.kernels.live import TOGETHER, live
 from forecast.kernels.monitor import monitor
 from forecast.kernels.monitor import room as monitor_room
 from forecast.ssm.belief import Belief, series_innermost
-from forecast.ssm.compiled import FEW
 from forecast.ssm.program import Program
 
 Numbers = NDArray[Any]
@@ -49,20 +48,14 @@ class Live:
         self._integers = np.zeros(whole, np.int64)
         ops, reads, first, noise = program.kernel
         self._kept = [ops, reads, first, noise, self._which, self._integers, self._values, self._means, self._variances]
-        self._sizes = [program.size, program.coefficients, len(ops), needs, int(diffuse), channels]
-        small = program.size <= FEW and count >= WIDEST
-        self._lay(table.reshape(count, channels, -1).swapaxes(0, 1), WIDEST if small else TOGETHER)
-
-    def _lay(self, table: Numbers, beside: int) -> None:
-        """Records (C B R) of so many sensors side by side, and the plan that says where they lie."""
-        self._beside, self._record = beside, together(table, beside)
-        self._widest = lane_array(self._memory[False].size, True, beside)
+        sizes = [program.size, program.coefficients, len(ops), needs, int(diffuse), channels]
+        self._record = together(table.reshape(count, channels, -1).swapaxes(0, 1))
         begin = self._record.ctypes.data
-        mean, covariance, tally, *units, spent = (begin + 8 * beside * int(end) for end in self._ends[:-1])
+        mean, covariance, tally, *units, spent = (begin + 8 * TOGETHER * int(end) for end in self._ends[:-1])
         rest = [mean, covariance, spent, tally]
-        sizes = [self._record.shape[1] * beside, *self._sizes, beside, beside.bit_length() - 1, table.shape[2]]
+        places = [TOGETHER, TOGETHER.bit_length() - 1, table.shape[1]]
         addresses = [array.ctypes.data for array in self._kept] + [*rest, *units, *rest]
-        self._plan = np.array(sizes + addresses, np.int64)
+        self._plan = np.array([self._record.shape[1] * TOGETHER, *sizes, *places, *addresses], np.int64)
 
     def _size(self, program: Program) -> tuple[int, int]:
         """Elements of memory that either kernel needs."""
@@ -73,7 +66,7 @@ class Live:
     def belief(self, which: Table | None = None) -> Belief:
         """A copy of the beliefs of some of the sensors, or of all."""
         chosen = self._all if which is None else which
-        groups = self._record[:, chosen // self._beside, :, chosen % self._beside]  # (n C R)
+        groups = self._record[:, chosen // TOGETHER, :, chosen % TOGETHER]  # (n C R)
         table = torch.from_numpy(groups.reshape(-1, groups.shape[-1]))
         leaves = [series_innermost(table[:, rows]) for rows in self._where]
         if self._spent is not None:
@@ -88,24 +81,22 @@ class Live:
         for rows, part in zip(self._where, parts, strict=True):
             numbers = part.numpy().reshape(len(chosen), self._channels, -1)
             for c in range(self._channels):
-                self._record[c, chosen // self._beside, rows, chosen % self._beside] = numbers[:, c]
+                self._record[c, chosen // TOGETHER, rows, chosen % TOGETHER] = numbers[:, c]
 
     def step(self, values: Numbers, which: Table | None = None) -> None:
         """The beliefs after a row: values (n C) of the sensors `which`, or of all."""
         count = self._choose(which)
         self._values[:count] = values
-        live(self._lanes(count), self._plan, count, self._dof, True)
+        live(self._memory[count > 1], self._plan, count, self._dof, True)
 
     def moments(self, which: Table | None = None) -> tuple[Numbers, Numbers]:
         """Mean and variance (n C) of the next row of the sensors `which`, or of all."""
         count = self._choose(which)
-        live(self._lanes(count), self._plan, count, self._dof, False)
+        live(self._memory[count > 1], self._plan, count, self._dof, False)
         return self._means[:count].copy(), self._variances[:count].copy()
 
     def observe(self, verdicts: Table, count: int, values: int, which: int | None, out: tuple[int, int, int]) -> int:
         """Forecast, verdict and step in one pass, see `kernels.monitor`; addresses of values, sensors and outputs."""
-        if self._beside != TOGETHER:  # what is read at once should lie together
-            self._lay(apart(self._record, len(self._all)), TOGETHER)
         memory, order = self._memory[count > 1], 0 if which is None else which
         return int(monitor(memory, self._integers, self._plan, verdicts, count, self._dof, values, order, *out))
 
@@ -114,21 +105,17 @@ class Live:
         """Mean and variance (B C) that the last row was judged by, row i those of its i-th sensor."""
         return self._means, self._variances
 
-    def _lanes(self, count: int) -> Any:
-        """Memory for as many series at once as go together."""
-        return self._widest if count >= self._beside else self._memory[count > 1]
-
     def _choose(self, which: Table | None) -> int:
         chosen = self._all if which is None else which
         self._which[: len(chosen)] = chosen
         return len(chosen)
 
 
-def together(table: Numbers, beside: int = TOGETHER) -> Numbers:
-    """Numbers (… B R) as the kernels read them, S = `beside` sensors together (… B/S R S), the last ones repeated."""
+def together(table: Numbers) -> Numbers:
+    """Numbers (… B R) as the kernels read them, S sensors together (… B/S R S), the last ones repeated."""
     count = table.shape[-2]
-    whole = np.minimum(np.arange(-(-count // beside) * beside), count - 1)
-    groups = table[..., whole, :].reshape(*table.shape[:-2], -1, beside, table.shape[-1])
+    whole = np.minimum(np.arange(-(-count // TOGETHER) * TOGETHER), count - 1)
+    groups = table[..., whole, :].reshape(*table.shape[:-2], -1, TOGETHER, table.shape[-1])
     made = aligned(groups.swapaxes(-1, -2).shape, table.dtype)
     made[:] = groups.swapaxes(-1, -2)
     return made

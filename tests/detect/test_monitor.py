@@ -18,7 +18,7 @@ from forecast.detect.standard import Standard
 from forecast.errors import InputError
 from forecast.models.kalman import Kalman
 from forecast.models.naive import SeasonalNaive
-from forecast.types import Past, Row, take
+from forecast.types import Past, Row, leaves, take
 from tests.detect.calm import walk
 
 ROWS = 300
@@ -157,3 +157,22 @@ def test_many_sensors_of_a_small_model_are_the_batch(header_and_records: tuple[b
     scores = [stream.observe(row).score for row in rows.each()]
     assert torch.equal(torch.stack(scores, 1), batch.follow(rows).verdict.score)
     assert stream.records() == batch.records()
+
+
+def test_a_sensor_without_readings_keeps_its_belief_beside_one_that_still_is_diffuse(past: Past) -> None:
+    """It has no parameters: what is computed in its lane is NaN, and must not stay."""
+    values = past.values[:, : ROWS + 20].repeat(6, 1, 1)
+    values[4] = torch.nan
+    for place in (0, 1):  # of the season: two of its effects are not known before row ROWS + 9
+        values[5, place : ROWS + 9 : 4] = torch.nan
+    every = Past.of(values)
+    fast = Monitor.ready(Kalman(trend="damped", season=4, channels=2), Standard(rate=0.01), every.rows(0, ROWS))
+    slow = artefact.monitor_of(artefact.header(fast), fast.records())
+    for row in every.rows(ROWS, ROWS + 20).each():
+        fast.observe(row)
+        slow.machines = slow.machines  # as if its first row: no fast path
+        slow.observe(row)
+    assert fast._live is not None and slow._live is None
+    for mine, theirs in zip(leaves(fast.machines), leaves(slow.machines), strict=True):
+        assert torch.equal(mine.nan_to_num(-1), theirs.nan_to_num(-1))
+    assert bool((fast.machines.model.covariance[4] == 0).all()) and bool(fast.machines.model.tally[4, :, 1].all())

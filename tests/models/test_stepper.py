@@ -21,7 +21,7 @@ def test_equal_to_step_and_predict(kind: type[Forecaster]) -> None:
 
 @pytest.mark.parametrize("begun", [0, 30])
 def test_small_models_advance_many_together(begun: int) -> None:
-    """Two states, two channels, seventy sensors: 32 lanes where so many have a row; diffuse beliefs and late beginners too."""
+    """Two states, two channels, seventy sensors: sixteen lanes where so many have a row; diffuse beliefs and late beginners too."""
     model, generator = Kalman("damped", channels=2), torch.Generator().manual_seed(2)
     values = torch.randn(70, 60, 2, dtype=torch.float64, generator=generator).cumsum(1)
     values[torch.rand(values.shape, generator=generator) < 0.1] = torch.nan

@@ -80,6 +80,8 @@ def test_a_running_watch_is_asked_labelled_and_muted(running: tuple[Loop, int], 
     assert [one["id"] for one in ask(port, "GET", "/alerts?sensor=od*&most=1")] == [
         one["id"] for one in told if one["sensor"] == "odd"
     ][:1]
+    causes = {(one["kind"] == "silent", one["cause"], one["onset"] == one["start"]) for one in told}
+    assert causes == {(True, "silent", True), (False, "spike", True)}
     still = ask(port, "GET", "/alerts?state=open")
     assert {one["id"] for one in still} | {one["id"] for one in ask(port, "GET", "/alerts?state=closed")} == {
         one["id"] for one in told

@@ -127,7 +127,7 @@ def test_windows_that_come_again_do_on_spark_what_they_do_on_one_machine(spark: 
     lines = [f"{START + 3600 * t},s{s},{values[t, s]:.4f}" for t in hours for s in range(5)]
     watching = replace(WATCHING, maintenance=RECURRING)
     (tmp_path / "rows").mkdir()
-    cut = range(0, len(lines) + 1, 216)
+    cut = (0, 500, len(lines))  # two batches, the second one begins within a day
     for n, (low, high) in enumerate(itertools.pairwise(cut)):
         path = tmp_path / "rows" / f"{n:02d}.csv"
         path.write_text("".join(line + "\n" for line in lines[low:high]))

@@ -104,6 +104,7 @@ class Standard(Detector):
         centre = raw[:, :first, :, 2].nanmedian(1).values.nan_to_num(0.0)
         raw[..., 2] -= centre[:, None]
         tails = self._tails(raw[:, first:].abs(), ("spike", "shift", "variance", "drift", "burst"), {"spike"})
+        tails[..., WORDS.index("variance"), :].masked_fill_(_still(evidence.z[:, :first])[..., None], math.inf)
         z = evidence.z.double()[:, :first] / start.unit[:, None]
         white = torch.stack([_whitening(z), _whitening(raw[:, :first, :, 3])], 1)
         start = start._replace(centre=centre, tails=tails, white=white)
@@ -204,6 +205,11 @@ def _units(evidence: Evidence, values: Tensor, first: int) -> Calibration:
         identity,
         torch.cat([_runs(values[:, 1:] == values[:, :-1]), _runs(values.isnan() & begun)], -1),
     )
+
+
+def _still(z: Tensor) -> Tensor:
+    """Channels (B C) that did not move on calm rows z (B T C): there is no variance that could change, and its moving mean only forgets its beginning."""
+    return z.nan_to_num(0.0).abs().amax(1) <= LEAST_SPREAD
 
 
 def _wander(values: Tensor, spread: Tensor, fast: int) -> Tensor:

@@ -42,6 +42,30 @@ def _gain(s: Array, learned: bool) -> float:
 
 
 @jit
+def learned(s: Array, x: float, v: float, expected: float, learn: bool, widened: bool) -> tuple[float, float]:
+    """A row of normal score x and deviation v to the running sums: the score in its unit, NaN where nothing was seen, and the share that the level took on."""
+    seen = x == x and v == v
+    d = expected - s[LAST_E]
+    spread = (s[ZZ] + CALM) / (s[COUNT] + CALM)
+    if s[LAST_V] == s[LAST_V] and d == d and seen and x * x < CUT * CUT * spread and v != 0.0:
+        size = x * x / (v * v)  # to standard units
+        s[VV] += s[LAST_V] * s[LAST_V] * size
+        s[VD] += s[LAST_V] * d * size
+    if widened:
+        s[SINCE] = 0.0
+    held, unit = not (seen and learn), np.sqrt(spread)
+    gain = _gain(s, not held)
+    if not held:
+        s[ZZ] += min(x * x, CUT * CUT * spread)
+        s[COUNT] += 1.0
+    s[LAST_V] = v if not held and s[SINCE] > CUT and abs(x) < CUT * unit else np.nan
+    s[LAST_E] = expected
+    s[SINCE] += 0.0 if held else 1.0
+    s[HEAD] += 1.0
+    return (x / unit if seen else np.nan), gain
+
+
+@jit
 def _row(z: float, gain: float, ring: Array, nats: Array, ago: Array, now: int) -> None:
     """One row of a channel: every candidate moves on, and the best of each kind is told."""
     for age in range(WINDOW):
@@ -79,30 +103,13 @@ def follow(
         for c in range(channels):
             s = sums[b, c]
             for t in range(rows):
-                x, v = z[b, t, c], y[b, t, c] - expected[b, t, c]
-                seen = x == x and v == v
-                d = expected[b, t, c] - s[LAST_E]
-                spread = (s[ZZ] + CALM) / (s[COUNT] + CALM)
-                if s[LAST_V] == s[LAST_V] and d == d and seen and x * x < CUT * CUT * spread and v != 0.0:
-                    size = x * x / (v * v)  # to standard units
-                    s[VV] += s[LAST_V] * s[LAST_V] * size
-                    s[VD] += s[LAST_V] * d * size
-                if widen[b, t] != 1.0:
-                    s[SINCE] = 0.0
-                held = not (seen and learn[b, t, c] > 0.0)
                 now = int(s[HEAD]) % WINDOW
+                v, taken = y[b, t, c] - expected[b, t, c], learn[b, t, c] > 0.0
+                x, gain = learned(s, z[b, t, c], v, expected[b, t, c], taken, widen[b, t] != 1.0)
                 ring[b, c, now] = 0.0
                 ring[b, c, now, F : F + 3] = 1.0
-                if not seen:
+                if x != x:
                     ring[b, c, now, N] = -1.0
                 nats[b, t, c] = 0.0
                 ago[b, t, c] = 0.0
-                unit = np.sqrt(spread)
-                _row(x / unit if seen else np.nan, _gain(s, not held), ring[b, c], nats[b, t, c], ago[b, t, c], now)
-                if seen and not held:
-                    s[ZZ] += min(x * x, CUT * CUT * spread)
-                    s[COUNT] += 1.0
-                s[LAST_V] = v if seen and not held and s[SINCE] > CUT and abs(x) < CUT * unit else np.nan
-                s[LAST_E] = expected[b, t, c]
-                s[SINCE] += 0.0 if held else 1.0
-                s[HEAD] += 1.0
+                _row(x, gain, ring[b, c], nats[b, t, c], ago[b, t, c], now)

@@ -1,8 +1,10 @@
 """The alert record: one JSON object, schema 1; fields are only ever added.
 
-    id · schema · state (open, update, closed) · revision · severity · sensor · group · incident · kind · start · end · detected_at ·
+    id · schema · state (open, update, closed) · revision · severity · sensor · group · incident · kind · start · end · cause · onset · detected_at ·
     delay_s · score · p_value · actual · expected · lower · upper · deviation_abs · deviation_sigma · direction · contributions ·
     n_points · n_alarms · model · muted · text
+`kind` is what the detector raised the alarm for, `cause` the kind of change that makes the rows up to this alert likeliest and `onset` its first row
+(`forecast.watch.recent`), both null as long as it may be one thing or another; the last word is that of the closed alert.
 It is made of event time alone: the same event gives the same bytes, whenever it is found.
 """
 
@@ -11,7 +13,7 @@ import math
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
-from forecast.watch.events import Change, Point
+from forecast.watch.events import Change, Point, behind
 
 SCHEMA = 1
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -34,6 +36,7 @@ def record(change: Change, about: About) -> dict[str, Any]:
     event, peak = change.event, change.event.peak
     end = event.end if change.state == "closed" else None
     deviation = _number(peak.value - peak.expected)
+    cause, onset = behind(change)
     return {
         "id": about.id,
         "schema": SCHEMA,
@@ -46,6 +49,8 @@ def record(change: Change, about: About) -> dict[str, Any]:
         "kind": event.kind,
         "start": iso(event.start),
         "end": None if end is None else iso(end),
+        "cause": cause,
+        "onset": None if onset is None else iso(onset),
         "detected_at": iso(event.detected),
         "delay_s": (event.detected - event.start) / 1e6,
         "peak_at": iso(peak.time),
@@ -80,7 +85,7 @@ def text(change: Change, about: About) -> str:
         f", expected {peak.expected:.5g} ({peak.lower:.5g} to {peak.upper:.5g})" if math.isfinite(peak.expected) else ""
     )
     reading = f" {peak.value:.5g}" if math.isfinite(peak.value) else ""
-    said = f"{about.sensor}{reading}{band} {since}; {event.kind or 'anomaly'}, {event.severity}"
+    said = f"{about.sensor}{reading}{band} {since}; {behind(change)[0] or event.kind or 'anomaly'}, {event.severity}"
     return said if len(said) <= 160 else said[:159] + "…"
 
 

@@ -22,7 +22,7 @@ from forecast.series.maintenance import LEARNED, STILL
 from forecast.types import Past, Row, join, leaves, put, take, tree_map
 from forecast.watch.readings import Floats, Ints
 from forecast.watch.records import DamagedError
-from forecast.watch.scorer import Scored
+from forecast.watch.scorer import GIVEN_UP, Scored
 
 SHAPE = 64  # sensors in a batch of a member without kernels
 BLOCK = 2048  # sensors of a member with kernels: where a row is not learned its block alone is gone through anew
@@ -227,4 +227,5 @@ def _write(seen: Seen, grid: Ints, out: Scored) -> None:
     out.score[grid], out.alarm[grid], out.kind[grid] = of(verdict.score), of(verdict.alarm), of(verdict.kind)
     out.expected[grid] = of(seen.evidence.expected)
     out.lower[grid], out.upper[grid] = of(lower), of(upper)
-    out.surprise[grid] = of(seen.evidence.joint)
+    out.surprise[grid], out.z[grid] = of(seen.evidence.joint), of(seen.evidence.z)
+    out.learn[grid] = np.where(of(verdict.widen) != 1.0, GIVEN_UP, of(verdict.learn) > 0.0)

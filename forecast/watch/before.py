@@ -100,6 +100,8 @@ def _score(book: Book, rows: Rows, found: Counter[str]) -> None:
     if len(rows.who) == 0:
         return
     scored = book.scorer.observe(rows)
+    if book.recent is not None:
+        book.recent.take(rows, scored, np.ones(len(rows.who), dtype=bool), 0, len(rows.who))
     found["rows"] += len(rows.who)
     found["scored"] += int(np.isfinite(scored.score).sum())
     found["alarms"] += int(scored.alarm.sum())

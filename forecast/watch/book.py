@@ -1,6 +1,6 @@
 """What is kept for each sensor, as bytes: when it was last heard, what waits, its memory of alarms, its scorer's state.
 
-    newest · turn · rows · alarms · mark · silent, + 2 × part of the source (6 × i64) · lengths of the parts (4 × u32) · ring · waiting · memory · scorer
+    newest · turn · rows · alarms · mark · silent, + 2 × part of the source (6 × i64) · lengths of parts (4 × u32) · ring · waiting · memory · scorer · recent
 Numbers are little-endian. Everything that decides about a sensor's next row is in its own record.
 """
 
@@ -16,6 +16,7 @@ from forecast.watch import events
 from forecast.watch.arrival import Arrival
 from forecast.watch.events import Memory
 from forecast.watch.readings import Flags, Ints
+from forecast.watch.recent import SIZE, Recent
 from forecast.watch.records import DamagedError
 from forecast.watch.scorer import Scorer
 from forecast.watch.silence import Silence
@@ -28,8 +29,8 @@ PAIR = np.dtype([("time", "<i8"), ("value", "<f8")])
 class Book:
     """Names, counts and memories of all sensors."""
 
-    def __init__(self, arrival: Arrival, scorer: Scorer) -> None:
-        self.arrival, self.scorer = arrival, scorer
+    def __init__(self, arrival: Arrival, scorer: Scorer, recent: Recent | None = None) -> None:
+        self.arrival, self.scorer, self.recent = arrival, scorer, recent
         self.names: list[str] = []
         self.number: dict[str, int] = {}
         self.rows = np.zeros(0, dtype=np.int64)
@@ -74,11 +75,13 @@ class Book:
         self.rows, self.alarms = np.concatenate([self.rows, more]), np.concatenate([self.alarms, more])
         self.arrival.grow(len(self.names))
         self.silence.grow(len(self.names))
+        if self.recent is not None:
+            self.recent.grow(len(self.names))
 
     def records(self, who: Ints) -> list[bytes]:
         """The bytes of these sensors."""
         arrival, width = self.arrival, 8 * self.arrival.memory
-        rest = self.scorer.records(who)
+        rest, more = self.scorer.records(who), self._recent(who)
         front = np.empty((len(who), HEAD.size + width), dtype=np.uint8)
         silent = self.silence.silent + 2 * self.silence.part
         columns = (arrival.newest, arrival.turn, self.rows, self.alarms, self.silence.mark, silent)
@@ -88,10 +91,18 @@ class Book:
         front[:, NUMBERS : HEAD.size] = lengths.view(np.uint8)
         front[:, HEAD.size :] = arrival.taken[who].astype("<i8").view(np.uint8)
         data, step = front.tobytes(), HEAD.size + width
-        out = [data[at : at + step] + own for at, own in zip(range(0, len(data), step), rest, strict=True)]
+        starts = range(0, len(data), step)
+        out = [data[at : at + step] + own + last for at, own, last in zip(starts, rest, more, strict=True)]
         for i in np.flatnonzero(np.isin(who, [*arrival.waiting, *self.memory])).tolist():
-            out[i] = self._longer(int(who[i]), out[i][:step], rest[i])
+            out[i] = self._longer(int(who[i]), out[i][:step], rest[i]) + more[i]
         return out
+
+    def _recent(self, who: Ints) -> list[bytes]:
+        """What the last rows of these sensors say, where that is kept."""
+        if self.recent is None:
+            return [b""] * len(who)
+        data = self.recent.records(who).tobytes()
+        return [data[at : at + SIZE] for at in range(0, len(data), SIZE)]
 
     def _longer(self, sensor: int, front: bytes, own: bytes) -> bytes:
         """The record of a sensor with rows that wait or alarms that it remembers."""
@@ -118,6 +129,8 @@ class Book:
                 self.memory[i] = events.restored(json.loads(part.memory))
         self.scorer.grow(names)
         self.scorer.restore([part.own for part in parts], fixed)
+        if self.recent is not None:
+            self.recent.restore([part.recent for part in parts])
 
 
 class Part(NamedTuple):
@@ -133,6 +146,7 @@ class Part(NamedTuple):
     waiting: bytes
     memory: bytes
     own: bytes
+    recent: bytes  # nothing in stores of format 2 and of a fleet
 
     @property
     def silent(self) -> bool:
@@ -148,7 +162,7 @@ class Part(NamedTuple):
 def apart(record: bytes, name: str) -> Part:
     """The parts of a record."""
     *numbers, a, b, c, d = HEAD.unpack_from(record)
-    if HEAD.size + a + b + c + d != len(record):
+    if HEAD.size + a + b + c + d not in (len(record), len(record) - SIZE):
         raise DamagedError(f"the state of sensor {name!r} is damaged")
-    ends = np.cumsum([HEAD.size, a, b, c, d]).tolist()
+    ends = [*np.cumsum([HEAD.size, a, b, c, d]).tolist(), len(record)]
     return Part(*numbers, *(record[low:high] for low, high in pairwise(ends)))

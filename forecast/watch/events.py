@@ -13,6 +13,8 @@ from typing import Any, NamedTuple
 
 from forecast.errors import InputError
 from forecast.watch.moments import NONE, one_moment
+from forecast.watch.recent import Found
+from forecast.watch.strain import APART
 
 SECOND = 1_000_000
 
@@ -72,6 +74,28 @@ class Event(NamedTuple):
     told: int  # 0 before the first message, else when the last one was due
     severity: str  # as last told
     revision: int
+    cause: str = ""  # the likeliest change behind it so far, by the rows up to here; "": none is clear
+    onset: int = 0  # time of the row with which that began
+    nats: float = 0.0  # by which it is likelier than none
+    lead: float = 0.0  # and than one of another kind
+    said: str = ""  # the cause as last told
+
+
+LONGEST = 48  # points of an event that say what lies behind it; later ones say what has happened since
+PLAIN = APART | {
+    "correlation broken",
+    "unseen pattern",
+    "season broken",
+}  # kinds that no single sensor's innovations explain
+LEAD = 3.0  # nats from which a change is told before an event is over
+
+
+def behind(change: "Change") -> tuple[str | None, int | None]:
+    """Kind and beginning of what lies behind an event: None as long as it may be one thing or another; at its end its own kind where no change shows."""
+    event, over = change.event, change.state == "closed"
+    if event.cause and (over or event.lead >= LEAD):
+        return event.cause, event.onset
+    return (event.kind, event.start) if over or event.kind in PLAIN else (None, None)
 
 
 class Memory(NamedTuple):
@@ -161,13 +185,37 @@ def _tell(memory: Memory, event: Event, point: Point, rule: Rule) -> tuple[Memor
         due = point.time >= event.detected + rule.wait * SECOND
     else:
         since = point.time - event.told
-        worse = severity != event.severity and since >= rule.interval * SECOND
-        due = worse or since >= rule.repeat * SECOND
+        news = severity != event.severity or _explained(event)
+        due = (news and since >= rule.interval * SECOND) or since >= rule.repeat * SECOND
     if not due:
         return memory._replace(event=event), []
     state = "update" if event.told else "open"
-    event = event._replace(told=point.time, severity=severity, revision=event.revision + 1)
+    said = event.cause if event.lead >= LEAD else event.said
+    event = event._replace(told=point.time, severity=severity, revision=event.revision + 1, said=said)
     return memory._replace(event=event), [Change(state, event)]
+
+
+def asks(memory: Memory | None, changes: list[Change]) -> bool:
+    """Whether the last point says something of an event's cause: while it is open, and with its end."""
+    event = changes[0].event if changes else memory.event if memory is not None else None
+    return event is not None and event.points <= LONGEST and event.kind not in PLAIN
+
+
+def learnt(memory: Memory | None, changes: list[Change], found: Found | None) -> tuple[Memory | None, list[Change]]:
+    """The same with what the last point says of the cause, where that is clearer than what was known."""
+
+    def of(event: Event | None) -> Event | None:
+        if event is None or found is None or found.nats <= event.nats:
+            return event
+        return event._replace(cause=found.kind, onset=found.onset, nats=found.nats, lead=found.lead)
+
+    after = None if memory is None else memory._replace(event=of(memory.event), closed=of(memory.closed))
+    return after, [change._replace(event=of(change.event) or change.event) for change in changes]
+
+
+def _explained(event: Event) -> bool:
+    """Whether an event goes on whose cause is known by now and was not told."""
+    return event.points > LONGEST and event.lead >= LEAD and event.cause != event.said
 
 
 def identity(sensor: str, model: str, event: Event) -> str:

@@ -24,6 +24,7 @@ from forecast.watch.events import Incident, Point, Told
 from forecast.watch.history import Scores, together
 from forecast.watch.parse import Parser
 from forecast.watch.readings import Aside, Chunk, Counts, Flags, Ints, Readings
+from forecast.watch.recent import Recent
 from forecast.watch.scorer import Scored, Scorer
 from forecast.watch.sinks.sink import Feeder, Sink
 from forecast.watch.sources.source import Source
@@ -67,7 +68,8 @@ class Loop:
     ) -> None:
         self.source, self.parser, self.scorer, self.store, self.options = source, parser, scorer, store, options
         self.telling, self.teller = telling, Teller(telling, scorer.name, options.gap)
-        self.book = Book(Arrival(int(options.lateness * 1e6), options.memory), scorer)
+        self.recent = Recent()
+        self.book = Book(Arrival(int(options.lateness * 1e6), options.memory), scorer, self.recent)
         self.levels: Discovered | None = None
         if telling.share is not None:
             discovery = Discovery(telling.share, telling.memory)
@@ -291,17 +293,22 @@ class Loop:
 
     def _group(self, rows: Rows, scored: Scored, counts: Flags) -> list[Told]:
         """Alarms to events, for the sensors that have any; a row in a window of maintenance neither opens nor closes one."""
-        busy = self._busy(rows, scored) & counts
+        busy, taken = self._busy(rows, scored) & counts, 0
         told: list[Told] = []
         for i in np.flatnonzero(busy).tolist():
             who = int(rows.who[i])
             point = _point(rows, scored, i, self.scorer.kinds)
             memory, changes = events.step(self.book.memory.get(who), point, self.telling.rule)
+            if events.asks(memory, changes):
+                self.recent.take(rows, scored, counts, taken, i + 1)
+                taken = i + 1
+                memory, changes = events.learnt(memory, changes, self.recent.weigh(who))
             if memory is None:
                 self.book.memory.pop(who, None)
             else:
                 self.book.memory[who] = memory
             told += [Told(int(rows.order[i]), point.time, who, change) for change in changes]
+        self.recent.take(rows, scored, counts, taken, len(rows.who))
         return told
 
     def _busy(self, rows: Rows, scored: Scored) -> Flags:

@@ -34,6 +34,7 @@ from forecast.watch.loop import Loop, Options
 from forecast.watch.moving import Moving
 from forecast.watch.parse import Parser
 from forecast.watch.readings import Chunk
+from forecast.watch.recent import Recent
 from forecast.watch.scorer import Scorer
 from forecast.watch.soak import Churning, Looks
 from forecast.watch.sources.file import File
@@ -95,7 +96,7 @@ class Stock(NamedTuple):
 def stock(folder: Path, scorer: Scorer, sensors: int, warm: int) -> Stock:
     """A store of sensors at the end of their warm-up of so many rows."""
     few = min(FEW, sensors)
-    book = Book(Arrival(0, 16), scorer)
+    book = Book(Arrival(0, 16), scorer, Recent())
     who = np.tile(book.numbers(names(few)), warm + SCORED)
     row = np.repeat(np.arange(warm + SCORED), few)
     times = (START + MINUTE * row) * 1_000_000

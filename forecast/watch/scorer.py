@@ -9,6 +9,8 @@ import numpy as np
 from forecast.watch.arrival import Rows
 from forecast.watch.readings import Flags, Floats, Ints
 
+HELD, LEARNED, GIVEN_UP = 0, 1, 2
+
 
 class Scored(NamedTuple):
     """What was decided about each row, under the forecast made before it; NaN where there is no score."""
@@ -20,6 +22,8 @@ class Scored(NamedTuple):
     upper: Floats
     surprise: Floats  # nats
     kind: Ints  # index into `Scorer.kinds`
+    z: Floats  # signed normal score; NaN where the scorer has none
+    learn: Ints  # HELD back, LEARNED, or learned after the level was GIVEN_UP
 
 
 class Scorer(ABC):
@@ -100,4 +104,7 @@ def missing(count: int) -> Scored:
     def nan() -> Floats:
         return np.full(count, np.nan)
 
-    return Scored(nan(), np.zeros(count, bool), nan(), nan(), nan(), nan(), np.zeros(count, np.int64))
+    def zero() -> Ints:
+        return np.zeros(count, dtype=np.int64)
+
+    return Scored(nan(), np.zeros(count, bool), nan(), nan(), nan(), nan(), zero(), nan(), zero())

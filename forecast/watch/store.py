@@ -30,8 +30,8 @@ from forecast.watch.events import Mute
 from forecast.watch.migrate import migrate
 from forecast.watch.records import DamagedError, seal, unseal
 
-FORMAT = 2
-VERSIONS = (1, 2)  # formats that this program reads
+FORMAT = 3
+VERSIONS = (1, 2, 3)  # formats that this program reads; 2 has no recent rows of sensors
 SENSOR, FACT, BLOCK, ALERT, POSITION, FIXED, RECENT = 1, 2, 3, 4, 5, 6, 7
 MADE_ANEW = (SENSOR, FIXED, RECENT)  # kinds that `forecast.watch.migrate` brings up to date
 KEPT_ASIDE = 10_000  # rows put aside that are kept for a look
@@ -285,7 +285,7 @@ class Reader:
 
     def _open(self, record: bytes, kind: int, what: str) -> bytes:
         version, data = unseal(record, kind, VERSIONS, f"{self.path}: {what}")
-        if version != FORMAT and kind in MADE_ANEW:
+        if version == 1 and kind in MADE_ANEW:
             raise InputError(
                 f"{self.path}: of format {version}; start `forecast watch` on it, which brings it up to date"
             )

@@ -6,6 +6,8 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +15,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from forecast.fleet import tables, work
+from forecast.fleet import stream, tables, work
 from forecast.fleet.work import Settings
+from forecast.watch.book import apart
 from forecast.watch.buckets import bucket_of
+from forecast.watch.store import Reader
 from tests.fleet.spark import ROOT, session
-from tests.fleet.test_step import local, ordered, rows
+from tests.fleet.test_step import START as FIRST
+from tests.fleet.test_step import WATCHING, local, ordered, rows
 
 pytestmark = [
     pytest.mark.slow,
@@ -102,3 +107,46 @@ def test_killed_and_started_again_nothing_is_lost_or_doubled(spark: Any, tmp_pat
     assert len(fine) == len(fine.drop_duplicates(["sensor", "time"])) == 838
     pd.testing.assert_frame_equal(fine[list(want.columns)], want, check_exact=True, check_dtype=False)
     assert sorted(found["aside"].dropna()) == ["number of columns", "repeated"]
+
+
+START = FIRST // 86_400 * 86_400  # midnight
+RECURRING = [
+    {"sensor": "s0", "every": "02:00-05:00"},
+    {"sensor": "s1", "every": "02:00-05:00", "shift": True},
+    {"sensor": "s2", "every": "Mon-Fri 02:00-05:00", "learn": True},
+    {"sensor": "s3", "every": "02:00-05:00", "alert": True, "zone": "Europe/Berlin"},
+]
+
+
+def test_windows_that_come_again_do_on_spark_what_they_do_on_one_machine(spark: Any, tmp_path: Path) -> None:
+    """Four flags, hourly rows of nine days, wild within 02:00-05:00: scores to the last bit, and the same alarms."""
+    random, hours = np.random.default_rng(6), np.arange(9 * 24)
+    values = random.normal(size=(len(hours), 5)).cumsum(0) * 0.1 + random.normal(size=(len(hours), 5))
+    values[(hours % 24 >= 2) & (hours % 24 < 5), :4] += 30
+    values[[150, 200]] -= 40
+    lines = [f"{START + 3600 * t},s{s},{values[t, s]:.4f}" for t in hours for s in range(5)]
+    watching = replace(WATCHING, maintenance=RECURRING)
+    (tmp_path / "rows").mkdir()
+    cut = (0, 500, len(lines))  # two batches, the second one begins within a day
+    for n, (low, high) in enumerate(itertools.pairwise(cut)):
+        path = tmp_path / "rows" / f"{n:02d}.csv"
+        path.write_text("".join(line + "\n" for line in lines[low:high]))
+        os.utime(path, (1_700_000_000 + n,) * 2)
+    query = stream.watch(
+        spark, tmp_path / "rows", tmp_path / "scores", tmp_path / "checkpoint", watching, buckets=3, files=1
+    )
+    query.awaitTermination()
+    found = ordered(spark.read.parquet(str(tmp_path / "scores")).toPandas())
+    want, plain = local(tmp_path / "local", lines, watching), local(tmp_path / "plain", lines)
+    pd.testing.assert_frame_equal(found[list(want.columns)], want, check_exact=True, check_dtype=False)
+    with closing(Reader(tmp_path / "local" / "state" / "state.db")) as reader:
+        counted = {name: apart(record, name).alarms for _, name, record in reader.sensors()}
+    assert found.groupby("sensor")["alarm"].sum().to_dict() == counted and min(counted.values()) > 0
+    moved = {name for name in counted if not want[want["sensor"] == name].equals(plain[plain["sensor"] == name])}
+    assert moved == {"s0", "s1", "s3"}  # what is learned or comes at another time; s2 is muted alone
+    late = found["time"] >= (START + 3600 * 100) * 1_000_000
+    of_day = (found["time"] // 3_600_000_000) % 24
+    inside = late & (of_day >= 2) & (of_day < 5)
+    assert not found["alarm"][inside & found["sensor"].isin(["s0", "s1"])].any()
+    assert found["alarm"][inside & (found["sensor"] == "s3")].any()
+    assert (found["score"][inside & (found["sensor"] == "s0")] > 0.5).any()

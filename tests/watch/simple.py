@@ -40,6 +40,7 @@ class Ewma(Scorer):
             out.surprise[places] = np.where(known, z * z / 2, np.nan)
             out.kind[places] = (known & (z >= LIMIT)).astype(np.int64)
             learn = np.isfinite(y) & ~(known & (z >= LIMIT))
+            out.z[places], out.learn[places] = np.where(known, (y - mean) / spread, np.nan), learn
             weight = np.where(learn, np.maximum(WEIGHT, 1 / (count + 1)), 0.0)
             step = np.where(learn, y - mean, 0.0)
             after = np.stack([mean + weight * step, (1 - weight) * (variance + weight * step * step), count + learn], 1)

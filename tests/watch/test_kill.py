@@ -1,5 +1,6 @@
 """Killed at any moment and started again, a watch ends as if nothing had happened: to the byte."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,9 @@ def test_the_stream_is_worth_it(stream: tuple[Path, outcome.Outcome]) -> None:
     assert whole.doubled == 0
     assert whole.alerts.count(b'"state":"open"') >= 35
     assert whole.file == whole.alerts + b"\n"
+    told = [json.loads(body) for body in whole.alerts.splitlines()]
+    assert all(one["cause"] and one["onset"] <= one["end"] for one in told if one["state"] == "closed")
+    assert len({one["cause"] for one in told}) >= 3  # null at first, and at the end spikes and others
 
 
 def test_killed_at_random(stream: tuple[Path, outcome.Outcome], tmp_path: Path) -> None:

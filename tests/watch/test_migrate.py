@@ -13,13 +13,15 @@ import pytest
 
 from forecast.errors import InputError
 from forecast.watch import desk, history
+from forecast.watch.book import apart
 from forecast.watch.build import build
 from forecast.watch.events import Mute
 from forecast.watch.loop import Loop, Options
 from forecast.watch.parse import Parser
-from forecast.watch.records import DamagedError, version_of
+from forecast.watch.recent import SIZE
+from forecast.watch.records import DamagedError, seal, unseal, version_of
 from forecast.watch.status import sensors_of
-from forecast.watch.store import Reader, Store
+from forecast.watch.store import FIXED, FORMAT, SENSOR, Reader, Store
 from forecast.watch.teller import Telling
 from forecast.watch.warmup import Plan
 from tests.watch.test_warmup import live
@@ -128,3 +130,29 @@ def test_a_damaged_old_store_is_refused(folder: Path) -> None:
         base.commit()
     with pytest.raises(DamagedError, match="no good copy is left"):
         Store(folder / "state")
+
+
+def test_a_store_of_format_2_goes_on_and_learns_what_lies_behind_events(tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_text(rows(OLD))
+    loop(tmp_path).run()
+    path = tmp_path / "state" / "state.db"
+    with closing(sqlite3.connect(path)) as base:
+        for table, kind in (("sensors", SENSOR), ("fixed", FIXED)):
+            for number, record in base.execute(f"SELECT id, record FROM {table}").fetchall():
+                data = unseal(record, kind, (FORMAT,), table)[1]
+                old = seal(data[:-SIZE] if kind == SENSOR else data, kind, 2)
+                base.execute(f"UPDATE {table} SET record = ? WHERE id = ?", (old, number))
+        base.commit()
+    for digest in (tmp_path / "state").glob("*.sha256"):
+        digest.unlink()
+    before = held(path)
+    (tmp_path / "rows.csv").write_text(rows(NEW))
+    loop(tmp_path).run()
+    after = held(path)
+    told = [json.loads(body) for body in after[0][len(before[0]) :]]
+    last = {one["id"]: one for one in told if one["peak_at"] == "2023-11-23T06:13:20+00:00"}  # row 200
+    assert [(one["state"], one["cause"], one["onset"]) for one in last.values()] == [
+        ("closed", "spike", "2023-11-23T06:13:20+00:00")
+    ]
+    with closing(Reader(path)) as reader:
+        assert {len(apart(record, name).recent) for _, name, record in reader.sensors()} == {SIZE}

@@ -80,6 +80,12 @@ def test_a_running_watch_is_asked_labelled_and_muted(running: tuple[Loop, int], 
     assert [one["id"] for one in ask(port, "GET", "/alerts?sensor=od*&most=1")] == [
         one["id"] for one in told if one["sensor"] == "odd"
     ][:1]
+    first, second = sorted((one for one in told if one["kind"] != "silent"), key=lambda one: one["start"])
+    assert (first["cause"], first["onset"]) == ("spike", first["start"])
+    assert (second["cause"], second["onset"]) == ("variance change", first["start"])  # two spikes within 64 rows
+    assert [(one["cause"], one["onset"]) for one in told if one["kind"] == "silent"] == [
+        ("silent", one["start"]) for one in told if one["kind"] == "silent"
+    ]
     still = ask(port, "GET", "/alerts?state=open")
     assert {one["id"] for one in still} | {one["id"] for one in ask(port, "GET", "/alerts?state=closed")} == {
         one["id"] for one in told

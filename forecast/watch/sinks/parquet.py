@@ -17,8 +17,8 @@ from forecast.durable import write_durably
 from forecast.watch.sinks.sink import Sink
 
 ROWS = 10_000
-WORDS = ("id", "state", "severity", "sensor", "group", "incident", "kind", "direction", "model", "text")
-MOMENTS = ("start", "end", "detected_at", "peak_at")
+WORDS = ("id", "state", "severity", "sensor", "group", "incident", "kind", "cause", "direction", "model", "text")
+MOMENTS = ("start", "end", "onset", "detected_at", "peak_at")
 NUMBERS = (
     *("delay_s", "score", "p_value", "actual", "expected", "lower", "upper"),
     *("deviation_abs", "deviation_sigma"),

@@ -1,10 +1,10 @@
 """What a forecast starts from: distances of earlier seasons from a profile, blended by weights that all series share and gates of each series' own.
 
-    B = argmin Σ w_t |z_t - Σ_k B_k g_t c_{t,k}|² + λ μ |B - B₀|²   z_t: distances of the next H values from the profile, in spreads, at most ±16
+    B = argmin Σ w_t |z_t - m_t - Σ_k B_k g_t c_{t,k}|² + λ |B|²   z_t: distances of the next H values from the profile, in spreads, at most ±16
 
-c (… H C K) the distances remembered (K), g (… C G) products of the gates, w as in `forecast.models.closed_form`, μ the mean eigenvalue of the
-columns in units of their size, B₀ (2 K G) the last distance, which is the mean one, as it is. B has a matrix for leads within a season and one for those
-beyond, each with the λ, or B₀, of the least squared error on the validation rows. Sums are those of c cᵀ over the leads times g gᵀ: columns are never laid out.
+c (… H C K) the distances remembered (K), the mean distance m the last of them, g (… C G) products of the gates, w as in `forecast.models.closed_form`,
+B (2 K G) in units of the columns' size in |B|². It has a matrix for leads within a season and one for those beyond, each with the λ of the least squared
+error on the validation rows, or 0 where nothing is better. Sums are those of c cᵀ over the leads times g gᵀ: columns are never laid out.
 """
 
 from collections.abc import Iterable
@@ -30,16 +30,10 @@ def gates(track: Tensor) -> Tensor:
     return torch.stack([torch.ones_like(r), r, r * r, k, k * k, r * k, w, w * w, r * w], -1)
 
 
-def unblended(distances: int) -> Tensor:
-    """B₀ (2 K G)."""
-    weight = torch.zeros(2, distances, GATES, dtype=torch.float64)
-    weight[:, -1, 0] = 1.0
-    return weight
-
-
 def blended(blend: Tensor, distances: Tensor, gate: Tensor, season: int) -> Tensor:
     """Distances from the profile (B P H C) that forecasts start from, of those remembered (B P H C K) and gates (B P C G)."""
     weight = torch.einsum("ikg,bpcg->ibpck", blend, gate)[:, :, :, None]
+    weight = torch.cat([weight[..., :-1], 1 + weight[..., -1:]], -1)
     near, beyond = distances[:, :, :season], distances[:, :, season:]
     return torch.cat([(near * weight[0]).sum(-1), (beyond * weight[1]).sum(-1)], 2)
 
@@ -62,13 +56,10 @@ def fit(model: "SeasonalLTI", pasts: Iterable[tuple[Past, Tensor]]) -> None:
         for past, apart in pasts:
             for made in _rows(model, past, apart):
                 sums = made if sums is None else (sums[0].plus(made[0]), sums[1].plus(made[1]))
-        prior = unblended(model.blend.shape[1])
-        model.blend.copy_(prior)
-        if sums is None:
-            return
-        for i, without in enumerate(prior):
-            train, held = (Sums(part.square[i], part.cross[i]) for part in sums)
-            model.blend[i] = _solve(train, held, without.flatten()).view_as(without)
+        model.blend.zero_()
+        for i in range(len(model.blend) if sums is not None else 0):
+            train, held = (Sums(part.square[i], part.cross[i]) for part in sums or ())
+            model.blend[i] = _solve(train, held).view_as(model.blend[i])
 
 
 def _rows(model: "SeasonalLTI", past: Past, apart: Tensor) -> Iterable[tuple[Sums, Sums]]:
@@ -83,7 +74,7 @@ def _rows(model: "SeasonalLTI", past: Past, apart: Tensor) -> Iterable[tuple[Sum
         there = Units(*(part[:, some, None] for part in units))
         profile, c, g = model.remembered(there, track, some + 1, horizon)
         spread = there.spread.clamp(min=1e-150)
-        target = ((past.values.unfold(1, horizon, 1)[:, some + 1].mT - profile) / spread).clamp(-bound, bound)
+        target = ((past.values.unfold(1, horizon, 1)[:, some + 1].mT - profile - there.loc) / spread).clamp(-bound, bound)
         c = (c / spread[..., None]).clamp(-bound, bound).nan_to_num(nan=0.0)
         c = torch.where(target.isnan()[..., None], 0.0, c)
         weight, training, validation = chosen.weights(there, some)
@@ -104,15 +95,14 @@ def _sums(c: Tensor, target: Tensor, g: Tensor, weight: Tensor, season: int) -> 
     return Sums(*(torch.stack(part) for part in zip(*made, strict=True)))
 
 
-def _solve(train: Sums, held: Sums, prior: Tensor) -> Tensor:
-    """Weights (K·G) of the least error on the validation rows, the prior where there is nothing better."""
+def _solve(train: Sums, held: Sums) -> Tensor:
+    """Weights (K·G) of the least error on the validation rows, 0 where nothing is better."""
     size = train.square.diagonal()
-    if not (float(size.sum()) > 0 and float(held.square.diagonal().sum()) > 0):
-        return prior
-    unit = size.clamp(min=1e-12 * float(size.max())).sqrt()
-    square, missing = train.square / unit / unit[:, None], (train.cross - train.square @ prior) / unit
-    found = [prior]
-    for penalty in PENALTIES:
-        change = torch.linalg.solve(square + penalty * torch.eye(len(unit), dtype=unit.dtype), missing)
-        found.append(prior + change / unit)
+    found = [torch.zeros_like(size)]
+    if float(size.sum()) > 0 and float(held.square.diagonal().sum()) > 0:
+        unit = size.clamp(min=1e-12 * float(size.max())).sqrt()
+        square = train.square / unit / unit[:, None]
+        for penalty in PENALTIES:
+            damped = square + penalty * torch.eye(len(unit), dtype=unit.dtype)
+            found.append(torch.linalg.solve(damped, train.cross / unit) / unit)
     return min(found, key=lambda each: float(each @ held.square @ each - 2 * held.cross @ each))

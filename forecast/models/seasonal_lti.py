@@ -1,6 +1,6 @@
 """The linear forecaster of many unlike series: its map acts on distances from each series' own seasonal profile.
 
-    y_{t+h} = o_{t,h} + s_t Φ_h Wᵀ [f_t, ρ_t f_t, ρ_t² f_t]      o_{t,h} = p_{t,h} + Σ_k B_{k,h} g_t c_{t,h,k}
+    y_{t+h} = o_{t,h} + s_t Φ_h Wᵀ [f_t, ρ_t f_t, ρ_t² f_t]      o_{t,h} = p_{t,h} + m_t + Σ_k B_{k,h} g_t c_{t,h,k}
 
 p the causal profile of the leading season at the phase of the lead; c what was there in earlier seasons, as distances from p: the value at the
 last row of the phase, at the same phase of the longer season, a longer season before either of these (`forecast.layers.season`), and the mean
@@ -42,6 +42,7 @@ class SeasonalLTI(StackForecaster):
 
     blend: Tensor
     copies = 3
+    turning = slice(1)  # what comes again in a longer season is remembered as it was
     reach = (1.0, 0.5)  # a distance is up to a range, their range up to two
 
     def __init__(
@@ -63,7 +64,7 @@ class SeasonalLTI(StackForecaster):
         longer = next((s for s in seasons[1:] if season < s <= LONGEST), season)
         self.gain, self.needs = gain, self.seen + season
         self.profile = SeasonalProfile(season, longer, gain, self.half_life)
-        self.register_buffer("blend", origin.unblended(RECALLED + 1))
+        self.register_buffer("blend", torch.zeros(2, RECALLED + 1, origin.GATES, dtype=torch.float64))
 
     @classmethod
     def example(cls) -> Self:

@@ -45,7 +45,7 @@ class Profile(NamedTuple):
         r, k, o = np.moveaxis(gate[:, 0], -1, 0)
         g = np.stack([np.ones_like(r), r, r * r, k, k * k, r * k, o, o * o, r * o], -1)
         weight = np.einsum("ikg,lg->ilk", blend, g)[np.minimum(lead // self.rows, 1)]
-        return profile, profile + np.einsum("lhk,hlk->lh", distance, weight)
+        return profile, profile + mean[:, None] + np.einsum("lhk,hlk->lh", distance, weight)
 
 
 def _else(found: Array, instead: Array) -> Array:

@@ -34,8 +34,6 @@ def trained(words: tuple[str, ...], kind: type[StackForecaster] = StackForecaste
     for weight in model.state_dict().values():
         if weight.is_floating_point() and not bool(weight.any()):
             weight.normal_(0.0, 0.1)
-    if isinstance(model, SeasonalLTI):
-        model.blend.normal_(0.0, 0.3)
     return model.eval()
 
 

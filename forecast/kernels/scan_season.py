@@ -10,7 +10,8 @@ a season ago; of κ and ω: from the profile and from v). ρ lies within ±1, κ
 A missing value leaves its phase as it was; a row without time and without a value is no row. At the first value of a phase d is missing.
 Shapes: y, elapsed (S T); state (S 2M+8+2L), changed in place: p and x of the last M rows, the next row's phase first, then the last value, weight,
 Σ x x, Σ x², the two sums of κ and those of ω, and v of the last 2L rows; distance (S T); gate (S T+1 3): ρ, κ and ω after so many of the rows;
-rows (S T+1): how many were rows so far; track (S M+T) and known (S 2L+T): p and v of the rows before and of each row.
+rows (S T+1): how many were rows so far; track (S M+T) and known (S 2L+T): p and v of the rows before and of each row; recent (S T+1): the last
+value before the rows and after each.
 """
 
 import math
@@ -30,9 +31,9 @@ WIDE = 3.0  # c is bounded so many times wider than x
 @jit
 def advance(
     y: Array, elapsed: Array, season: int, longer: int, gain: float, fade: float, state: Array, distance: Array, gate: Array,
-    rows: Index, track: Array, known: Array,
+    rows: Index, track: Array, known: Array, recent: Array,
 ) -> None:  # fmt: skip
-    """Fill distance, gate, rows, track and known, and move the state to the last row."""
+    """Fill distance, gate, rows, track, known and recent, and move the state to the last row."""
     bounded = np.empty(season + y.shape[1])
     first = 2 * season + BESIDE
     for s in range(y.shape[0]):
@@ -40,7 +41,7 @@ def advance(
         known[s, : 2 * longer] = state[s, first:]
         last, weight, cross, square, met, longed, far, near = state[s, 2 * season : first]
         k = 0
-        rows[s, 0] = 0
+        rows[s, 0], recent[s, 0] = 0, last
         ratios(cross, square, met, longed, far, near, gate[s, 0])
         for t in range(y.shape[1]):
             value = y[s, t]
@@ -68,7 +69,7 @@ def advance(
                 track[s, season + k], bounded[season + k] = new, x
                 known[s, 2 * longer + k] = value if seen else long_ago
                 k += 1
-            rows[s, t + 1] = k
+            rows[s, t + 1], recent[s, t + 1] = k, last
             ratios(cross, square, met, longed, far, near, gate[s, t + 1])
         state[s, :season], state[s, season : 2 * season] = track[s, k : k + season], bounded[k : k + season]
         tail = state[s, 2 * season : first]

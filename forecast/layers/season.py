@@ -78,9 +78,8 @@ class SeasonalProfile(NamedTuple):
         track = values.new_empty(batch * channels, self.season + count, dtype=torch.float64)
         gate = values.new_zeros(batch * channels, count + 1, GATES, dtype=torch.float64)
         known = values.new_empty(batch * channels, 2 * self.longer + count, dtype=torch.float64)
-        last = torch.cat([profile[:, None, :, 2 * self.season], values.to(torch.float64)], 1)
-        at = torch.where(last.isnan(), 0, torch.arange(count + 1, device=values.device)[:, None]).cummax(1).values
-        parts = [made, gate, rows, track, known]
+        recent = values.new_empty(batch * channels, count + 1, dtype=torch.float64)
+        parts = [made, gate, rows, track, known, recent]
         if not values.is_meta:
             y, gaps = (part.detach().to("cpu", torch.float64) for part in (values, elapsed))
             gaps = gaps[:, None].expand(batch, channels, count).reshape(batch * channels, count)
@@ -91,7 +90,7 @@ class SeasonalProfile(NamedTuple):
                 self.longer, self.gain, 0.5 ** (1 / self.half_life), state.numpy(), *(part.numpy() for part in parts),
             )  # fmt: skip
             profile = state.view_as(profile)
-        distance, gate, rows, track, known = (part.to(values.device).unflatten(0, (batch, channels)) for part in parts)
+        distance, gate, rows, track, known, recent = (part.to(values.device).unflatten(0, (batch, channels)) for part in parts)
         return Track(
-            distance.transpose(1, 2), gate.transpose(1, 2), track, rows, known, last.gather(1, at), profile.to(values.device)
+            distance.transpose(1, 2), gate.transpose(1, 2), track, rows, known, recent.transpose(1, 2), profile.to(values.device)
         )

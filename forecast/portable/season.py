@@ -26,8 +26,9 @@ class Profile(NamedTuple):
         lanes, count = rows.shape
         distance, gate, index = np.empty((lanes, count)), np.empty((lanes, count + 1, GATES)), np.zeros((lanes, count + 1), np.int64)
         track, known = np.empty((lanes, self.rows + count)), np.empty((lanes, 2 * self.longer + count))
+        recent = np.empty((lanes, count + 1))
         scan_season.advance(
-            rows, gap, self.rows, self.longer, self.gain, self.fade, state, distance, gate, index, track, known
+            rows, gap, self.rows, self.longer, self.gain, self.fade, state, distance, gate, index, track, known, recent
         )
         return distance, gate, track, known
 

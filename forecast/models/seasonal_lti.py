@@ -68,7 +68,7 @@ class SeasonalLTI(StackForecaster):
 
     @classmethod
     def example(cls) -> Self:
-        return cls(horizon=6, seasons=(4,), channels=2, inputs=1, static=1)
+        return cls(horizon=6, seasons=(4, 12), channels=2, inputs=1, static=1)
 
     def initial_state(self, parameters: Parameters, static: Tensor) -> DeepState:
         state = super().initial_state(parameters, static)

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from forecast.layers.scale import Units, whole_spread
+from forecast.models.chosen_rows import rows_of
 from forecast.models.deep import DeepForecaster
 from forecast.types import Past
 
@@ -27,9 +28,6 @@ PENALTIES = (1e-3, 1e-2, 1e-1, 1.0, 1e6)
 OWN = (10.0, 1.0, 0.1, 0.01)  # δ
 EFFECTS = (1e-3, 1e-2, 1e-1, 1.0)  # ρ
 OFF = 1e6  # penalty on features that take no part
-POSITIONS = 200_000  # rows of a batch that enter, of all its channels
-BURN_IN, SEASONS = 0.25, 10  # share of the rows, and seasons, that no forecast is made in: the lesser
-MOST_HEED = 30.0  # spreads in a seasonal naive error
 ERRORS, ENOUGH = 6000, 200  # errors kept for the quantiles; validation errors below which training ones join them
 
 
@@ -61,11 +59,12 @@ class Errors(NamedTuple):
 def fit(model: DeepForecaster, pasts: Iterable[tuple[Past, Tensor]]) -> None:
     """Set the linear part of the head from pasts, each with how many of its last rows (B) are for validation.
 
-    Where there are inputs, the pasts are gone through twice.
+    Where there are inputs, or a model prepares anything, the pasts are gone through more than once.
     """
     train, held, errors, bank = None, None, [], model.encoder.bank
     with torch.no_grad():
         bank.spread.fill_(1.0)
+        model.prepare(pasts)
         if model.head.known.inputs:
             model.head.known.fit(torch.cat([_seen_inputs(past, apart) for past, apart in pasts]))
         for past, apart in pasts:
@@ -101,48 +100,28 @@ class Batch(NamedTuple):
 
 def _rows(model: DeepForecaster, past: Past, apart: Tensor) -> Iterable[Batch]:
     """The sums over the rows of a past, a stretch of them at a time."""
-    horizon, rows, phi = model.head.basis.horizon, past.values.shape[1], _basis(model)
+    horizon, phi = model.head.basis.horizon, _basis(model)
     features, units, moments = model.linear_features(past)
-    whole = whole_spread(moments)[:, None]
-    begun = (~past.values.isnan()).cummax(1).values.cumsum(1)
-    least = min(SEASONS * max(getattr(model, "seasons", ()), default=1), int(BURN_IN * rows))
-    stride = max(1, past.values.numel() // POSITIONS) | 1
-    places = torch.arange(min(least, rows), rows - horizon, stride)
-    heed = _heed(past.values, max(getattr(model, "seasons", ())[:1], default=1), whole[:, 0])
+    chosen = rows_of(model, past, apart, whole_spread(moments))
     share = (~past.values.isnan()).double().mean(1, keepdim=True).clamp(min=1e-6)
     known, unit, metric = model.head.known, torch.eye(phi.shape[1], dtype=torch.float64), _metric(model)
     size = horizon * past.values.shape[0] * (past.values.shape[2] + known.size)
-    for some in places.split(max(1, 2_000_000 // size)):
+    for some in chosen.places.split(max(1, 2_000_000 // size)):
         there = Units(*(part[:, some, None] for part in units))
         there = model.ahead(there, model.initial_state((), past.static), past, some + 1, horizon)
         target = there.standardise(past.values.unfold(1, horizon, 1)[:, some + 1].mT, model.recipe.outlier).mT
-        weight = (there.spread[:, :, 0] / whole.clamp(min=1e-150)).clamp(max=3.0)
-        weight = weight * heed[:, None] * (begun[:, some] > least) * (there.count[:, :, 0] >= model.seen) * (whole > 0)
+        weight, training, validation = chosen.weights(there, some)
         coefficients = target.nan_to_num(nan=0.0) @ (phi / horizon) / share[..., None]
-        training = (some[None] + horizon < rows - apart[:, None])[..., None]
-        validation = (some[None] + 1 >= rows - apart[:, None])[..., None]
         f, ahead = model.expand(features[:, some]), past.inputs.unfold(1, horizon, 1)[:, some + 1].mT
         v = torch.einsum("bphk,hj->bpjk", known(ahead), phi / horizon)
         train = _sums(f, coefficients, weight * training, v, unit)
-        held = _sums(f, coefficients, weight.square() / heed[:, None].clamp(min=1e-12) * validation, v, metric)
+        held = _sums(f, coefficients, chosen.validated(weight) * validation, v, metric)
         held = held._replace(weight=((weight > 0) & validation).double().sum((0, 1)))
         yield Batch(
             train,
             held,
-            _sample(f, target, known.standardise(ahead), weight > 0, training, validation, len(places) / len(some)),
+            _sample(f, target, known.standardise(ahead), weight > 0, training, validation, len(chosen.places) / len(some)),
         )
-
-
-def _heed(values: Tensor, season: int, whole: Tensor) -> Tensor:
-    """How much each series counts in its channel (B C), 1 in the mean: its spread over its seasonal naive error, squared.
-
-    A series that is easy to foresee would else be lost among those that are not.
-    """
-    if values.shape[0] == 1 or values.shape[1] <= season:
-        return torch.ones_like(whole)
-    error = (values[:, season:] - values[:, :-season]).square().nanmean(1).sqrt()
-    heed = (whole / error.clamp(min=1e-150)).nan_to_num(nan=0.0, posinf=0.0).clamp(max=MOST_HEED).square()
-    return heed / heed.mean(0, keepdim=True).clamp(min=1e-12)
 
 
 def _sums(features: Tensor, coefficients: Tensor, weight: Tensor, known: Tensor, metric: Tensor) -> Sums:

@@ -8,6 +8,7 @@ Shapes: past (B T C); encoder rows (B·C T F); features (B T C F); quantiles (B 
 """
 
 import math
+from collections.abc import Iterable
 from typing import Any, ClassVar, NamedTuple
 
 import torch
@@ -91,6 +92,9 @@ class DeepForecaster(Forecaster):
         bank = self.encoder.bank.after(rows[0], _fold(state.encoder.bank), *rows[1:])
         encoder = state.encoder._replace(bank=_unfold(bank, (past.values.shape[0], past.values.shape[2])))
         return state._replace(moments=moments, encoder=encoder)
+
+    def prepare(self, pasts: Iterable[tuple[Past, Tensor]]) -> None:
+        """What is set before the linear part, from pasts, each with how many of its last rows (B) are for validation."""
 
     def expand(self, features: Tensor) -> Tensor:
         """The features that the map is linear in, from those of `linear_features`."""

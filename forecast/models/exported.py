@@ -93,7 +93,7 @@ def _header(model: StackForecaster) -> dict[str, Any]:
             "needs": model.seen,
             "reach": model.reach,
         },
-        "profile": season and {"rows": season.season, "gain": season.gain, "fade": 0.5 ** (1 / season.half_life)},
+        "profile": season and {"rows": season.season, "longer": season.longer, "gain": season.gain, "fade": 0.5 ** (1 / season.half_life)},
     }
 
 
@@ -110,6 +110,8 @@ def _arrays(model: StackForecaster) -> Tensors:
     }
     made |= {name: getattr(head, name) for name in ("weight", "shape", "effect", "stretch", "offset")}
     made |= {f"known.{name}": getattr(head.known, name) for name in ("loc", "scale", "first", "second")}
+    if isinstance(model, SeasonalLTI):
+        made["blend"] = model.blend
     if isinstance(head, StudentHead):
         standard = StudentT(*(torch.tensor(each, dtype=torch.float64) for each in (0.0, 1.0, float(head.df))))
         made |= {"standard": standard.quantile(torch.tensor(head.levels, dtype=torch.float64)), "log_stretch": head.stretch.log().mean()}

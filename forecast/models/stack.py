@@ -32,6 +32,7 @@ class StackForecaster(DeepForecaster):
 
     own: ClassVar[tuple[str, ...]] = ()  # the blocks of the member
     copies: ClassVar[int] = 1  # of the bank's features, see `expand`
+    turning: ClassVar[slice] = slice(None)  # which of the seasons the bank has oscillators of
 
     def __init__(
         self,
@@ -50,7 +51,7 @@ class StackForecaster(DeepForecaster):
     ) -> None:
         lead = max((s for s in seasons[:1] if s > 1), default=0)
         words = self.own if blocks is None else tuple(blocks)
-        bank = Bank(seasons)
+        bank = Bank(seasons[self.turning])
         every = every or max(1, min(lead // THIRD if lead else SHORTEST, MOST))
         half_life = half_life or float(WEEK * max(lead, SHORTEST))
         stack = Stack(bank.linear + ROW - 1 + inputs + static, words, width, dropout) if words else None

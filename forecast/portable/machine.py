@@ -14,14 +14,15 @@ from typing import Any
 import numpy as np
 
 from forecast.errors import InputError
-from forecast.kernels import fill, live_bank, sampled, scan_season
+from forecast.kernels import fill, live_bank, sampled
 from forecast.kernels.scan_scale import UNITS
 from forecast.portable.elementary import Array, Arrays
 from forecast.portable.head import Facts, quantiles, standardised
 from forecast.portable.layers import stack
 from forecast.portable.modes import powers
+from forecast.portable.season import Profile
 
-FORMAT, READ = 3, (2, 3)  # written, and read: 2 knows neither profiles nor Student's t
+FORMAT, READ = 4, (2, 3, 4)  # written, and read: 2 knows neither profiles nor Student's t, and profiles of 3 are others
 BANK = 6  # leaves of scale and bank
 
 
@@ -42,7 +43,7 @@ class Machine:
         self._every = int(header["every"])
         self.batch, self.known = batch, np.zeros((batch, self.static))
         self.state = [np.repeat(arrays[f"state.{i}"], batch * self.channels, 0) for i in range(header["leaves"])]
-        self._season: dict[str, Any] | None = header.get("profile")
+        self._season = Profile(**header["profile"]) if header.get("profile") else None
         self._deep_from = BANK + (self._season is not None)
         self._set()
 
@@ -52,8 +53,6 @@ class Machine:
         self.features = np.zeros((lanes, self._facts.linear), kind)
         if self._season is not None:
             self._linear = np.zeros((lanes, len(self._w["bank.spread"])), kind)
-            self._distance, self._gate, self._rows = np.empty((lanes, 1)), np.empty((lanes, 1)), np.zeros((lanes, 2), np.int64)
-            self._track = np.empty((lanes, self._season["rows"] + 1))
 
     def step(self, values: Array, inputs: Array | None = None, elapsed: Array | None = None) -> None:
         """The states after one more row (B C), inputs (B K) and time since the row before (B), 1 where it is not given."""
@@ -67,35 +66,20 @@ class Machine:
             table, which = np.concatenate([self._unit, others]), of.reshape(-1) + 1
         features = self.features
         if self._season is not None:
-            rows, features = self._apart(rows, gap), self._linear
+            rows, gates, _, _ = self._season.advance(rows, gap, self.state[BANK])
+            features = self._linear
         moments, modes, *rest = self.state[:BANK]
         live_bank.advance(
             rows, gap, tuple(header["scale"]), tuple(header["bounds"]), moments, table, which,
             w["bank.readout"], w["bank.kept"], w["bank.spread"], modes, features, *rest,
         )  # fmt: skip
         if self._season is not None:
-            gate, width = self._gate.astype(features.dtype), features.shape[1]
+            gate, width = gates[:, 1, :1].astype(features.dtype), features.shape[1]
             self.features[:, :width] = features
             np.multiply(gate, features, self.features[:, width : 2 * width])
             np.multiply(gate * gate, features, self.features[:, 2 * width :])
         if self._deep is not None:
             self._sample(rows[:, 0], gap[:, 0], inputs)
-
-    def _apart(self, rows: Array, gap: Array) -> Array:
-        """Distances of the rows (L 1) from the profile of their season, which learns from them (`forecast.layers.season`)."""
-        season: Any = self._season
-        scan_season.advance(
-            rows, gap, season["rows"], season["gain"], season["fade"], self.state[BANK], self._distance, self._gate, self._rows,
-            self._track,
-        )  # fmt: skip
-        return self._distance
-
-    def _origins(self, horizon: int) -> Array:
-        """What leads start from (L H): the profile at their phase, or the last value."""
-        season: Any = self._season
-        found = self.state[BANK][:, np.arange(horizon) % season["rows"]]
-        last = self.state[BANK][:, 2 * season["rows"], None]
-        return np.where(np.isnan(found), last, found)
 
     def _sample(self, values: Array, gap: Array, inputs: Array | None) -> None:
         """The deep path, where the row is an `every`-th one."""
@@ -132,8 +116,9 @@ class Machine:
         fold = (self.batch, self.channels, -1)
         loc, spread, low, high, count = np.moveaxis(self.state[0][:, -UNITS:].reshape(fold), -1, 0)[..., None]
         if self._season is not None:
-            origin = self._origins(horizon).reshape(fold)
-            loc, low, high = loc + origin, low + origin, high + origin
+            profile, origin = self._season.origins(self._w["blend"], self.state[BANK], loc.reshape(-1), horizon)
+            profile, loc = profile.reshape(fold), origin.reshape(fold)
+            low, high = low + profile, high + profile
         return quantiles(self._w, self._facts, features.reshape(fold), (loc, spread, low, high, count), known, elapsed)
 
     def copy_state(self) -> list[Array]:
@@ -155,7 +140,7 @@ def load(path: str | Path, batch: int | None = None) -> Machine:
         with np.load(io.BytesIO(Path(path).read_bytes())) as found:
             arrays = {name: found[name] for name in found.files}
         header = json.loads(arrays.pop("header").tobytes())
-        known = header["portable"] in READ
+        known = header["portable"] in READ and not (header.get("profile") and header["portable"] < FORMAT)
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise InputError(
             f"{path}: not a file of `forecast export`, or a damaged one ({type(error).__name__}); export it again"

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 import torch
 
-from forecast.experiment.benchmark.memory import Choice, trial
+from forecast.experiment.benchmark.memory import Choice, Reader, trial
 from forecast.experiment.benchmark.memory_tasks import ALPHABET, KEPT, PAIRS, TASKS
 from tests.experiment.line import forecast
 
@@ -51,6 +51,15 @@ def test_numbers_are_those_of_the_rows() -> None:
     assert adding.rows[..., 1].sum(1).tolist() == [2.0] * 5 and adding.asked.sum(1).tolist() == [1] * 5
     delay = TASKS["delay"].draw(5, 10, generator)
     assert torch.equal(delay.target[:, 5:], delay.rows[:, :5, 0]) and delay.asked.sum(1).tolist() == [5] * 5
+
+
+@pytest.mark.parametrize("layer", ["s4", "s4d", "s5"])
+def test_step_sizes_start_where_the_length_asks_for_it(layer: str) -> None:
+    torch.manual_seed(0)
+    steps = {name: w for name, w in Reader(TASKS["delay"], layer, 2, 256, 40).named_parameters() if "log_step" in name}
+    assert len(steps) == 2
+    for step in (weight.detach().exp() for weight in steps.values()):
+        assert 1 / 80 <= float(step.min()) < 1 / 70 and 0.4 < float(step.max()) <= 0.5
 
 
 @pytest.mark.slow

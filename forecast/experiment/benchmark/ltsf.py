@@ -136,6 +136,6 @@ def _show(made: pd.DataFrame) -> None:
         view.add_row(str(name), "mean", *(f"{value:.4f}" for value in block.mean()), end_section=True)
     Console(width=None if os.isatty(1) else 120).print(view)
     lost = made[(made["unit"] == "kept") & (made["value"] == 0) & ~made["subject"].str.endswith(TRAINED)]
-    for label, cases in lost.groupby("subject", sort=False)["case"]:
+    for who, cases in lost.groupby("subject", sort=False)["case"]:
         names = ", ".join(dict.fromkeys(cases.str.partition("/")[0]))
-        print(f"{label} on {names}: the trained weights gain nothing on the validation rows and are not kept; the row is that from before training.")
+        print(f"{who} on {names}: the trained weights gain nothing on the validation rows and are not kept; the row is that from before training.")

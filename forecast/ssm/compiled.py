@@ -98,7 +98,8 @@ class Scratch:
     """What one row of so many series needs beside its tensors; each thread has its own."""
 
     def __init__(self, m: int, K: int, many: int) -> None:
-        (self.memory, integers), which = memory(many, room(m, 1, 1, K + 2, 0)), np.arange(many)
+        lanes, whole = room(m, 1, 1, K + 2, 0)
+        self.memory, integers, which = lane_array(lanes, many > 1), np.zeros(whole, np.int64), np.arange(many)
         self.plan = np.empty(len(PLAN), np.int64)
         self.addresses, self._kept = (which.ctypes.data, integers.ctypes.data), (which, integers)
 

@@ -1,7 +1,7 @@
 """Mixtures: P(Y ≤ y) = Σ w_m F_m(y), the linear pool of several forecasts.
 
-Quantiles by root finding between the smallest and the largest of the members', on the log tail that is the smaller one:
-far levels are as exact as near ones. Log tails by logsumexp. CRPS = ∫ (F(x) - 1{x ≥ y})² dx by Gauss rules between
+Quantiles by root finding between the smallest and the largest of the members', far levels on the log tail that is the smaller one,
+so that they are as exact as near ones. Log tails by logsumexp. CRPS = ∫ (F(x) - 1{x ≥ y})² dx by Gauss rules between
 the members' quantiles. Samples of a row come from one member, so that members joint over channels stay so.
 Shapes: weights (M) or (M … H C), divided by their sum. A member without weight does not count, even if it is missing.
 """
@@ -9,19 +9,20 @@ Shapes: weights (M) or (M … H C), divided by their sum. A member without weigh
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import reduce
+from functools import cached_property, partial, reduce
 from typing import Self
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from forecast.distribution.forecast import Forecast, alike, bounded_below
-from forecast.distribution.roots import between
+from forecast.distribution.forecast import LEVELS, Forecast, alike, bounded_below
+from forecast.distribution.roots import Function, between
 
 CUTS = (1e-9, 1e-3, 0.05, 0.25, 0.5, 0.75, 0.95, 1 - 1e-3, 1 - 1e-9)
 NODES, WEIGHTS = (torch.from_numpy(array) for array in np.polynomial.legendre.leggauss(8))
 AT_ONCE = 1 << 17  # cells × nodes
+FAR = 0.01  # levels nearer to 0 or 1 are found by logarithms
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,18 +44,42 @@ class Mixture(Forecast):
     def mean(self) -> Tensor:
         return sum((w * mean for w, mean in self._counted([m.mean for m in self.members], 0.0)), torch.zeros(()))
 
+    @cached_property
+    def median(self) -> Tensor:
+        return self.quantile(0.5)
+
     def quantile(self, level: float | Tensor) -> Tensor:
         answers = [member.quantile(level) for member in self.members]
         low = reduce(torch.minimum, [q for _, q in self._counted(answers, math.inf)])
         high = reduce(torch.maximum, [q for _, q in self._counted(answers, -math.inf)])
-        u = torch.as_tensor(level, dtype=torch.float64, device=low.device)
-        target, lower = torch.minimum(u, 1 - u).log(), u <= 0.5
+        levels = torch.as_tensor(level, dtype=torch.float64, device=low.device)
+        low, high, u = alike(low, high, levels)
+        shape, kind = low.shape, low.dtype
+        central = bool(((levels >= FAR) & (levels <= 1 - FAR)).all())
+        # one cell a row, axes of the levels in front: (N 1 1) of n cells
+        low, high, u = (part.double().reshape(-1, 1, 1) for part in (low, high, u))
+        axes, count = len(self.shape), math.prod(self.shape)
+        cells = self.rebuild(*[part.reshape(count, 1, 1, *part.shape[axes:]) for part in self.parts()])
 
-        def excess(y: Tensor) -> Tensor:
-            below, above = self.log_tails(y)
-            return torch.where(lower, below - target, target - above)
+        def excess_of(places: Tensor) -> Function:
+            some, sought = cells.rows(places % count), u[places]
+            return partial(some._above if central else some._further, level=sought)
 
-        return between(excess, *alike(low, high, excess(low))[:2]).to(low.dtype)
+        return between(excess_of, low, high).reshape(shape).to(kind)
+
+    def quantiles(self, levels: Sequence[float] = LEVELS) -> Tensor:
+        many = max(1, AT_ONCE // max(math.prod(self.shape), 1))
+        front = torch.tensor(levels, dtype=torch.float64).reshape(-1, *[1] * len(self.shape))
+        return torch.cat([self.quantile(part) for part in front.split(many)]).movedim(0, -1)
+
+    def _above(self, y: Tensor, level: Tensor) -> Tensor:
+        """P(Y ≤ y) less a level."""
+        return sum((w * below for w, below in self._counted([m.cdf(y) for m in self.members], 0.0)), -level)
+
+    def _further(self, y: Tensor, level: Tensor) -> Tensor:
+        """The same on the logarithm of the smaller tail, which is exact where the level is next to nothing."""
+        (below, above), target = self.log_tails(y), torch.minimum(level, 1 - level).log()
+        return torch.where(level <= 0.5, below - target, target - above)
 
     def cdf(self, y: Tensor) -> Tensor:
         return self.log_tails(y)[0].exp()

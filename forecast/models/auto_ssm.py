@@ -3,7 +3,7 @@
 Forms (`forecast.models.auto.bank`): level, damped trend or Theta's drift; season as a ring of dummies, as harmonics, or
 a second one as a profile; white or ARMA(1,1) disturbance; y, its logarithm or a power. How they are chosen and weighed, and
 how far intervals are widened: `forecast.models.auto.choose`; how they are run: `forecast.models.banked`. An undamped trend
-that changes is tried on few rows alone, where there is no season.
+that changes is tried on few rows alone, where there is no season, and a cycle where `cycle` is set and one shows.
 """
 
 from typing import Self
@@ -35,6 +35,7 @@ class AutoSsm(BankedForecaster):
         memory: bool = True,
         powers: tuple[float, ...] = (1.0, 0.0),
         robust: float = 8.0,
+        cycle: bool = False,
     ) -> None:
         super().__init__()
         for trend in trends:
@@ -43,9 +44,9 @@ class AutoSsm(BankedForecaster):
         check_powers(powers)
         self.season, self.seasons, self.channels = season, seasons, channels
         self.horizon, self.robust = max(horizon, 1), robust
-        self.trends, self.memory, self.powers = trends, memory, powers
+        self.trends, self.memory, self.powers, self.cycle = trends, memory, powers, cycle
         self.lengths = tuple(length for length in (seasons or (season,)) if length > 1)
-        self.bank = self.forms = bank(self.lengths, trends, memory, powers)
+        self.bank = self.forms = bank(self.lengths, trends, memory, powers, cycle)
 
     @classmethod
     def example(cls) -> Self:

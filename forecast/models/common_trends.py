@@ -119,6 +119,11 @@ class CommonTrends(DynamicFactor):
         ends[m - self.channels :] = 1.0
         return fresh(0 * one.expand(-1, m), known.diag_embed(), ends.diag_embed(), self.channels, self.channels)
 
+    def starts(self, theta: Tensor) -> list[Tensor]:
+        """With several trends a second climb, from disturbances without a memory: which of the slow ones is a trend has several answers."""
+        log_change, to_q, to_phi, *rest = self._parts(theta)
+        return [theta] + [torch.cat([log_change, to_q, 0 * to_phi, *rest], 1)] * (self.trends > 1)
+
     @property
     def groups(self) -> list[tuple[str, list[int]]]:
         K, S, H, C = self.trends, self.sloped, 2 * self.harmonics, self.channels

@@ -78,6 +78,10 @@ class JointForecaster(SpacedForecaster):
     def closed_form(self, values: Tensor, inputs: Tensor) -> Tensor:
         """θ₀ (P) of one series: standardised values (T C) without a gap, standardised inputs (T K)."""
 
+    def starts(self, theta: Tensor) -> list[Tensor]:
+        """Where climbs begin, of θ₀ (B P): there alone, if the likelihood has one maximum. θ stays drawn to θ₀; the best end is kept."""
+        return [theta]
+
     def settle(self, theta: Tensor) -> Tensor:
         """Parameters (B P) at the end of the climb; as they are, if the member knows no better."""
         return theta
@@ -126,7 +130,9 @@ class JointForecaster(SpacedForecaster):
             return value.detach(), slope
 
         reach = start.new_full((start.shape[1],), 30.0)
-        return self.settle(minimise(objective, start, -reach, reach, *self.effort, longest=0.5).x)
+        ends = [minimise(objective, at, -reach, reach, *self.effort, longest=0.5) for at in self.starts(start)]
+        best = torch.stack([end.value.nan_to_num(math.inf) for end in ends]).argmin(0)
+        return self.settle(torch.stack([end.x for end in ends])[best, torch.arange(len(start))])
 
     def components(self, parameters: Parameters, past: Past) -> list[Components]:
         """What each channel is the sum of; none where the member has no names for its states."""

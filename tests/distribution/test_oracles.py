@@ -131,6 +131,22 @@ def test_mixture_of_normals() -> None:
         )
 
 
+def test_quantiles_of_a_mixture_are_those_of_each_cell_alone() -> None:
+    """Cells leave the search at different turns; levels go through together, near ones by probability, far ones by its logarithm."""
+    parts = [(10 + 3 * draw((5, 4, 2), seed), (2 * draw((5, 4, 2), seed + 9)).exp()) for seed in (61, 62)]
+    forecast = Mixture(tuple(Gaussian(*part) for part in parts), torch.tensor([0.7, 0.3], dtype=torch.float64))
+    levels = (1e-9, 0.01, 0.2, 0.5, 0.99, 1 - 1e-9)
+    found = forecast.quantiles(levels)
+    assert found.shape == (5, 4, 2, 6) and bool((found.diff(dim=-1) > 0).all())
+    for q, level in enumerate(levels):
+        torch.testing.assert_close(found[..., q], forecast.quantile(level), rtol=1e-12, atol=0)
+    (m, v), (n, w) = [tuple(part.numpy()[..., None] for part in both) for both in parts]
+    below = 0.7 * stats.norm.cdf(found, m, v**0.5) + 0.3 * stats.norm.cdf(found, n, w**0.5)
+    assert np.allclose(below, levels, rtol=1e-11, atol=0)
+    one = Mixture(tuple(Gaussian(*[each[2:3] for each in part]) for part in parts), torch.tensor([0.7, 0.3], dtype=torch.float64))
+    torch.testing.assert_close(one.quantiles(levels), found[2:3], rtol=1e-13, atol=0)
+
+
 def test_a_member_without_weight_does_not_count() -> None:
     g, missing = gaussian(N), Gaussian(torch.full(N, torch.nan).double(), torch.full(N, torch.nan).double())
     forecast = Mixture((g, missing), torch.tensor([2.0, 0.0]).double())

@@ -21,6 +21,7 @@ from forecast.models.auto.bank import (
     on_scale,
     own_season,
     profile_of,
+    turning,
     usable,
 )
 from forecast.models.auto.choose import SLOTS, choose
@@ -180,6 +181,27 @@ def test_a_series_that_keeps_another_time_than_its_panel() -> None:
     assert own_season(y[:, :384], 24).tolist() == [23, 24]
     made = forecast(AutoSsm(season=24, seasons=(24, 168), horizon=36), y[:, :384], 36).median[..., 0]
     assert float((made - y[:, 384:]).abs().mean(1).max()) < 0.25
+
+
+def test_a_peak_of_the_spectrum_is_a_cycle_and_a_walk_has_none() -> None:
+    """Sunspots turn in ten to eleven years; walks and noise show a peak in fewer than one of fifty."""
+    sunspots = torch.tensor(sm.datasets.sunspots.load_pandas().data["SUNACTIVITY"].to_numpy())[None]
+    assert 9.5 < float(turning(sunspots)) < 11.5
+    assert float(turning(torch.cat([sunspots.new_full((1, 40), math.nan), sunspots], 1))) == pytest.approx(10.5, abs=1)
+    walks = torch.stack([series(150, seed).cumsum(0) for seed in range(100)])
+    assert float((turning(walks) > 0).double().mean()) < 0.02 and not bool(turning(walks.diff(dim=1)).any())
+    assert not bool(turning(walks[:, :10]).any()) and not bool(turning(0 * walks).any())
+
+
+def test_a_cycle_is_tried_where_it_is_asked_for() -> None:
+    """Turns of 13 rows, no calendar's season: foreseen a turn ahead with a cycle, not without; other series get the same forms as ever."""
+    assert bank(cycle=True)[: len(bank())] == bank() and not any(form.model.cycle for form in bank())
+    assert not any(form.model.cycle for form in bank((4,), cycle=True))
+    y = torch.stack([5 * torch.sin(2 * math.pi * torch.arange(160, dtype=D) / 13) + 0.3 * series(160), series(160, 1).cumsum(0)])
+    with_it, without = (forecast(AutoSsm(horizon=13, cycle=cycle), y[:, :147], 13).median[..., 0] for cycle in (True, False))
+    error = [(made[0] - y[0, 147:]).abs().mean() for made in (with_it, without)]
+    assert float(error[0]) < 1 < float(error[1]), "amplitude 5"
+    torch.testing.assert_close(with_it[1], without[1], rtol=0, atol=0)
 
 
 def test_a_drift_goes_up_by_half_the_slope_of_the_line() -> None:

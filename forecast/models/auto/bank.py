@@ -11,6 +11,9 @@ is known, those that calendars have are tried on the series that repeat at that 
 
     correlation of z_t and z_{t-m} ≥ 0.3,  z = y - centred mean of m rows, three seasons and 60 rows at least
 
+A level and a cycle, where that is asked for, are tried on series without a stated season in whose changes the spectrum has a peak
+between 5 rows and a quarter of the series: five frequencies together with three times the mean power. The climb begins at its period.
+
 A series may keep another time than its panel (a day of 23 rows where the clock leaves out an hour). In place of a stated
 season of 16 ≤ m ≤ 24 rows it has one of k rows, 3/4 m ≤ k ≤ 5/4 m, where that one holds far better over the last 3 m rows:
 
@@ -23,10 +26,12 @@ from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from forecast.distribution.transformed import Power
 from forecast.models.units import units
 from forecast.ssm.belief import Belief
+from forecast.ssm.cycle import Cycle
 from forecast.ssm.season import Season
 from forecast.ssm.structural import DRIFT, MEAN, Structural
 
@@ -37,6 +42,8 @@ GROWTHS = (0, 1, 5)  # states of the growth of a season that walks
 FEW = 40  # rows before the ones held out, below which a series without a season has forms of its own
 HALF, STEEP = 0.5, 0.75  # shares of the line's slope that a drift has: Theta's, and that of few rows
 NEAR, BETTER = 16, 0.5  # the least season in whose place others are tried, and what share of its changes they may leave
+TURNS, SHORTEST = 50, 5.0  # rows that a cycle takes, and its shortest period
+TOGETHER, PEAK = 5, 3.0  # frequencies that are averaged, and how many times the mean power shows a cycle
 Bank = tuple["Form", ...]
 
 
@@ -96,6 +103,7 @@ def bank(
     trends: tuple[str, ...] = ("none", "damped", DRIFT),
     memory: bool = True,
     powers: tuple[float, ...] = (1.0, 0.0),
+    cycle: bool = False,
 ) -> Bank:
     """The forms for a panel of these seasons; saved models know them by their place, so that new ones go to the end."""
     lengths = sorted(length for length in seasons if length > 1)
@@ -136,7 +144,8 @@ def bank(
         for trend in trends
         if not own
     ]
-    return (*plain, *rings, *walks, *near, *sought, *steep)
+    cycles = [Form(Structural("none", cycle=Cycle()), power, least=TURNS) for power in powers if cycle and not own]
+    return (*plain, *rings, *walks, *near, *sought, *steep, *cycles)
 
 
 def near_to(season: int) -> list[int]:
@@ -181,7 +190,27 @@ def usable(form: Form, y: Tensor, own: Tensor | None = None) -> Tensor:
         enough &= own == form.short
     if form.sought:
         enough &= (seen.sum(1) >= max(LEAST, 3 * form.short)) & (_repeat(y, form.short) >= REPEAT)
+    if form.model.cycle:
+        enough &= turning(y) > 0
     return enough & (torch.where(seen, y, 1.0) > 0).all(1) if form.power != 1 else enough
+
+
+def turning(y: Tensor) -> Tensor:
+    """Period (n) of the highest peak in the spectrum of the changes, in rows; 0 where none stands out or fewer than four turns are seen."""
+    change = y.diff(dim=1)
+    seen = change.isfinite()
+    change = torch.where(seen, change - change.nanmean(1, keepdim=True), 0.0)
+    power = torch.fft.rfft(change).abs().square()[:, 1:]
+    if power.shape[1] < 3 * TOGETHER:
+        return y.new_zeros(len(y))
+    half = TOGETHER // 2
+    smooth = power.unfold(1, TOGETHER, 1).mean(2)  # centred on the frequencies half + 1, half + 2, … of a turn in all rows
+    period = change.shape[1] / torch.arange(half + 1, half + 1 + smooth.shape[1], dtype=y.dtype)
+    within = (period >= SHORTEST) & (period <= seen.sum(1, keepdim=True) / 4)
+    peak = torch.where(within, smooth, 0.0).max(1)
+    higher = pad(smooth, (1, 1)).unfold(1, 3, 1).amax(2).gather(1, peak.indices[:, None])[:, 0]
+    shows = (peak.values >= PEAK * power.mean(1)) & (peak.values >= higher) & (power.mean(1) > 0)
+    return torch.where(shows, period[peak.indices], 0.0)
 
 
 def position(y: Tensor) -> Tensor:

@@ -17,6 +17,7 @@ from forecast.models.auto.bank import (
     position,
     profile_of,
     standardised,
+    turning,
     unprofiled,
 )
 from forecast.models.by_channel import Univariate
@@ -103,8 +104,18 @@ def _prepared(job: Job) -> tuple[Tensor, Fit]:
     at, profile = position(y), profile_of(form, z)
     x, loc, spread = standardised(unprofiled(z, at, profile))
     drift = drift_of(x, form.share) if form.model.trend == "drift" else x.new_zeros(len(x))
-    start = form.model.starts(len(x), x)[0] if job.start is None else job.start
+    start = begun(form, y, x) if job.start is None else job.start
     return x, Fit(start, drift, loc, spread, profile, log_slope(form, y) - x.isfinite().sum(1) * spread.log())
+
+
+def begun(form: Form, y: Tensor, x: Tensor) -> Tensor:
+    """Where a climb begins (n P): a cycle at the period that shows in its series."""
+    start, turn = form.model.starts(len(x), x)[0], form.model.cycle
+    if turn is not None:
+        share = (turn.most / turning(y).clamp(turn.least, turn.most)).log() / turn.span
+        start = start.clone()
+        form.model.of_cycle(start)[:, 1] = share.clamp(0.02, 0.98).logit()
+    return start
 
 
 def objective_of(model: Structural, x: Tensor, count: Tensor, drift: Tensor) -> Objective:

@@ -12,7 +12,7 @@ from tests.watch.brokers import free_port, mosquitto, redis_server
 from tests.watch.process import killed, run
 
 ROWS = 8000  # readings
-KILLS = 5
+KILLS = 3
 
 
 @pytest.fixture(scope="module")

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from forecast.watch.readings import Counts
+from tests.experiment import line
 from tests.watch import plant
 
 
@@ -54,11 +55,14 @@ def test_two_runs_and_a_pipe_tell_what_one_run_tells(tmp_path: Path) -> None:
         (["source.path=p.csv", "false_discovery_rate=2"], "between 0 and 1"),
     ],
 )
-def test_what_is_refused_says_what_to_do(words: list[str], said: str, tmp_path: Path) -> None:
+def test_what_is_refused_says_what_to_do(
+    words: list[str], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "p.csv").write_text("time,sensor,value\n1700000000,a,1\n")
-    done = forecast(tmp_path, *words, "source.follow=false")
-    assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
-    assert said in done.stderr
+    monkeypatch.chdir(tmp_path)
+    done = line.forecast("watch", *words, "source.follow=false")
+    assert (done.code, done.err.count("\n")) == (2, 1), done.err
+    assert said in done.err
     assert not (tmp_path / "outputs" / "watch" / "state" / "lock").exists()
 
 

@@ -1,14 +1,15 @@
 """Vectors of numbers for numba: the type and its arithmetic. See `lanes`, and for float32 `scan_modes` and `narrow`.
 
-Every function takes a vector or a plain number and means the same for both; what is no product, sum or `fma` is for float64
+Every function takes a vector or a plain number and means the same for both; what is no product, sum, `fma` or `exponential` is for float64
 alone. Both exist inside kernels only; in memory vectors are records, see `lanes.lane_array`, or stretches of an array. Written
 with numba's low-level extension interface:
 https://numba.readthedocs.io/en/stable/extending/low-level.html
 """
 
+import math
 import operator
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from llvmlite import ir  # type: ignore[import-untyped]
 from numba import extending, types
@@ -119,6 +120,50 @@ def polynomial(*coefficients: float) -> Any:
         return x(x), generate
 
     return evaluate
+
+
+class _Folded(NamedTuple):
+    """Of e^x: the integers as wide as a number, bits of its fraction, x below which e^x is no normal number, log 2 as a number with zeros at its end and the
+    rest, and the terms of the series."""
+
+    word: Any
+    bits: int
+    least: float
+    high: float
+    low: float
+    terms: int
+
+
+_FOLDED = {
+    SINGLE: _Folded(ir.IntType(32), 23, -87.0, 0.693359375, -2.12194440054690583e-4, 8),
+    DOUBLE: _Folded(WORD, 52, -708.0, 0.693147180369123816490, 1.90821492927058770002e-10, 14),
+}
+
+
+@intrinsic
+def exponential(typing: Any, x: Any) -> Any:
+    """e^x, x ≤ 88, of float32 or float64: e^r 2^n with x = r + n log 2, |r| ≤ log(2)/2; 0 where it is no normal number. Relative error: two ε."""
+    scalar = scalar_of(x)
+    word, bits, least, high, low, terms = _FOLDED[scalar]
+    magic = 1.5 * 2.0**bits  # what is added to it is rounded to an integer in its last bits
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        def fixed(number: float) -> Any:
+            return constant(x, scalar, number)
+
+        rounded = _called(builder, "fma", x, [args[0], fixed(1 / math.log(2)), fixed(magic)])
+        n = builder.fneg(builder.fsub(rounded, fixed(magic)))
+        r = _called(builder, "fma", x, [n, fixed(high), args[0]])
+        r = _called(builder, "fma", x, [n, fixed(low), r])
+        made = fixed(1.0 / math.factorial(terms - 1))
+        for k in range(terms - 2, -1, -1):
+            made = _called(builder, "fma", x, [made, r, fixed(1.0 / math.factorial(k))])
+        power = builder.shl(builder.bitcast(rounded, shaped(x, word)), constant(x, word, bits))
+        made = builder.bitcast(builder.add(builder.bitcast(made, shaped(x, word)), power), shaped(x, scalar))
+        made = builder.select(builder.fcmp_ordered("<", args[0], fixed(least)), fixed(0.0), made)
+        return builder.select(builder.fcmp_unordered("uno", args[0], args[0]), args[0], made)
+
+    return x(x), generate
 
 
 def _mask(builder: Any, kind: Any, truth: Any) -> Any:

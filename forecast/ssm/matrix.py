@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from forecast.kernels import scan_matrix
-from forecast.ssm.modes import usable
+from forecast.ssm.modes import room_for_marks, usable
 
 CHUNK = 32
 
@@ -83,8 +83,7 @@ class _Sum(torch.autograd.Function):
     def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor, fade: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         q, k, v, fade = (part.contiguous() for part in (q, k, v, fade))
         after, y = state.clone(memory_format=torch.contiguous_format), v.new_empty(v.shape)
-        count = max(1, -(-v.shape[1] // scan_matrix.STRETCH)) if any(ctx.needs_input_grad) else 0
-        marks = v.new_empty(v.shape[0], count, *state.shape[1:])
+        marks = room_for_marks(ctx, v, scan_matrix.STRETCH, state.shape[1:])
         scan_matrix.advance(*(part.detach().numpy() for part in (q, k, v, fade, after, y, marks)))
         ctx.save_for_backward(q, k, v, fade, marks)
         return y, after

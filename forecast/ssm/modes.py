@@ -64,6 +64,12 @@ def usable(u: Tensor) -> bool:
     return jit.AVAILABLE and u.device.type == "cpu" and u.dtype in (torch.float32, torch.float64)
 
 
+def room_for_marks(ctx: Any, u: Tensor, stretch: int, state: tuple[int, ...]) -> Tensor:
+    """Room for the states before every stretch of the rows of u (B T …): (B M …), none where no gradient is asked for."""
+    count = max(1, -(-u.shape[1] // stretch)) if any(ctx.needs_input_grad) else 0
+    return u.new_empty(u.shape[0], count, *state)
+
+
 def is_regular(elapsed: Tensor) -> bool:
     """Whether every row is one nominal row after the last; on a device without values it is taken for granted."""
     return elapsed.is_meta or bool((elapsed == 1).all())
@@ -109,8 +115,7 @@ class _Recurrence(torch.autograd.Function):
         ctx: Any, u: Tensor, table: Tensor, readout: Tensor, direct: Tensor, gap: Tensor, state: Tensor
     ) -> tuple[Tensor, Tensor]:
         u, gap, after = u.contiguous(), gap.contiguous(), state.clone(memory_format=torch.contiguous_format)
-        count = max(1, -(-u.shape[1] // scan_modes.STRETCH)) if any(ctx.needs_input_grad) else 0
-        y, marks = torch.empty_like(u), u.new_empty(u.shape[0], count, *state.shape[1:])
+        y, marks = torch.empty_like(u), room_for_marks(ctx, u, scan_modes.STRETCH, state.shape[1:])
         scan_modes.advance(*(part.detach().numpy() for part in (u, table, readout, direct, gap, after, y, marks)))
         ctx.save_for_backward(u, table, readout, direct, gap, marks)
         return y, after

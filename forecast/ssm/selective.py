@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from forecast.kernels import scan_select
-from forecast.ssm.modes import usable
+from forecast.ssm.modes import room_for_marks, usable
 
 
 def selective_scan(
@@ -43,8 +43,7 @@ class _Scan(torch.autograd.Function):
     ) -> tuple[Tensor, Tensor]:
         put, time, a, b, c = (part.contiguous() for part in (put, time, a, b, c))
         after, y = state.clone(memory_format=torch.contiguous_format), torch.empty_like(put)
-        count = max(1, -(-put.shape[1] // scan_select.STRETCH)) if any(ctx.needs_input_grad) else 0
-        marks = put.new_empty(put.shape[0], count, *a.shape)
+        marks = room_for_marks(ctx, put, scan_select.STRETCH, a.shape)
         scan_select.advance(*(part.detach().numpy() for part in (put, time, a, b, c, after, y, marks)))
         ctx.save_for_backward(put, time, a, b, c, marks)
         return y, after

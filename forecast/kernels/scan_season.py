@@ -24,6 +24,7 @@ from forecast.kernels.jit import jit
 Array = NDArray[np.float64]
 Index = NDArray[np.int64]
 BOUND, TRUSTED = 8.0, 16.0  # typical distances that one moves the profile by at most; weight from which these are known
+GATES = 3  # ρ, κ and ω
 BESIDE = 8  # columns of a state between what it holds of the phases and v
 WIDE = 3.0  # c is bounded so many times wider than x
 

@@ -14,9 +14,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from forecast.kernels.scan_season import BESIDE, advance
+from forecast.kernels.scan_season import BESIDE, GATES, advance
 
-GATES, RECALLED = 3, 4  # gates, and values of earlier seasons
+RECALLED = 4  # values of earlier seasons
 
 
 class Track(NamedTuple):

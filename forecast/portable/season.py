@@ -10,8 +10,6 @@ import numpy as np
 from forecast.kernels import scan_season
 from forecast.portable.elementary import Array
 
-GATES = 3
-
 
 class Profile(NamedTuple):
     """What the header of a file says of the profile."""
@@ -24,7 +22,7 @@ class Profile(NamedTuple):
     def advance(self, rows: Array, gap: Array, state: Array) -> tuple[Array, Array, Array, Array]:
         """Distances (L T) of rows from the profile, gates (L T+1 3), p and v before and at each row; the state is moved."""
         lanes, count = rows.shape
-        distance, gate, index = np.empty((lanes, count)), np.empty((lanes, count + 1, GATES)), np.zeros((lanes, count + 1), np.int64)
+        distance, gate, index = np.empty((lanes, count)), np.empty((lanes, count + 1, scan_season.GATES)), np.zeros((lanes, count + 1), np.int64)
         track, known = np.empty((lanes, self.rows + count)), np.empty((lanes, 2 * self.longer + count))
         recent = np.empty((lanes, count + 1))
         scan_season.advance(

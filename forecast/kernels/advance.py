@@ -16,7 +16,7 @@ import numpy as np
 from forecast.kernels.blocks import restart
 from forecast.kernels.jit import apart, inner
 from forecast.kernels.lanes import above, exponent, filled, mantissa, peek, pick, seen, some, total, width
-from forecast.kernels.transition import diffuse_transition, record, transition
+from forecast.kernels.transition import diffuse_transition, record, transition, turn_rings
 from forecast.kernels.update import TOLERANCE, diffuse, gain, learn, observe, rank_one, rank_two, weaken
 
 LOG2 = math.log(2.0)
@@ -104,12 +104,16 @@ def advance(
             transition(model, coefs, at, slot, A, P, G, pending, tape, t * tapes, keeping, work)
             for i in range(m if driven else 0):
                 A[slot[i]] = A[slot[i]] + drive[t * m + i]
+        elif t > 0:
+            turn_rings(model, slot)
         for i in range(m if keeping else 0):
             slots[t * m + i] = slot[i]
         new = note(y, t * C, C, tally)
         if waiting > 0 and some(new):
-            if waiting < W:
+            if t > 0:
                 restart(new, slot, m, belief, initial)
+                for i in range(m if pending else 0):
+                    G[i] = pick(new, zero, G[i])
             spare[0] = new
             for l in range(W):
                 if peek(spare, 0, l) > 0.0:
@@ -122,7 +126,7 @@ def advance(
             ok = seen(value)
             learning = some(ok)
             expected = observe(reads, low, high, coefs, at, slot, A)
-            v = pick(ok, value, expected) - expected
+            v = pick(ok, value - expected, zero)
             F = gain(reads, low, high, coefs, at, slot, m, P, G, pending, M, learning or keeping)
             R = coefs[at + noise[c]] if noise[c] >= 0 else zero
             F = F + R
@@ -154,17 +158,19 @@ def advance(
                     gains[n * m + i] = M[i]
                 forecasts[n], scales[n], kept[n] = v, F, chosen + usual
             iF = usual / pick(usual, F, one)
-            if learning and lazy and waiting == 0 and not spread:
+            if learning:
                 learn(m, A, M, G, m if pending else 0, v, iF)
-                if pending:
-                    rank_two(P, G, m)
-                pending = not pending
-            elif learning:
-                learn(m, A, M, G, 0, v, iF)
+            if lazy and n % 2 == 0:
+                pending = learning
+            elif learning and pending:
+                rank_two(P, G, m)
+                pending = False
+            elif learning or pending:
                 rank_one(P, G, m)
-                if spread:
-                    left = above(tally[1], zero)
-                    diffuse(m, A, P, D, M, Mi, F, chosen / pick(chosen, Fi, one), v, left, Kd, N)
+                pending = False
+            if learning and spread:
+                left = above(tally[1], zero)
+                diffuse(m, A, P, D, M, Mi, F, chosen / pick(chosen, Fi, one), v, left, Kd, N)
             product = product * pick(chosen, Fi, pick(usual, F, one))
             square = square + v * v * iF
             count = count + (chosen + usual)

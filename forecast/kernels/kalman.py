@@ -20,7 +20,7 @@ from forecast.kernels.blocks import (
 )
 from forecast.kernels.jit import exact, inner
 from forecast.kernels.lanes import above, filled, pointer, total, width
-from forecast.kernels.two_states import MOST, PARTS, diffuse_rows, go_on, settled, system
+from forecast.kernels.two_states import BELIEF, CARRIED, MOST, PARTS, few_rows
 
 
 def room(m: int, rows: int, channels: int, coefficients: int, driven: int) -> tuple[int, int]:
@@ -30,8 +30,8 @@ def room(m: int, rows: int, channels: int, coefficients: int, driven: int) -> tu
 
 
 def working(m: int, channels: int) -> int:
-    """Elements of the belief, of the initial one, of scratch, tally, sums and a small system."""
-    return 2 * (m + 2 * m * m) + (6 * m + m * m + 1) + (2 + 2 * channels) + 4 + PARTS
+    """Elements of the belief, of the initial one, of scratch, tally, sums and a small system with its beliefs."""
+    return 2 * (m + 2 * m * m) + (6 * m + m * m + 1) + (2 + 2 * channels) + 4 + PARTS + BELIEF + CARRIED
 
 
 @inner
@@ -121,22 +121,16 @@ def filter_series(
             load_rows(numbers + t * K * B, K, B, block, together, coef + t * K)
         for t in range(drive.shape[0]):
             load_rows(pushes + t * m * B, m, B, block, together, push + t * m)
-        load_rows(rest[3], 2, B, block, together, tally)
-        head = diffuse_rows(Y, T, tally) if small else T
-        while True:
-            load_belief(rest, diffuse, C, B, block, together, slot, m, belief, tally)
+        load_belief(rest, diffuse, C, B, block, together, slot, m, belief, tally)
+        if small:
+            few_rows(model, T, Y, coef, slot, belief, (initial[0], initial[1], scratch[0]), scratch[5], sums + 4, tally, sums)
+        else:
             if total(above(tally[0], filled(tally, 0.0))) < W:
                 keep_initial(m, belief, initial)
             advance(
-                model, head, Y, coef, K if total_rows > 1 else 0, push, driven, dof, lazy and head == T, slot, belief, initial, tally,
-                keep, False, scratch, ahead, spread, forecasting, sums,
+                model, T, Y, coef, K if total_rows > 1 else 0, push, driven, dof, lazy, slot, belief, initial, tally, keep, False,
+                scratch, ahead, spread, forecasting, sums,
             )  # fmt: skip
-            if head == T or settled(tally):
-                break
-            head = T
-        if head < T:
-            system(model, coef, slot, (initial[0], initial[1], scratch[0]), scratch[5], sums + 4)
-            go_on(T - head, Y + head, m, slot, belief, sums + 4, sums)
         for l in range(full):
             loglik[block[l]] = likelihood(sums, l)
         if not lazy:

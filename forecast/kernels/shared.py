@@ -15,6 +15,7 @@ from forecast.kernels.kalman import cut_belief, cut_scratch, keep_initial, load_
 from forecast.kernels.lanes import filled, fma, peek, pointer, width
 from forecast.kernels.operations import NOISE, SHIFT, turn, vector_operation
 from forecast.kernels.score import cut_journal
+from forecast.kernels.transition import turn_rings
 
 BLOCKS = 4
 
@@ -137,10 +138,13 @@ def means_of(
         blocks = min(BLOCKS, (count - s + W - 1) // W)
         for i in range(m):
             slot[i] = i
+        for _ in range(first_row):
+            turn_rings(model, slot)
         for b in range(blocks):
             together = choose(order, count, s + b * W, W, block + 64 * b)
             load_values(source, T * C, block + 64 * b, Y + b * T * C)
-            load_rows(at_rest, m, B, block + 64 * b, together, A + b * m)
+            for i in range(m):
+                load_rows(at_rest + i * B, 1, B, block + 64 * b, together, A + (b * m + slot[i]))
             square[b] = zero
         for t in range(max(first_row, 0), T):
             if t > first_row:

@@ -80,6 +80,15 @@ def transition(
 
 
 @inner
+def turn_rings(model: Any, slot: Any) -> Any:
+    """The map of slots as a transition leaves it."""
+    count, ops = model[2], model[3]
+    for o in range(count):
+        if ops[6 * o] == SHIFT:
+            turn(slot, ops[6 * o + 1], ops[6 * o + 4], False)
+
+
+@inner
 def diffuse_transition(
     model: Any, coef: Any, at: Any, slot: Any, A: Any, D: Any, G: Any, tape: Any, row: Any, taping: Any, work: Any
 ) -> Any:

@@ -2,32 +2,23 @@
 
     x' = F x + w,  y = h x + v;  F, Q = Var w, h and R = Var v read off the program once for all rows
     x = F x + n v / f,  P = F P F' + Q - n n' / f,  of the row before;   M = P h',  f = h M + R,  n = F M,  l -= ½ (log f + v² / f)
-For rows from which on every lane has begun and has no diffuse part left. The arithmetic is that of matrices, whatever operations the
-program has: other roundings than `advance`, so never where a belief is kept. One state is a second one that is 0 and stays 0.
-Source: Durbin & Koopman (2012), §4.3. Lane arrays as in `operations`.
+The diffuse branch as in `update`, in place. The arithmetic is that of matrices, whatever operations the program has: other roundings than
+`advance`, so never where a belief is kept. One state is a second one that is 0 and stays 0.
+Source: Durbin & Koopman (2012), §4.3, §5.2. Lane arrays as in `operations`.
 """
 
 from typing import Any
 
 from forecast.kernels.jit import apart, inner
-from forecast.kernels.lanes import above, exponent, filled, fma, fnma, mantissa, pick, seen, some
+from forecast.kernels.lanes import above, exponent, filled, fma, fnma, mantissa, pick, root, seen, some
 from forecast.kernels.operations import place
 from forecast.kernels.transition import transition
+from forecast.kernels.update import TOLERANCE
 
 MOST = 2  # states
 PARTS = 10  # numbers of a system
-
-
-@inner
-def diffuse_rows(y: Any, rows: Any, tally: Any) -> Any:
-    """Rows until every lane has begun and has seen as many values as it has diffuse dimensions; `rows` where it never has."""
-    one = filled(y, 1.0)
-    left = pick(above(tally[1], one), tally[1], one)
-    t = 0
-    while t < rows and some(above(left, one - one)):
-        left = left - seen(y[t])
-        t += 1
-    return t
+BELIEF = 8  # of a belief: mean, covariance, diffuse part
+CARRIED = BELIEF + 4  # from row to row
 
 
 @inner
@@ -68,19 +59,35 @@ def system(model: Any, coef: Any, slot: Any, other: Any, work: Any, p: Any) -> A
         p[9] = coef[noise[0]]
 
 
-@apart
-def go_on(rows: Any, y: Any, m: Any, slot: Any, belief: Any, p: Any, sums: Any) -> Any:
-    """The sums of a likelihood after more rows of a system p, from a belief that is left as it is."""
-    A, P, _ = belief
-    one, a, b = filled(y, 1.0), slot[0], slot[m - 1]
+@inner
+def lay_down(belief: Any, m: Any, p: Any) -> Any:
+    """A belief at rest, roles in their own slots, to where `some_rows` begins and where lanes begin whose first value comes later."""
+    A, P, D = belief
+    zero = filled(p, 0.0)
+    for k in range(BELIEF + CARRIED):
+        p[k] = zero
+    p[0], p[2], p[5] = A[0], P[0], D[0]
+    if m > 1:
+        p[1], p[3], p[4], p[6], p[7] = A[1], P[1], P[3], D[1], D[3]
+
+
+@inner
+def some_rows(first: Any, rows: Any, y: Any, p: Any, tally: Any, sums: Any, open_: Any) -> Any:
+    """The sums of a likelihood after the rows from `first` on; p: system, belief, and what of the row before has not been learned yet.
+
+    `open_`: lanes may have to begin or have a diffuse part, until none has. A lane past both computes the same bits either way.
+    """
+    one = filled(y, 1.0)
     zero = one - one
     f00, f01, f10, f11, q00, q01, q11, h0, h1, R = p[0], p[1], p[2], p[3], p[4], p[5], p[6], p[7], p[8], p[9]
-    x0, x1, p00, p01, p11 = A[a], zero, P[place(a, a, m)], zero, zero
-    if m > 1:
-        x1, p01, p11 = A[b], P[place(a, b, m)], P[place(b, b, m)]
+    start, carried = p + PARTS, p + (PARTS + BELIEF)
+    x0, x1, p00, p01, p11, d00, d01, d11 = (
+        carried[0], carried[1], carried[2], carried[3], carried[4], carried[5], carried[6], carried[7],
+    )  # fmt: skip
+    n0, n1, w, inverse = carried[8], carried[9], carried[10], carried[11]
     product, power, square, count = sums[0], sums[1], sums[2], sums[3]
-    n0, n1, w, inverse = zero, zero, zero, zero
-    for t in range(rows):
+    begun, rank, t = above(tally[0], zero), tally[1], first
+    while t < rows:
         x0, x1 = fma(n0, w, fma(f01, x1, f00 * x0)), fma(n1, w, fma(f11, x1, f10 * x0))
         g00, g01 = fma(f01, p01, f00 * p00), fma(f01, p11, f00 * p01)
         g10, g11 = fma(f11, p01, f10 * p00), fma(f11, p11, f10 * p01)
@@ -88,16 +95,70 @@ def go_on(rows: Any, y: Any, m: Any, slot: Any, belief: Any, p: Any, sums: Any) 
         p00 = fnma(k0, n0, fma(f01, g01, fma(f00, g00, q00)))
         p01 = fnma(k0, n1, fma(f11, g01, fma(f10, g00, q01)))
         p11 = fnma(k1, n1, fma(f11, g11, fma(f10, g10, q11)))
+        value = y[t]
+        ok = seen(value)
+        if open_:
+            g00, g01 = fma(f01, d01, f00 * d00), fma(f01, d11, f00 * d01)
+            g10, g11 = fma(f11, d01, f10 * d00), fma(f11, d11, f10 * d01)
+            d00, d01, d11 = fma(f01, g01, f00 * g00), fma(f11, g01, f10 * g00), fma(f11, g11, f10 * g10)
+            new = ok * (one - begun)
+            begun = begun + new
+            x0, x1 = pick(new, start[0], x0), pick(new, start[1], x1)
+            p00, p01, p11 = pick(new, start[2], p00), pick(new, start[3], p01), pick(new, start[4], p11)
+            d00, d01, d11 = pick(new, start[5], d00), pick(new, start[6], d01), pick(new, start[7], d11)
         m0, m1 = fma(h1, p01, h0 * p00), fma(h1, p11, h0 * p01)
         f = fma(h1, m1, fma(h0, m0, R))
         n0, n1 = fma(f01, m1, f00 * m0), fma(f11, m1, f10 * m0)
-        value, expected = y[t], fma(h1, x1, h0 * x0)
-        ok = seen(value)
+        v = pick(ok, value - fma(h1, x1, h0 * x0), zero)
         usual = ok * above(f, zero)
-        v = pick(ok, value, expected) - expected
+        if open_:
+            e0, e1 = fma(h1, d01, h0 * d00), fma(h1, d11, h0 * d01)
+            fi = fma(h1, e1, h0 * e0)
+            chosen = ok * above(fi, filled(y, TOLERANCE)) * above(rank, zero)
+            usual, rank = (ok - chosen) * above(f, zero), rank - chosen
+            inverse = chosen / pick(chosen, fi, one)
+            r, left, half = root(inverse), above(rank, zero), filled(y, 0.5) * f
+            k0, k1 = e0 * inverse, e1 * inverse
+            o0, o1 = fnma(half, k0, m0), fnma(half, k1, m1)
+            x0, x1 = fma(k0, v, x0), fma(k1, v, x1)
+            p00, p01, p11 = p00 - (k0 * o0 + o0 * k0), p01 - (k0 * o1 + o0 * k1), p11 - (k1 * o1 + o1 * k1)
+            e0, e1 = e0 * r, e1 * r
+            d00, d01, d11 = fnma(e0, e0, d00) * left, fnma(e0, e1, d01) * left, fnma(e1, e1, d11) * left
+            product, count = product * pick(chosen, fi, one), count + chosen
         inverse = pick(usual, one / f, zero)
         w = v * inverse
         product, square, count = product * pick(usual, f, one), fma(v, w, square), count + usual
         if t % 4 == 3:
             power, product = power + exponent(product), mantissa(product)
+        t += 1
+        if open_ and not some(one - begun + above(rank, zero)):
+            break
     sums[0], sums[1], sums[2], sums[3] = product, power, square, count
+    carried[0], carried[1], carried[2], carried[3], carried[4] = x0, x1, p00, p01, p11
+    carried[5], carried[6], carried[7] = d00, d01, d11
+    carried[8], carried[9], carried[10], carried[11] = n0, n1, w, inverse
+    return t
+
+
+@apart
+def settle(rows: Any, y: Any, p: Any, tally: Any, sums: Any) -> Any:
+    """Rows until every lane has begun and none has a diffuse part."""
+    return some_rows(0, rows, y, p, tally, sums, True)
+
+
+@apart
+def go_on(first: Any, rows: Any, y: Any, p: Any, tally: Any, sums: Any) -> Any:
+    """The rows after those."""
+    some_rows(first, rows, y, p, tally, sums, False)
+
+
+@inner
+def few_rows(model: Any, rows: Any, y: Any, coef: Any, slot: Any, belief: Any, other: Any, work: Any, p: Any, tally: Any, sums: Any) -> Any:
+    """The sums of a likelihood over all rows, from a belief at rest that is left as it is."""
+    m, one = model[0], filled(y, 1.0)
+    system(model, coef, slot, other, work, p)
+    lay_down(belief, m, p + PARTS)
+    for k in range(BELIEF):
+        p[PARTS + BELIEF + k] = p[PARTS + k]
+    sums[0], sums[1], sums[2], sums[3] = one, one - one, one - one, one - one
+    go_on(settle(rows, y, p, tally, sums), rows, y, p, tally, sums)

@@ -5,8 +5,9 @@ While the diffuse part D of the covariance is not exhausted and F∞ = Z D Z' > 
     a += K v,  P -= K N' + N K' with N = M - ½ F K,  D -= K M∞',  l -= ½ log F∞
 Each lane takes its own branch by masks. A lane whose rank has come to 0 has D = 0 from then on, exactly. All products
 are symmetric to the last bit, and so the same wherever a ring stands.
-`lazy`: where nobody asks for P, g waits (`pending`), goes through the next transition as a vector, and P takes two of
-them in one pass: M = P Z' - g (g'Z'). Half the traffic; other roundings, so never where a belief is kept.
+`lazy`: where nobody asks for P, the g of every second value waits (`pending`), goes through the next transition as a vector, and P
+takes two of them in one pass: M = P Z' - g (g'Z'). Half the traffic; other roundings, so never where a belief is kept. Which values wait
+is told by their place alone, and a lane that has learned nothing waits with 0: so company changes no bit.
 Where there is one lane, four columns of P go through a register together.
 Source: Durbin & Koopman (2012), §4.3, §5.2, §6.4. Lane arrays as in `operations`; reads rows are (channel, role,
 coefficient, tape).

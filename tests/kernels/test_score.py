@@ -10,6 +10,7 @@ from torch import Tensor
 from forecast.ssm import kalman
 from forecast.ssm.belief import Belief, fresh
 from forecast.ssm.program import Builder, Program, matrices
+from forecast.types import take
 
 D = torch.float64
 BATCH, ROWS, RING = 37, 24, 5
@@ -92,6 +93,24 @@ def test_score_is_the_derivative_of_the_torch_engine(channels: int, moving: bool
         slopes.append(torch.autograd.grad((loglik * weight).sum(), at))
     for a, b in zip(*slopes, strict=True):
         torch.testing.assert_close(a, b.nan_to_num(), rtol=1e-8, atol=1e-8)
+
+
+@pytest.mark.parametrize("size", [1, 8, 16])
+@pytest.mark.parametrize("channels", [1, 2])
+def test_company_changes_no_bit(channels: int, size: int) -> None:
+    """Series that begin late, end early, have gaps or no value at all, alone and in groups: likelihoods and scores."""
+    program, coefs, start, y = problem(channels)
+
+    def both(which: Tensor) -> list[Tensor]:
+        at = coefs[which].requires_grad_()
+        alone = kalman.loglik(program, coefs[which], take(start, which), y[which], engine="numba")
+        found = kalman.loglik(program, at, take(start, which), y[which], engine="numba")
+        return [alone, found.detach(), *torch.autograd.grad(found.sum(), at)]
+
+    whole = both(torch.arange(BATCH))
+    for few in torch.arange(BATCH).split(size):
+        for part, all_ in zip(both(few), whole, strict=True):
+            assert (part == all_[few]).all()
 
 
 def test_score_against_finite_differences() -> None:

@@ -72,12 +72,9 @@ def test_twin_filter_and_company(states: int, kind: str, diffuse: bool) -> None:
     near = {"rtol": 1e-10, "atol": 1e-10}
     torch.testing.assert_close(made, kalman.loglik(program, coefs, start, y, engine="torch"), **near)
     torch.testing.assert_close(made, kalman.advance(program, coefs, start, y, engine="numba").loglik, **near)
-    for few in (
-        slice(7, 8),
-        slice(6, 15),
-    ):  # alone, and eight together; the last block of all has series that never begin
-        part = kalman.loglik(program, coefs[few], take(start, few), y[few], engine="numba")
-        torch.testing.assert_close(part, made[few], rtol=1e-12, atol=1e-12)
+    for size in (1, 8, 16):  # lanes; blocks with series that begin late or never among them
+        for few in torch.arange(BATCH).split(size):
+            assert (kalman.loglik(program, coefs[few], take(start, few), y[few], engine="numba") == made[few]).all()
 
 
 @pytest.mark.parametrize(("states", "kind"), CASES)

@@ -2,7 +2,8 @@
 
 A row is: transition, then one update per channel (univariate treatment: the channels of a row have independent noise).
 The belief between rows is the filtered one. Rows before a series' first observed one leave its belief at the initial
-one, so that padding is invisible; there is no transition before that first row.
+one, so that padding is invisible; there is no transition before that first row. Rings turn with the rows all the same: sums over slots
+have one order in any company.
 Lane arrays (see `lanes`): values y (T C); coefs (K), or (T K) where those of row t hold for the transition into row t
 and for its update; drive (0 or T m), added to the mean after the transition; tally (2 + 2 C): observed rows, diffuse
 rank, smallest and largest value per channel. Σ log F is kept as mantissa and exponent of a product. Source: `update`.

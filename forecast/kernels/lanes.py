@@ -3,7 +3,8 @@
 A lane array has one axis of elements, each of them WIDTH (or more) numbers that lie side by side; an array of float64 is a
 lane array of one lane. Kernels are written once, in elements of a `pointer` to such an array, arithmetic and the
 functions below, and compiled for either: many series at once, or one. A number of a lane never depends on another lane, products and sums are fused
-where the source says `fma` and nowhere else, and so a series has the same bits in any company.
+where the source says `fma` and nowhere else, and no branch that a block takes together changes a bit of a lane: so a series has the same bits in any
+company (where series share gains, `shared` is another sum).
 The compiler is handed vectors and need not discover them: no test for overlapping arrays, no remainder loop.
 Masks are numbers, 1 or 0. Eight float64 are one register of AVX-512, two of AVX2, four of NEON; a vector may take several registers.
 """

@@ -88,6 +88,11 @@ def test_company_changes_no_bit(model: Kalman, past: Past, fitted) -> None:  # t
         assert same(list(alone.parts()), list(everyone.rows(rows).parts()))
 
 
+def test_a_fit_has_the_same_bits_in_any_company(model: Kalman, past: Past, fitted) -> None:  # type: ignore[no-untyped-def]
+    for few in torch.arange(len(past.values)).split(3):
+        assert same(model.estimate(take(past, few)), take(fitted, few))
+
+
 def test_leading_missing_rows_are_invisible(model: Kalman, past: Past, fitted) -> None:  # type: ignore[no-untyped-def]
     padded = tree_map(lambda x: x, past)._replace(values=torch.cat([past.values[:, :9] * math.nan, past.values], 1))
     padded = Past.of(padded.values)

@@ -110,7 +110,7 @@ def advance(
             slots[t * m + i] = slot[i]
         new = note(y, t * C, C, tally)
         if waiting > 0 and some(new):
-            if t > 0:
+            if t > 0 or waiting < W:
                 restart(new, slot, m, belief, initial)
                 for i in range(m if pending else 0):
                     G[i] = pick(new, zero, G[i])

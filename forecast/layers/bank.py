@@ -35,7 +35,6 @@ FEW, SOON = 24, 3.0  # where there is no season: rows filled in a gap at most, a
 LAID_OUT = 1 << 14  # rows laid out at once, with those between them
 LEADING, NEXT = 12, 6  # harmonics of the leading season and of the next
 BESIDE = 3  # harmonics of the next season on either side of each of the leading one's: a day's course that differs by weekday
-SLOW = 4  # leading seasons: real decays of such a memory, less the causal location, say which way the level drifts
 
 
 class BankState(NamedTuple):
@@ -57,7 +56,6 @@ class Bank(SequenceLayer[BankState]):
     spread: Tensor
     extra: Tensor
     beside: Tensor
-    slow: Tensor
 
     def __init__(self, seasons: Sequence[int]) -> None:
         super().__init__()
@@ -75,12 +73,8 @@ class Bank(SequenceLayer[BankState]):
         of_next = torch.tensor([pole in second for pole in poles]).repeat(2)[kept]
         self.register_buffer("extra", torch.cat([of_next, torch.zeros(1, dtype=torch.bool)]), persistent=False)
         longest = max([s for s in seasons if s > 1][1:2], default=1)
-        quick = (frequency * longest > 2 * math.pi * (NEXT + 0.5)).repeat(2)[
-            kept
-        ]  # of the next season all but its first harmonics
+        quick = (frequency * longest > 2 * math.pi * (NEXT + 0.5)).repeat(2)[kept]  # of the next season all but its first harmonics
         self.register_buffer("beside", self.extra & torch.cat([quick, quick[:0].new_zeros(1)]), persistent=False)
-        drifting = (frequency == 0) & (self.decay * SLOW * self.season < 1 + 1e-6) & (self.season > 1)
-        self.register_buffer("slow", torch.cat([drifting.repeat(2)[kept], self.extra[-1:]]), persistent=False)
         self.register_buffer("spread", torch.ones(len(self.extra)))
         self._tables: tuple[Tensor, int, tuple[Array, Array, Array, Array]] | None = None
 
@@ -159,12 +153,7 @@ class Bank(SequenceLayer[BankState]):
             place, elapsed = torch.from_numpy(where).to(device), torch.from_numpy(rows).to(device)
         rest = [part.detach().cpu().clone(memory_format=torch.contiguous_format) for part in state[1:]]
         fill.fill(known, rows, self.bend, *(part.numpy() for part in rest))
-        return (
-            torch.from_numpy(known).to(device, kind),
-            elapsed,
-            place,
-            BankState(state.modes, *(p.to(device) for p in rest)),
-        )
+        return torch.from_numpy(known).to(device, kind), elapsed, place, BankState(state.modes, *(p.to(device) for p in rest))
 
     def after(self, u: Tensor, state: BankState, elapsed: Tensor, observed: Tensor) -> BankState:
         """The state alone after rows before which there were none: on a regular clock one product with the powers of the poles."""
@@ -185,10 +174,7 @@ class Bank(SequenceLayer[BankState]):
         value, _, _, _ = self._filled(u[..., 0], state, elapsed, observed)
         modes, count = self.modes(), len(self.frequency)
         power, readout = torch.stack(modes.power(torch.ones(1)), 1)[0, :, 0], torch.stack([modes.c_r[0], modes.c_i[0]])
-        samples, said = (
-            u.new_empty(*own.shape, self.linear + u.shape[2] - 1),
-            u.new_empty(len(u), len(common), self.linear),
-        )
+        samples, said = u.new_empty(*own.shape, self.linear + u.shape[2] - 1), u.new_empty(len(u), len(common), self.linear)
         parts = (
             value, power.to(u), readout.to(u), self.kept, self.spread.to(u),
             state.modes[:, :, 0, :count].to(u.dtype, copy=True), own, common, samples, said,

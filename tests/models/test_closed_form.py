@@ -41,9 +41,8 @@ def test_before_anything_is_fitted_the_median_is_the_last_value() -> None:
 
 
 def test_weights_are_those_of_weighted_least_squares(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One channel, one penalty, all features: rows √w f and √w Φᵀz/H, with rows √λμ below them, by NumPy's lstsq."""
+    """One channel, one penalty: rows √w f and √w Φᵀz/H, with rows √λμ below them, by NumPy's lstsq."""
     monkeypatch.setattr(closed_form, "PENALTIES", (0.1,))
-    monkeypatch.setattr(closed_form, "_parts", lambda model: [torch.zeros(model.head.linear, dtype=torch.bool)])
     past = Past.of(series(400, 1)[None])
     model = fitted(past, 80)
     with torch.no_grad():
@@ -183,39 +182,11 @@ def test_the_next_season_may_take_part_with_its_first_harmonics_alone() -> None:
     """A course of the week of one smooth wave is foreseen with the quick oscillators of the week left out, by word of the validation rows."""
     model = LTIForecaster(horizon=12, seasons=(24, 168), channels=1)
     bank = model.encoder.bank
-    nothing, all_of_it, beside = closed_form._parts(model)[::2]
+    nothing, all_of_it, beside = closed_form._parts(model)
     assert not bool(nothing.any()) and torch.equal(all_of_it, bank.extra) and torch.equal(beside, bank.beside)
     assert bool((bank.extra | ~bank.beside).all()) and int((bank.extra & ~bank.beside).sum()) == 2 * NEXT
     per_week = 168 * bank.frequency.repeat(2)[bank.kept] / (2 * torch.pi)
     assert per_week[(bank.extra & ~bank.beside)[:-1]].round().unique().tolist() == list(range(1, NEXT + 1))
-
-
-def test_slow_decays_take_part_where_validation_rows_gain_by_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A level whose slope lasts for hundreds of rows wants them; one whose slope lasted in training and is reversed by chance afterwards does not."""
-    rows, errors, parts, error = torch.arange(1000).double(), list[float](), closed_form._parts, closed_form._error
-
-    def heard(*given: Tensor) -> Tensor:
-        found = error(*given)
-        errors.append(float(found))
-        return found
-
-    monkeypatch.setattr(closed_form, "_error", heard)
-    used = []
-    for seed in range(6):
-        noise = torch.randn(1000, generator=torch.Generator().manual_seed(seed)).double()
-        level = (0.03 * torch.sin(rows / (40 + 20 * seed))).cumsum(0) if seed % 2 else (0.1 * noise).cumsum(0)
-        past, best = Past.of((torch.sin(2 * torch.pi * rows / 24) + level + 0.1 * noise.roll(1))[None, :, None]), []
-        for choice in (slice(None, 1), slice(1, None), slice(None)):
-            monkeypatch.setattr(closed_form, "_parts", lambda model, some=choice: parts(model)[some])
-            errors.clear()
-            model = fitted(past, 250)
-            best.append(min(errors))
-        assert best[2] == min(best[:2])
-        bank = model.encoder.bank
-        assert sorted((1 / bank.decay.repeat(2)[bank.kept])[bank.slow[:-1]].round().tolist()) == [96.0, 336.0]
-        used.append(float(model.head.weight[0, bank.slow].abs().max()) > 1e-3)
-        assert used[-1] == (best[0] < best[1])
-    assert set(used) == {False, True}
 
 
 def test_a_training_shorter_than_an_epoch_is_validated(tmp_path: Path) -> None:

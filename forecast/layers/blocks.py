@@ -73,6 +73,11 @@ class Residual(SequenceLayer[Any]):
         y, state = self.layer(self.norm(u), state, elapsed, observed)
         return self._around(u, y), state
 
+    def at(self, u: Tensor, state: Any, elapsed: Tensor, observed: Tensor, rows: Tensor) -> Tensor:
+        """What `forward` says after some rows of each sequence (B P)."""
+        y, _ = self.layer(self.norm(u), state, elapsed, observed)
+        return self._around(_picked(u, rows), _picked(y, rows))
+
     def step(self, u: Tensor, state: Any, elapsed: Tensor, observed: Tensor) -> tuple[Tensor, Any]:
         y, state = self.layer.step(self.norm(u), state, elapsed, observed)
         return self._around(u, y), state
@@ -113,3 +118,18 @@ class Stack(SequenceLayer[tuple[Any, ...]]):
             y, part = block.step(y, part, elapsed, observed)  # type: ignore[operator]
             after.append(part)
         return self.norm(y), tuple(after)
+
+    def at(
+        self, u: Tensor, state: tuple[Any, ...], elapsed: Tensor, observed: Tensor, rows: Tensor
+    ) -> Tensor:
+        """What `forward` says after some rows of each sequence (B P): the last block mixes the channels of these alone."""
+        y = self.embed(u)
+        for block, part in zip(self.blocks[:-1], state[:-1], strict=True):
+            y, _ = block(y, part, elapsed, observed)
+        y = self.blocks[-1].at(y, state[-1], elapsed, observed, rows) if self.blocks else _picked(y, rows)  # type: ignore[operator]
+        return self.norm(y)
+
+
+def _picked(u: Tensor, rows: Tensor) -> Tensor:
+    """Rows (B P) of each sequence."""
+    return u.gather(1, rows[..., None].expand(-1, -1, u.shape[2]))

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from forecast.layers import live_window
+from forecast.layers.linear import Linear
 from forecast.layers.matrix import heads_of
 from forecast.layers.sequence import SequenceLayer
 from forecast.ssm.modes import usable
@@ -41,7 +42,7 @@ class Attention(SequenceLayer[AttentionState]):
     def __init__(self, width: int, window: int = 64) -> None:
         super().__init__()
         self.heads, self.window = heads_of(width), window
-        self.enter, self.out = nn.Linear(width, 3 * width, bias=False), nn.Linear(width, width, bias=False)
+        self.enter, self.out = Linear(width, 3 * width, bias=False), Linear(width, width, bias=False)
         pairs = width // self.heads // 2
         turn = torch.logspace(0, -3, pairs, dtype=torch.float64)
         self.register_buffer("turn", turn, persistent=False)

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from forecast.errors import unknown
 from forecast.layers.attention import Attention
+from forecast.layers.linear import Linear
 from forecast.layers.mamba import Mamba
 from forecast.layers.matrix import SSD, GatedDelta, LinearAttention, Performer
 from forecast.layers.recurrent import Gated
@@ -64,7 +65,7 @@ class Residual(SequenceLayer[Any]):
     def __init__(self, layer: SequenceLayer[Any], width: int, dropout: float) -> None:
         super().__init__()
         self.norm, self.layer = nn.RMSNorm(width, eps=1e-6), layer
-        self.mix, self.dropout = nn.Linear(width, 2 * width), Dropout(dropout)
+        self.mix, self.dropout = Linear(width, 2 * width), Dropout(dropout)
 
     def initial_state(self, batch: int) -> Any:
         return self.layer.initial_state(batch)
@@ -95,7 +96,7 @@ class Stack(SequenceLayer[tuple[Any, ...]]):
         for word in blocks:
             if word not in LAYERS:
                 raise unknown("layer", word, LAYERS)
-        self.embed, self.norm = nn.Linear(features, width), nn.RMSNorm(width, eps=1e-6)
+        self.embed, self.norm = Linear(features, width), nn.RMSNorm(width, eps=1e-6)
         self.blocks = nn.ModuleList(Residual(LAYERS[word](width), width, dropout) for word in blocks)
 
     def initial_state(self, batch: int) -> tuple[Any, ...]:

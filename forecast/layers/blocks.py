@@ -74,9 +74,12 @@ class Residual(SequenceLayer[Any]):
         y, state = self.layer(self.norm(u), state, elapsed, observed)
         return self._around(u, y), state
 
+    def said(self, u: Tensor, state: Any, elapsed: Tensor, observed: Tensor) -> Tensor:
+        return self._around(u, self.layer.said(self.norm(u), state, elapsed, observed))
+
     def at(self, u: Tensor, state: Any, elapsed: Tensor, observed: Tensor, rows: Tensor) -> Tensor:
         """What `forward` says after some rows of each sequence (B P)."""
-        y, _ = self.layer(self.norm(u), state, elapsed, observed)
+        y = self.layer.said(self.norm(u), state, elapsed, observed)
         return self._around(_picked(u, rows), _picked(y, rows))
 
     def step(self, u: Tensor, state: Any, elapsed: Tensor, observed: Tensor) -> tuple[Tensor, Any]:
@@ -120,13 +123,11 @@ class Stack(SequenceLayer[tuple[Any, ...]]):
             after.append(part)
         return self.norm(y), tuple(after)
 
-    def at(
-        self, u: Tensor, state: tuple[Any, ...], elapsed: Tensor, observed: Tensor, rows: Tensor
-    ) -> Tensor:
+    def at(self, u: Tensor, state: tuple[Any, ...], elapsed: Tensor, observed: Tensor, rows: Tensor) -> Tensor:
         """What `forward` says after some rows of each sequence (B P): the last block mixes the channels of these alone."""
         y = self.embed(u)
         for block, part in zip(self.blocks[:-1], state[:-1], strict=True):
-            y, _ = block(y, part, elapsed, observed)
+            y = block.said(y, part, elapsed, observed)  # type: ignore[operator]
         y = self.blocks[-1].at(y, state[-1], elapsed, observed, rows) if self.blocks else _picked(y, rows)  # type: ignore[operator]
         return self.norm(y)
 

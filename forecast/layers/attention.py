@@ -92,7 +92,7 @@ class Attention(SequenceLayer[AttentionState]):
         return self.out(y.flatten(-2)), AttentionState(keys, values, ages, filled, clock.expand(len(u)))
 
     def said(self, u: Tensor, state: AttentionState, elapsed: Tensor, observed: Tensor) -> Tensor:
-        first = u.shape[1] <= self.window and usable(u) and u.dtype == self.enter.weight.dtype
+        first = u.shape[1] <= self.window and usable(u) and not torch.is_autocast_enabled("cpu")
         if not (
             first and bool(observed.all()) and not bool(state.filled.any()) and bool((elapsed == elapsed[:1]).all())
         ):

@@ -11,7 +11,7 @@ import logging
 import math
 import time
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -20,11 +20,13 @@ import lightning.pytorch as pl
 import numpy as np
 import torch
 from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
+from lightning.pytorch.plugins.precision import Precision
 from numpy.typing import NDArray
 from torch import Tensor
 
 from forecast.experiment import checkpoints, config
 from forecast.experiment.earned import earned, errors
+from forecast.layers.linear import short_products
 from forecast.models import closed_form, stretch
 from forecast.models.deep import DeepForecaster
 from forecast.models.forecaster import Forecaster
@@ -38,6 +40,7 @@ VALIDATION = 40  # batches at most
 SHARE = 0.15  # of the rows before the first cutoff are for validation
 LAID_OUT = 4_000_000  # rows of all channels laid out at once for what has a closed form
 BURN_IN = 2048  # rows before a training window for what has a closed form
+SHORT = "bf16-mixed"  # the word for products of bfloat16
 LEAST, MOST = 48, 1024  # rows of past in a training window that is not stated
 
 
@@ -163,7 +166,7 @@ class Pasts:
 def _validate(settings: config.Trainer, model: Forecaster, windows: Windows) -> float:
     """Validation loss before the first step."""
     trainer = pl.Trainer(
-        accelerator=settings.accelerator, devices=1, precision=settings.precision, limit_val_batches=VALIDATION,  # type: ignore[arg-type]
+        accelerator=settings.accelerator, devices=1, limit_val_batches=VALIDATION, **_precision(settings),
         logger=False, enable_progress_bar=False, enable_model_summary=False, enable_checkpointing=False,
     )  # fmt: skip
     found = trainer.validate(model, datamodule=windows, verbose=False)
@@ -235,14 +238,13 @@ def _trainer(
         devices=settings.devices,
         num_nodes=settings.num_nodes,
         strategy=settings.strategy,
-        precision=settings.precision,  # type: ignore[arg-type]
         max_steps=settings.max_steps,
         limit_train_batches=_epoch(settings),
         limit_val_batches=VALIDATION if validated else 0,
         check_val_every_n_epoch=apart,
         num_sanity_val_steps=0,
         callbacks=callbacks,
-        plugins=[checkpoints.DurableCheckpoints()],
+        **_precision(settings, checkpoints.DurableCheckpoints()),
         logger=False,
         enable_progress_bar=False,
         enable_model_summary=False,
@@ -250,6 +252,22 @@ def _trainer(
         deterministic=settings.accelerator == "cpu",
         use_distributed_sampler=False,
     )
+
+
+class _ShortProducts(Precision):
+    """Training with products of bfloat16 and all else as it is: on the processor Lightning's own form would take the layers from their kernels."""
+
+    @contextlib.contextmanager
+    def train_step_context(self) -> Generator[None, None, None]:
+        with short_products():
+            yield
+
+
+def _precision(settings: config.Trainer, *plugins: Any) -> dict[str, Any]:
+    """How the Trainer rounds, and its other plugins."""
+    if settings.accelerator == "cpu" and settings.precision == SHORT:
+        return {"plugins": [*plugins, _ShortProducts()]}
+    return {"plugins": list(plugins), "precision": settings.precision}
 
 
 class _Seeds(Callback):

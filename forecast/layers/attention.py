@@ -10,12 +10,14 @@ RoFormer, eq. 34, with the frequencies of its §3.2.2 from 1 to 1/1000.
 """
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from forecast.kernels import attend_rows
 from forecast.layers import live_window
+from forecast.layers.linear import Linear
 from forecast.layers.matrix import heads_of
 from forecast.layers.sequence import SequenceLayer
 from forecast.ssm.modes import usable
@@ -41,7 +43,7 @@ class Attention(SequenceLayer[AttentionState]):
     def __init__(self, width: int, window: int = 64) -> None:
         super().__init__()
         self.heads, self.window = heads_of(width), window
-        self.enter, self.out = nn.Linear(width, 3 * width, bias=False), nn.Linear(width, width, bias=False)
+        self.enter, self.out = Linear(width, 3 * width, bias=False), Linear(width, width, bias=False)
         pairs = width // self.heads // 2
         turn = torch.logspace(0, -3, pairs, dtype=torch.float64)
         self.register_buffer("turn", turn, persistent=False)
@@ -88,6 +90,24 @@ class Attention(SequenceLayer[AttentionState]):
         ages = nn.functional.pad(now[:, -1:] - now, (room, 0)).expand(len(u), -1)
         filled = nn.functional.pad(observed, (room, 0))
         return self.out(y.flatten(-2)), AttentionState(keys, values, ages, filled, clock.expand(len(u)))
+
+    def said(self, u: Tensor, state: AttentionState, elapsed: Tensor, observed: Tensor) -> Tensor:
+        first = u.shape[1] <= self.window and usable(u) and not torch.is_autocast_enabled("cpu")
+        if not (
+            first and bool(observed.all()) and not bool(state.filled.any()) and bool((elapsed == elapsed[:1]).all())
+        ):
+            return super().said(u, state, elapsed, observed)
+        rows, each = u.shape[1], attend_rows.WIDE // u.element_size()
+        now = elapsed[:1].to(torch.float64).cumsum(1)[0]
+        angle = (now - now[:1])[
+            :, None
+        ] * self.turn  # of the time since the first row: pairs are told apart by their distance alone
+        place, age = torch.arange(rows), (now[:, None] - now).clamp(min=0).to(u.dtype)
+        bias = torch.where(place <= place[:, None], -self.log_decay.exp()[:, None, None] * age, -torch.inf)
+        bias = nn.functional.pad(bias, (0, -rows % each), value=-torch.inf)
+        entered = self.enter(u).unflatten(-1, (3, self.heads, -1))
+        y: Tensor = _First.apply(entered, bias, angle.cos().to(u), angle.sin().to(u))  # type: ignore[no-untyped-call]
+        return self.out(y.flatten(-2))
 
     def _windows(
         self, u: Tensor, state: AttentionState, elapsed: Tensor, observed: Tensor
@@ -165,7 +185,9 @@ class Attention(SequenceLayer[AttentionState]):
         none = ~seen.any(-1)
         mask = torch.where((seen | none[..., None])[:, None], bias, -torch.inf)
         q, keys, values = (part.transpose(1, 2) for part in (q, keys, values))
-        if mask.requires_grad and mask.device.type == "cpu":  # torch's form looks for rows of which nothing is seen: there are none
+        if (
+            mask.requires_grad and mask.device.type == "cpu"
+        ):  # torch's form looks for rows of which nothing is seen: there are none
             y = (q @ keys.mT / math.sqrt(q.shape[-1]) + mask).softmax(-1) @ values
         else:
             y = nn.functional.scaled_dot_product_attention(q, keys, values, attn_mask=mask)
@@ -191,6 +213,26 @@ class Attention(SequenceLayer[AttentionState]):
         )
         y = self._attend(q[:, None], after.keys, after.values, after.age[:, None], after.filled[:, None])
         return self.out(y[:, 0].flatten(-2)), after
+
+
+class _First(torch.autograd.Function):
+    """The kernel of the first rows with its exact adjoint."""
+
+    @staticmethod
+    def forward(ctx: Any, rows: Tensor, bias: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+        parts = [part.contiguous() for part in (rows, cos, sin, bias)]
+        y = rows.new_empty(*rows.shape[:2], *rows.shape[3:])
+        parts.append(rows.new_tensor([1 / math.sqrt(rows.shape[-1]), 1.0]))
+        ctx.save_for_backward(*parts)
+        attend_rows.forward(*(part.detach().numpy() for part in (*parts, y)))
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        parts = ctx.saved_tensors
+        grows, gbias = torch.empty_like(parts[0]), torch.zeros_like(parts[3])
+        attend_rows.adjoint(*(part.detach().numpy() for part in (*parts, grads[0].contiguous(), grows, gbias)))
+        return grows, gbias, None, None
 
 
 def _moved(rows: Tensor, new: Tensor, observed: Tensor) -> Tensor:

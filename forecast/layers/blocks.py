@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from forecast.errors import unknown
 from forecast.layers.attention import Attention
+from forecast.layers.linear import Linear
 from forecast.layers.mamba import Mamba
 from forecast.layers.matrix import SSD, GatedDelta, LinearAttention, Performer
 from forecast.layers.recurrent import Gated
@@ -64,7 +65,7 @@ class Residual(SequenceLayer[Any]):
     def __init__(self, layer: SequenceLayer[Any], width: int, dropout: float) -> None:
         super().__init__()
         self.norm, self.layer = nn.RMSNorm(width, eps=1e-6), layer
-        self.mix, self.dropout = nn.Linear(width, 2 * width), Dropout(dropout)
+        self.mix, self.dropout = Linear(width, 2 * width), Dropout(dropout)
 
     def initial_state(self, batch: int) -> Any:
         return self.layer.initial_state(batch)
@@ -72,6 +73,14 @@ class Residual(SequenceLayer[Any]):
     def forward(self, u: Tensor, state: Any, elapsed: Tensor, observed: Tensor) -> tuple[Tensor, Any]:
         y, state = self.layer(self.norm(u), state, elapsed, observed)
         return self._around(u, y), state
+
+    def said(self, u: Tensor, state: Any, elapsed: Tensor, observed: Tensor) -> Tensor:
+        return self._around(u, self.layer.said(self.norm(u), state, elapsed, observed))
+
+    def at(self, u: Tensor, state: Any, elapsed: Tensor, observed: Tensor, rows: Tensor) -> Tensor:
+        """What `forward` says after some rows of each sequence (B P)."""
+        y = self.layer.said(self.norm(u), state, elapsed, observed)
+        return self._around(_picked(u, rows), _picked(y, rows))
 
     def step(self, u: Tensor, state: Any, elapsed: Tensor, observed: Tensor) -> tuple[Tensor, Any]:
         y, state = self.layer.step(self.norm(u), state, elapsed, observed)
@@ -90,7 +99,7 @@ class Stack(SequenceLayer[tuple[Any, ...]]):
         for word in blocks:
             if word not in LAYERS:
                 raise unknown("layer", word, LAYERS)
-        self.embed, self.norm = nn.Linear(features, width), nn.RMSNorm(width, eps=1e-6)
+        self.embed, self.norm = Linear(features, width), nn.RMSNorm(width, eps=1e-6)
         self.blocks = nn.ModuleList(Residual(LAYERS[word](width), width, dropout) for word in blocks)
 
     def initial_state(self, batch: int) -> tuple[Any, ...]:
@@ -113,3 +122,16 @@ class Stack(SequenceLayer[tuple[Any, ...]]):
             y, part = block.step(y, part, elapsed, observed)  # type: ignore[operator]
             after.append(part)
         return self.norm(y), tuple(after)
+
+    def at(self, u: Tensor, state: tuple[Any, ...], elapsed: Tensor, observed: Tensor, rows: Tensor) -> Tensor:
+        """What `forward` says after some rows of each sequence (B P): the last block mixes the channels of these alone."""
+        y = self.embed(u)
+        for block, part in zip(self.blocks[:-1], state[:-1], strict=True):
+            y = block.said(y, part, elapsed, observed)  # type: ignore[operator]
+        y = self.blocks[-1].at(y, state[-1], elapsed, observed, rows) if self.blocks else _picked(y, rows)  # type: ignore[operator]
+        return self.norm(y)
+
+
+def _picked(u: Tensor, rows: Tensor) -> Tensor:
+    """Rows (B P) of each sequence."""
+    return u.gather(1, rows[..., None].expand(-1, -1, u.shape[2]))

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from forecast.layers.convolution import ShortConvolution
+from forecast.layers.linear import Linear
 from forecast.layers.sequence import SequenceLayer, one_row
 from forecast.ssm.selective import selective_scan
 
@@ -38,9 +39,9 @@ class Mamba(SequenceLayer[MambaState | MambaRows]):
         super().__init__()
         inner, rank = expand * width, max(1, math.ceil(width / 16))
         self.enter, self.gate, self.out = (
-            nn.Linear(width, inner, bias=False),
-            nn.Linear(width, inner, bias=False),
-            nn.Linear(inner, width, bias=False),
+            Linear(width, inner, bias=False),
+            Linear(width, inner, bias=False),
+            Linear(inner, width, bias=False),
         )
         self.select = nn.Linear(inner, rank + 2 * state, bias=False)
         self.rate = nn.Linear(rank, inner)

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from forecast.layers.convolution import ShortConvolution
+from forecast.layers.linear import Linear
 from forecast.layers.sequence import SequenceLayer, one_row
 from forecast.ssm.matrix import decayed_sum, gated_delta
 
@@ -60,7 +61,7 @@ class SSD(SequenceLayer[MatrixState | MatrixRows]):
         heads = heads_of(width)
         self.shape = (heads, state, width // heads)
         self.ask, self.put = nn.Linear(width, state, bias=False), nn.Linear(width, state, bias=False)
-        self.value, self.gate, self.out = (nn.Linear(width, width, bias=False) for _ in range(3))
+        self.value, self.gate, self.out = (Linear(width, width, bias=False) for _ in range(3))
         self.rate = nn.Linear(width, heads)
         self.rate.bias.data = _softplus_inverse(torch.logspace(-3, -1, heads))
         self.log_decay = nn.Parameter(torch.log(torch.linspace(1, 16, heads)))
@@ -103,7 +104,7 @@ class GatedDelta(MatrixLayer):
     def __init__(self, width: int) -> None:
         heads = heads_of(width)
         super().__init__(width, heads, width // heads, width // heads)
-        self.value, self.gate, self.out = (nn.Linear(width, width, bias=False) for _ in range(3))
+        self.value, self.gate, self.out = (Linear(width, width, bias=False) for _ in range(3))
         self.rate, self.strength = nn.Linear(width, heads), nn.Linear(width, heads)
         nn.init.constant_(self.rate.bias, -3.0)
 
@@ -124,8 +125,8 @@ class LinearAttention(MatrixLayer):
         heads = heads_of(width)
         head = width // heads
         super().__init__(width, heads, features or head, head + 1)
-        self.ask, self.put = nn.Linear(width, width, bias=False), nn.Linear(width, width, bias=False)
-        self.value, self.out = nn.Linear(width, width, bias=False), nn.Linear(width, width, bias=False)
+        self.ask, self.put = Linear(width, width, bias=False), Linear(width, width, bias=False)
+        self.value, self.out = Linear(width, width, bias=False), Linear(width, width, bias=False)
 
     def forward(self, u: Tensor, state: MatrixState, elapsed: Tensor, observed: Tensor) -> tuple[Tensor, MatrixState]:
         q, k = (self.features(self._split(part)) for part in (self.ask(u), self.put(u)))

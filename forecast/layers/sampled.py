@@ -58,6 +58,12 @@ class Sampled(SequenceLayer[SampledState]):
         y, inner = self.inner(samples, state.inner, places.gaps, places.valid)
         return torch.cat([state.held[:, None], y], 1), inner
 
+    def say_at(self, samples: Tensor, state: SampledState, places: Places, made: Tensor) -> Tensor:
+        """What is held after the rows `made` (P) alone (B P D), from layers that end in blocks: the last one says no more than that."""
+        newest = places.newest[:, made]
+        said = self.inner.at(samples, state.inner, places.gaps, places.valid, (newest - 1).clamp(min=0))  # type: ignore[operator]
+        return torch.where((newest > 0)[..., None], said, state.held[:, None])
+
     def places(self, state: SampledState, elapsed: Tensor, observed: Tensor) -> Places:
         """Which of some rows (B T) are samples."""
         rows, every = elapsed.shape[1], self.every
@@ -88,9 +94,7 @@ class Sampled(SequenceLayer[SampledState]):
         after = self.sample(u, state.inner, state.held, count, since, due)
         return after.held, after
 
-    def sample(
-        self, u: Tensor, inner: Any, held: Tensor, count: Tensor, since: Tensor, due: Tensor
-    ) -> SampledState:
+    def sample(self, u: Tensor, inner: Any, held: Tensor, count: Tensor, since: Tensor, due: Tensor) -> SampledState:
         """The state after a row (B …) that is a sample where it is due."""
         if not due.is_meta and bool(due.all()):
             held, inner = self.inner.step(u, inner, since / self.every, due)

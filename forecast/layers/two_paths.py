@@ -44,17 +44,13 @@ class TwoPaths(SequenceLayer[TwoPathsState]):
         said, deep = self.deep(rows, state.deep, elapsed, observed)
         return torch.cat([linear, said], -1), TwoPathsState(bank, deep)
 
-    def at(
-        self, u: Tensor, state: TwoPathsState, elapsed: Tensor, observed: Tensor, made: Tensor
-    ) -> Tensor:
+    def at(self, u: Tensor, state: TwoPathsState, elapsed: Tensor, observed: Tensor, made: Tensor) -> Tensor:
         """Features after the rows `made` (P, ascending) alone (B P …): what `forward` says there."""
         if self.deep is not None:
             places = self.deep.places(state.deep, elapsed, observed)
             found = self.bank.at(u, state.bank, elapsed, observed, places.at, made)
             if found is not None:
-                said, _ = self.deep.say(found[0], state.deep, places)
-                newest = places.newest[:, made, None].expand(-1, -1, said.shape[2])
-                return torch.cat([found[1], said.gather(1, newest)], -1)
+                return torch.cat([found[1], self.deep.say_at(found[0], state.deep, places, made)], -1)
         return self.forward(u, state, elapsed, observed)[0][:, made]
 
     def step(self, u: Tensor, state: TwoPathsState, elapsed: Tensor, observed: Tensor) -> tuple[Tensor, TwoPathsState]:

@@ -74,7 +74,28 @@ def test_the_first_window_of_attention_is_that_of_the_general_form(even: bool) -
         y.square().sum().backward()
         assert layer.log_decay.grad is not None and layer.enter.weight.grad is not None
         said.append((y, *after, layer.log_decay.grad.clone(), layer.enter.weight.grad.clone()))
-    assert all(torch.allclose(one.double(), other.double(), atol=2e-5, rtol=1e-4) for one, other in zip(*said, strict=True))
+    assert all(
+        torch.allclose(one.double(), other.double(), atol=2e-5, rtol=1e-4) for one, other in zip(*said, strict=True)
+    )
+
+
+@pytest.mark.parametrize("kind", [torch.float32, torch.float64])
+@pytest.mark.parametrize(("width", "rows"), [(16, 9), (44, 33), (64, 64), (6, 1)])
+def test_the_kernel_of_the_first_rows_is_the_general_form_with_its_gradients(
+    kind: torch.dtype, width: int, rows: int
+) -> None:
+    torch.manual_seed(0)
+    layer, u = Attention(width, 64).to(kind), torch.randn(3, rows, width, dtype=kind, requires_grad=True)
+    elapsed = (3 * torch.rand(1, rows, dtype=torch.float64)).expand(3, -1)
+    observed, weight, found = torch.ones(3, rows, dtype=torch.bool), torch.randn(3, rows, width, dtype=kind), []
+    for form in (layer.said, lambda *parts: layer.forward(*parts)[0]):
+        layer.zero_grad()
+        u.grad = None
+        y = form(u, layer.initial_state(3), elapsed, observed)
+        (y * weight).sum().backward()
+        found.append((y.detach(), u.grad, *(part.grad for part in layer.parameters())))
+    for mine, wanted in zip(*found, strict=True):
+        assert (mine - wanted).abs().max() <= 50 * torch.finfo(kind).eps * wanted.abs().max()
 
 
 @pytest.mark.parametrize("kind", [torch.float32, torch.float64])

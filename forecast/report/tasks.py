@@ -59,7 +59,7 @@ def plot_shares(ax: Axes, mean: pd.DataFrame, low: pd.DataFrame, high: pd.DataFr
             va="bottom",
             color=BLACK,
         )
-    ax.set_yticks(range(len(mean)), [str(layer) for layer in mean.index])
+    ax.set_yticks(range(len(mean)), [str(layer) for layer in mean.index], color=BLACK)
     ax.set_xticks(range(mean.shape[1]), [str(length) for _, length in mean.columns])
     ax.xaxis.tick_top()
     ax.tick_params(length=0)

@@ -44,7 +44,7 @@ def plot_shares(ax: Axes, mean: pd.DataFrame, low: pd.DataFrame, high: pd.DataFr
             ax.annotate(f"{share:.2f}", (j, i - 0.13 * apart), ha="center", va="center", color=ink, fontsize=14)
             if apart:
                 ax.annotate(f"{least:.2f}…{most:.2f}", (j, i + 0.28), ha="center", va="center", color=ink, fontsize=9)
-    tasks = [str(task) for task, _ in mean.columns]
+    tasks, lengths = ([str(word) for word in mean.columns.get_level_values(level)] for level in (0, 1))
     for task in dict.fromkeys(tasks):
         places = [j for j, word in enumerate(tasks) if word == task]
         if places[0]:
@@ -60,7 +60,7 @@ def plot_shares(ax: Axes, mean: pd.DataFrame, low: pd.DataFrame, high: pd.DataFr
             color=BLACK,
         )
     ax.set_yticks(range(len(mean)), [str(layer) for layer in mean.index], color=BLACK)
-    ax.set_xticks(range(mean.shape[1]), [str(length) for _, length in mean.columns])
+    ax.set_xticks(range(mean.shape[1]), lengths)
     ax.xaxis.tick_top()
     ax.tick_params(length=0)
     ax.spines[:].set_visible(False)

@@ -97,13 +97,13 @@ class S4(SequenceLayer[S4State]):
         kernel = (far @ near.mT).flatten(1)[:, :rows].to(kind)
         spectrum = torch.fft.rfft(u.transpose(1, 2), n=2 * rows) * torch.fft.rfft(kernel, n=2 * rows)
         y = torch.fft.irfft(spectrum, n=2 * rows)[..., :rows].transpose(1, 2)
+        after = _ends(leap, near.to(kind), u)
+        if not (x.is_meta or x.requires_grad or bool(x.any())):
+            return y, after
         inner = _powers(step.mT, 2 * self.outward.double(), short + 1)[:, 1:]  # C Ā^{j+1}
         starts = _states(leap, x, long)  # (B D long 2N): Ā^{ic} x₀
         old = (starts @ inner.to(kind).mT).flatten(2)[..., :rows].transpose(1, 2)
-        after = _ends(leap, near.to(kind), u) + torch.einsum(
-            "dmn,bdn->bdm", torch.linalg.matrix_power(step, rows).to(kind), x
-        )
-        return y + old, after
+        return y + old, after + torch.einsum("dmn,bdn->bdm", torch.linalg.matrix_power(step, rows).to(kind), x)
 
     def step(self, u: Tensor, state: S4State, elapsed: Tensor, observed: Tensor) -> tuple[Tensor, S4State]:
         if torch.is_grad_enabled() or u.is_meta or not is_regular(elapsed):

@@ -8,9 +8,10 @@ import torch
 
 from forecast.experiment.benchmark.memory import Choice, Reader, trial
 from forecast.experiment.benchmark.memory_tasks import ALPHABET, KEPT, PAIRS, TASKS
+from forecast.report.tasks import solved
 from tests.experiment.line import forecast
 
-CHOICE = Choice(("delay",), ("lstm",), (8,), 1, 24, 500, 32, 1e-2)
+CHOICE = Choice(("delay",), ("lstm",), (8,), 1, 24, 500, 32, 1e-2, 1, 0.9)
 
 
 def drawn(word: str, length: int = 30) -> "list[tuple[list[int], list[int], list[bool]]]":
@@ -83,7 +84,7 @@ def test_the_verb_leaves_a_table() -> None:
     assert said.code == 0, said.err
     made = pd.read_csv("outputs/benchmark/latest/results.csv")
     assert Path("outputs/benchmark/latest/memory.png").read_bytes()[:4] == b"\x89PNG"
-    assert set(made["case"]) == {"delay 12", "recall 12"} and set(made["unit"]) == {"right", "steps", "cpu_s"}
+    assert set(made["case"]) == {"delay 12 0", "recall 12 0"} and set(made["unit"]) == {"right", "steps", "cpu_s"}
     assert made.loc[made["unit"] == "right", "value"].between(0, 1).all()
     assert (
         "needs sequences of 16 rows"
@@ -93,3 +94,43 @@ def test_the_verb_leaves_a_table() -> None:
         "unknown layer 's4e'"
         in forecast("benchmark", "benchmark=memory", "benchmark.layers=[s4e]", "tracking=none").err
     )
+
+
+def test_a_longer_sequence_is_tried_where_the_shorter_one_was_learned_and_every_seed_is_a_case() -> None:
+    words = [
+        "benchmark=memory",
+        "benchmark.tasks=[delay]",
+        "benchmark.layers=[s4d]",
+        "benchmark.steps=2",
+        "tracking=none",
+    ]
+    words += ["benchmark.width=8", "benchmark.lengths=[12,8]", "seed=3"]
+    for climb, seeds, cases in (
+        (1.1, 1, ["delay 8 3"]),
+        (0.0, 2, ["delay 8 3", "delay 12 3", "delay 8 4", "delay 12 4"]),
+    ):
+        said = forecast("benchmark", *words, f"benchmark.climb={climb}", f"benchmark.seeds={seeds}")
+        assert said.code == 0, said.err
+        made = pd.read_csv("outputs/benchmark/latest/results.csv")
+        assert list(made.loc[made["unit"] == "right", "case"]) == cases
+    assert "benchmark.seeds: at least 1" in forecast("benchmark", *words, "benchmark.seeds=0").err
+
+
+def test_the_picture_has_a_group_of_lengths_for_each_task_and_the_best_layer_on_top() -> None:
+    rows = [
+        ("delay 64 0", "a", 0.9),
+        ("delay 8 0", "a", 0.2),
+        ("delay 8 1", "a", 0.6),
+        ("selective_copying 8 0", "a", 0.5),
+        ("delay 8 0", "b", 0.99),
+        ("delay 8 1", "b", 0.97),
+        ("selective_copying 8 0", "b", 1.0),
+    ]
+    figures = pd.DataFrame(
+        [("memory", *row, "right") for row in rows], columns=["suite", "case", "subject", "value", "unit"]
+    )
+    ax = solved(figures).axes[0]
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["b", "a"]
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["8", "64", "8"]
+    said = [text.get_text() for text in ax.texts]
+    assert said == ["0.98", "–", "1.00", "0.40", "0.20…0.60", "0.90", "0.50", "delay", "selective\ncopying"]

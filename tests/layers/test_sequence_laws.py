@@ -201,3 +201,18 @@ def test_without_gradients_it_is_the_same(word: str, gaps: bool) -> None:
     with torch.no_grad():
         assert gap(made[0], layer(rows[0], start, rows[1], rows[2])) <= 1e-12
         assert gap(made[1], stepped(layer, rows, start)) <= 1e-12
+
+
+def test_s4_at_rest_is_as_from_any_state_and_the_state_has_its_gradient() -> None:
+    """Zeros say nothing, so that they are not read; where their gradient is asked for it is that through the steps."""
+    layer, rows = layer_of("s4"), rows_of(3, irregular=False)
+    rest, asked, slow = (layer.initial_state(BATCH) for _ in range(3))
+    for state in (asked, slow):
+        leaves(state)[0].requires_grad_()
+    found = [layer(rows[0], state, rows[1], rows[2]) for state in (rest, asked)] + [stepped(layer, rows, slow)]
+    assert torch.equal(found[0][0], found[1][0]) and torch.equal(leaves(found[0][1])[0], leaves(found[1][1])[0])
+    for y, _ in found[1:]:
+        y.square().sum().backward()
+    said, told = (leaves(state)[0].grad for state in (asked, slow))
+    assert said is not None and told is not None and float(said.abs().max()) > 0
+    assert gap(said, told) <= 1e-10

@@ -26,6 +26,7 @@ from forecast.ssm.live import apart, together
 from forecast.types import Row, State
 
 MOST_AT_ONCE = 128  # verdicts of one sensor that are made together
+Bound = tuple[Steady, NDArray[np.float64]]  # on events, with its memory
 Places = tuple[Verdict, tuple[int, int, int]]  # of outputs: tensors, and where their memory begins
 
 
@@ -33,14 +34,13 @@ class Live:
     """Sensors in place."""
 
     def __init__(
-        self, model: Forecaster, machine: Machine, detector: Standard | Steady, state: State, held: Watching | Held
+        self, model: Forecaster, machine: Machine, detector: Standard, state: State, own: Watching, steady: Bound | None = None
     ) -> None:
-        own, standard = (held.guarding, detector.guarding) if isinstance(detector, Steady) else (held, detector)
-        self._steady = (detector, held.memory.clone().numpy()) if isinstance(detector, Steady) else None
+        self._steady = steady
         self._model, self._machine, self._like, self._calibration = model, machine, state, own.calibration
         count, channels = own.calibration.unit.shape
         self._count, self._channels = count, channels
-        self._settings = standard.settings.numpy()
+        self._settings = detector.settings.numpy()
         arrays = [leaf.reshape(count, -1).numpy() for leaf in (*own.calibration, own.memory, own.offset)]
         self._leaves = [together(leaf) for leaf in leaves_of(arrays[:-2], *arrays[-2:])]
         self._evidence, self._everyone = np.empty((2, count, channels)), np.arange(count)
@@ -56,7 +56,9 @@ class Live:
         if type(detector) not in (Standard, Steady):
             return None
         machine = model.machine(state)
-        return None if machine is None else cls(model, machine, detector, state, own)
+        if machine is not None and isinstance(detector, Steady):
+            return cls(model, machine, detector.guarding, state, own.guarding, (detector, own.memory.clone().numpy()))
+        return cls(model, machine, detector, state, own) if machine is not None and isinstance(detector, Standard) else None
 
     def takes(self, row: Row) -> bool:
         """Whether the row is such that the fast path gives the same."""

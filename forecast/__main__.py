@@ -149,6 +149,8 @@ def one(verb: str, config: Any, folder: Path) -> int:
 
     if not (folder / "config.yaml").exists():
         configs.save(config, folder / "config.yaml")
+    if isinstance(data := getattr(config, "data", None), configs.Data):
+        data.check()
     code: int = importlib.import_module(configs.module(verb)).run(config, folder)
     if code in (0, 3):
         runs.finish(folder, Path(config.out) / verb)

@@ -1,7 +1,7 @@
 """The fast path of a Monitor: states that stay where they are, one pass over the sensors for forecast, verdict and learning.
 
-For models with a `Machine` (see `forecast.models.stepper`) under the standard detector, rows one unit of the clock apart and
-without inputs. Every number is the one that `Forecaster.predict`, `evidence_of`, `Standard.step` and `Forecaster.step` give, to the
+For models with a `Machine` (see `forecast.models.stepper`) under the standard detector, or under that with a bound on events, rows one
+unit of the clock apart and without inputs. Every number is the one that `Forecaster.predict`, `evidence_of`, `Detector.step` and `Forecaster.step` give, to the
 last bit. `machines` is a copy, at rest.
 """
 
@@ -15,6 +15,8 @@ from torch import Tensor
 from forecast.detect.detector import Detector
 from forecast.detect.evidence import Evidence, Verdict
 from forecast.detect.standard import Standard, Watching
+from forecast.detect.steady import State as Held
+from forecast.detect.steady import Steady
 from forecast.distribution import Gaussian
 from forecast.kernels.judge import ESCAPED
 from forecast.kernels.live import TOGETHER
@@ -24,20 +26,24 @@ from forecast.ssm.live import apart, together
 from forecast.types import Row, State
 
 MOST_AT_ONCE = 128  # verdicts of one sensor that are made together
+Bound = tuple[Steady, NDArray[np.float64]]  # on events, with its memory
 Places = tuple[Verdict, tuple[int, int, int]]  # of outputs: tensors, and where their memory begins
 
 
 class Live:
     """Sensors in place."""
 
-    def __init__(self, model: Forecaster, machine: Machine, detector: Standard, state: State, own: Watching) -> None:
+    def __init__(
+        self, model: Forecaster, machine: Machine, detector: Standard, state: State, own: Watching, steady: Bound | None = None
+    ) -> None:
+        self._steady = steady
         self._model, self._machine, self._like, self._calibration = model, machine, state, own.calibration
         count, channels = own.calibration.unit.shape
         self._count, self._channels = count, channels
         self._settings = detector.settings.numpy()
         arrays = [leaf.reshape(count, -1).numpy() for leaf in (*own.calibration, own.memory, own.offset)]
         self._leaves = [together(leaf) for leaf in leaves_of(arrays[:-2], *arrays[-2:])]
-        self._evidence = np.empty((2, count, channels))
+        self._evidence, self._everyone = np.empty((2, count, channels)), np.arange(count)
         plan = plan_of(channels, TOGETHER, self._settings, self._leaves)
         self._plan = np.concatenate([plan, [part.ctypes.data for part in self._evidence]])
         self._places: Iterator[Places] = iter(())
@@ -47,10 +53,12 @@ class Live:
     @classmethod
     def of(cls, model: Forecaster, detector: Detector, state: State, own: State) -> "Live | None":
         """The fast path where there is one."""
-        if type(detector) is not Standard:
+        if type(detector) not in (Standard, Steady):
             return None
         machine = model.machine(state)
-        return None if machine is None else cls(model, machine, detector, state, own)
+        if machine is not None and isinstance(detector, Steady):
+            return cls(model, machine, detector.guarding, state, own.guarding, (detector, own.memory.clone().numpy()))
+        return cls(model, machine, detector, state, own) if machine is not None and isinstance(detector, Standard) else None
 
     def takes(self, row: Row) -> bool:
         """Whether the row is such that the fast path gives the same."""
@@ -68,6 +76,13 @@ class Live:
         which = None if who is None else who.data_ptr()
         if self._machine.observe(self._plan, count, values.data_ptr(), which, out) & ESCAPED:
             self._let_go(verdict, values.numpy(), None if who is None else who.numpy())
+        if self._steady is not None:
+            detector, memory = self._steady
+            sensors = self._everyone if who is None else who.numpy()
+            rows = verdict._replace(
+                score=verdict.score[:, None], alarm=verdict.alarm[:, None], kind=verdict.kind[:, None]
+            )
+            detector.hold(rows, values[:, None], memory, sensors)
         self._last = row, verdict
         return verdict
 
@@ -86,13 +101,14 @@ class Live:
         return forecast, Evidence(row, s, z, joint, forecast.median[:, 0]), verdict
 
     @property
-    def machines(self) -> tuple[State, Watching]:
+    def machines(self) -> tuple[State, Watching | Held]:
         """Copies of all states."""
         memory, offset = (torch.from_numpy(apart(leaf, self._count).copy()) for leaf in self._leaves[-2:])
         own = Watching(
             self._calibration, memory.unflatten(1, (self._channels, -1)), offset.unflatten(1, (self._channels + 1, -1))
         )
-        return self._machine.state(self._like), own
+        held = own if self._steady is None else Held(own, torch.from_numpy(self._steady[1].copy()))
+        return self._machine.state(self._like), held
 
     def _next(self, count: int) -> Places:
         """Outputs for a row of so many sensors: made for many rows at once where there are many alike."""

@@ -6,19 +6,20 @@ well as false ones: nobody has told them apart.
 """
 
 import math
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
-import torch
+import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
 from forecast.detect.detector import Detector
 from forecast.detect.evidence import Evidence, Verdict
-from forecast.detect.guarding import TROUBLE, verdict
 from forecast.detect.standard import Calibration, Standard, Watching
 from forecast.errors import InputError
 from forecast.kernels import steady as kernel
 
-LEAST = 1e-12  # of what is left to a score of 1
+Numbers: TypeAlias = NDArray[np.float64]
+Chosen: TypeAlias = NDArray[np.int64]
 
 
 class State(NamedTuple):
@@ -47,7 +48,7 @@ class Steady(Detector):
                 f"settle={settle}, allowance={allowance}, rise={rise}: give at least 2 rows, no less than 0 events and a rise above 0"
             )
         self.rate, self.guard, self.settle, self.allowance, self.rise = rate, guard, settle, allowance, rise
-        self.quality = quality
+        self.quality, self.threshold = quality, -math.log(rate)
         self.guarding = Standard(rate=rate, guard=guard, quality=quality)
 
     @property
@@ -64,14 +65,14 @@ class Steady(Detector):
 
     def follow(self, state: State, evidence: Evidence) -> tuple[State, Verdict]:
         guarding, guarded = self.guarding.follow(state.guarding, evidence)
-        threshold = -math.log(self.rate)
-        nats = threshold * guarded.score / (1 - guarded.score).clamp(min=LEAST)
-        silent = evidence.row.values.isnan().all(-1) | torch.isin(guarded.kind, TROUBLE)
-        nats = nats.masked_fill(silent, torch.nan).contiguous()
-        memory, left = state.memory.clone(), torch.empty_like(nats)
-        kernel.steady(
-            *(nats.numpy(), threshold, self.rate, self.allowance, self.rise, self.settle),
-            *(memory.numpy(), left.numpy()),
-        )
-        told = verdict(self.score(left.nan_to_num(0.0)), guarded.kind, guarded.blame, guarded)
+        told = guarded._replace(score=guarded.score.clone(), alarm=guarded.alarm.clone())
+        memory = state.memory.clone()
+        self.hold(told, evidence.row.values, memory.numpy(), np.arange(len(memory)))
         return State(guarding, memory), told
+
+    def hold(self, verdict: Verdict, values: Tensor, memory: Numbers, which: Chosen) -> None:
+        """Scores and alarms (B T) of these sensors become those that are told, in place, and their memory moves."""
+        kernel.steady(
+            *(verdict.score.numpy(), verdict.alarm.numpy(), verdict.kind.numpy(), values.numpy(), which),
+            *(self.threshold, self.rate, self.allowance, self.rise, self.settle, memory),
+        )

@@ -10,13 +10,12 @@ import torch
 
 from forecast import artefact
 from forecast.errors import InputError
-from forecast.experiment import compare as comparing
 from forecast.experiment import predict as predicting
 from forecast.experiment.backtest import Plan
 from forecast.experiment.members import labelled, member
 from forecast.experiment.predict import Ready
+from forecast.experiment.runs import MODEL
 from forecast.experiment.tables import SHOWN
-from forecast.experiment.train import MODEL
 from forecast.experiment.weights import built, trainer
 from forecast.metrics import METRICS
 from forecast.models.forecaster import Forecaster
@@ -61,6 +60,8 @@ def compare(
     processes: int = 1,
 ) -> pd.DataFrame:
     """The leaderboard, models from best to worst: model, metric, value, low, high, versus_seasonal_naive, versus_best."""
+    from forecast.experiment.compare import compare as everybody
+
     unknown = [word for word in metrics if word not in METRICS]
     if unknown:
         raise InputError(f"unknown metric {unknown[0]!r}; choose from {', '.join(sorted(METRICS))}")
@@ -68,4 +69,4 @@ def compare(
     plan = Plan(panel, rolling(panel, lead, cutoffs), lead, tuple(metrics), refit=refit, seed=seed, processes=processes)
     members = labelled([member(model) for model in models])
     with tempfile.TemporaryDirectory() as folder:
-        return comparing.compare(plan, members, Path(folder) / "cells", trainer()).table
+        return everybody(plan, members, Path(folder) / "cells", trainer()).table

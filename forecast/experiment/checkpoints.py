@@ -9,36 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lightning.fabric.plugins import TorchCheckpointIO
 
-from forecast.durable import write_durably
 from forecast.errors import InputError
-
-
-class DurableCheckpoints(TorchCheckpointIO):
-    """Lightning's checkpoint files, written in one step with their digest."""
-
-    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any | None = None) -> None:
-        buffer = io.BytesIO()
-        torch.save(checkpoint, buffer)
-        content = buffer.getvalue()
-        write_durably(Path(path), content)
-        write_durably(_seal(Path(path)), hashlib.sha256(content).hexdigest().encode())
-
-    def load_checkpoint(
-        self, path: str | Path, map_location: Any | None = None, weights_only: bool | None = None
-    ) -> dict[str, Any]:
-        return read(Path(path), map_location)
-
-    def remove_checkpoint(self, path: str | Path) -> None:
-        Path(path).unlink(missing_ok=True)
-        _seal(Path(path)).unlink(missing_ok=True)
 
 
 def read(path: Path, map_location: Any | None = None) -> dict[str, Any]:
     """The content of a checkpoint whose digest is right."""
     try:
-        content, digest = path.read_bytes(), _seal(path).read_text().strip()
+        content, digest = path.read_bytes(), seal(path).read_text().strip()
     except OSError as error:
         raise InputError(f"{path}: no checkpoint of ours ({error.strerror}); train again without resume") from error
     if hashlib.sha256(content).hexdigest() != digest:
@@ -59,5 +37,6 @@ def newest(folder: Path) -> Path | None:
     return None
 
 
-def _seal(path: Path) -> Path:
+def seal(path: Path) -> Path:
+    """Where its digest stands."""
     return path.with_suffix(".sha256")

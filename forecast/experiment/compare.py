@@ -98,13 +98,8 @@ def plan_of(config: config.Compare, panel: Panel, horizon: int, protocol: Protoc
         config.time_cap,
         processes,
         config.seed,
-        bounds_of(config.data),
+        Bounds.of(config.data.options),
     )
-
-
-def bounds_of(source: config.Data) -> Bounds:
-    """The bounds of the target that the configuration states."""
-    return Bounds(source.options.get("minimum"), source.options.get("maximum"), bool(source.options.get("integer")))
 
 
 def compare(

@@ -20,6 +20,7 @@ from forecast.classes import Parameter
 from forecast.errors import InputError, unknown
 from forecast.experiment.checks import convert, known_keys, read_yaml, redact
 from forecast.experiment.members import Member, labelled, member
+from forecast.series.file import existing
 
 READ_OPTIONS = "forecast.series.read.options.ReadOptions"
 
@@ -37,6 +38,11 @@ class Data:
     def path(self) -> str | None:
         """The file; None where a name is given, or nothing."""
         return self.options["path"] or None
+
+    def check(self) -> None:
+        """Whether the file is there, told at once."""
+        if self.name is None and self.path is not None:
+            existing(self.path)
 
 
 @dataclass(frozen=True)

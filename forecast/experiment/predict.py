@@ -16,12 +16,11 @@ from forecast.distribution import Forecast
 from forecast.errors import InputError
 from forecast.experiment import config as configuration
 from forecast.experiment import data, runs, tables
-from forecast.experiment.compare import bounds_of
 from forecast.experiment.config import Compare, Data, Export, Predict, Train
 from forecast.experiment.members import facts_of
+from forecast.experiment.runs import MODEL
 from forecast.experiment.tables import identities, targets
-from forecast.experiment.train import MODEL
-from forecast.experiment.work import forecast_from
+from forecast.experiment.work import Bounds, forecast_from
 from forecast.models.forecaster import Forecaster
 from forecast.series.panel import Panel
 from forecast.series.plan import planned
@@ -103,7 +102,7 @@ def predict(
     with torch.no_grad():
         parameters = ready.model.estimate(past) if ready.parameters is None else ready.parameters
         forecast = forecast_from(ready.model, parameters, past, future)
-    kept = forecast if source is None else bounds_of(source).keep(forecast)
+    kept = forecast if source is None else Bounds.of(source.options).keep(forecast)
     return frame(kept, panel, horizon, ready.label, levels)
 
 

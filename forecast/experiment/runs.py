@@ -8,6 +8,7 @@ from pathlib import Path
 from forecast.errors import InputError
 
 LATEST = "latest"
+MODEL = "model.safetensors"  # of a training, in its run folder
 
 
 def new(out: Path, verb: str) -> Path:

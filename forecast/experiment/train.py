@@ -19,14 +19,13 @@ from forecast.experiment import config, data, runs, tables
 from forecast.experiment.data import Source
 from forecast.experiment.explained import explained
 from forecast.experiment.members import facts_of
+from forecast.experiment.runs import MODEL
 from forecast.experiment.tracking import recording
 from forecast.experiment.training import Training, train
 from forecast.models.forecaster import Forecaster
 from forecast.report import training as report
 from forecast.series.panel import Panel
 from forecast.types import Parameters
-
-MODEL = "model.safetensors"
 
 
 def run(config: config.Train, out: Path) -> int:

@@ -14,11 +14,11 @@ import resource
 import signal
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import psutil
@@ -47,6 +47,11 @@ class Bounds(NamedTuple):
     minimum: float | None = None
     maximum: float | None = None
     integer: bool = False
+
+    @classmethod
+    def of(cls, options: Mapping[str, Any]) -> "Bounds":
+        """As a configuration states them."""
+        return cls(options.get("minimum"), options.get("maximum"), bool(options.get("integer")))
 
     def keep(self, forecast: Forecast) -> Forecast:
         """The forecast inside the bounds; itself where there are none."""

@@ -11,7 +11,6 @@ Sources: Makridakis, Spiliotis & Assimakopoulos (2020), Int. J. Forecast. 36(1);
 from collections.abc import Mapping
 
 import torch
-from scipy import stats
 from torch import Tensor
 
 
@@ -33,6 +32,8 @@ def geometric_skill(losses: Tensor, reference: int, clip: tuple[float, float] = 
 
 def ranks(losses: Tensor) -> Tensor:
     """Rank of every model in every task (M N), 1 for the smallest loss, ties share a mean; NaN in unshared tasks."""
+    from scipy import stats
+
     ranked = torch.from_numpy(stats.rankdata(losses.numpy(), axis=0))
     return torch.where(losses.isfinite().all(0), ranked, torch.nan)
 

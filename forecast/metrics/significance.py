@@ -12,8 +12,6 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
-from statsmodels.tsa.stattools import diebold_mariano_test
 from torch import Tensor
 
 from forecast.metrics.independence import BLOCKS
@@ -54,6 +52,8 @@ def _one_series(mine: NDArray[np.float64], theirs: NDArray[np.float64], overlap:
     gap = (mine - theirs)[seen]
     if len(gap) < BLOCKS * overlap or np.ptp(gap) <= SAME * np.abs(mine[seen]).max():
         return math.nan, math.nan
+    from statsmodels.tsa.stattools import diebold_mariano_test
+
     result = diebold_mariano_test(
         np.zeros_like(gap), mine[seen], theirs[seen], criterion=lambda _, loss: loss, harvey_adj=True, horizon=overlap
     )
@@ -64,6 +64,8 @@ def benjamini_hochberg(p: NDArray[np.float64]) -> NDArray[np.float64]:
     """P values adjusted for the false discovery rate; missing ones stay so and do not count."""
     adjusted, seen = np.full_like(p, np.nan), np.isfinite(p)
     if seen.any():
+        from scipy import stats
+
         adjusted[seen] = stats.false_discovery_control(p[seen])
     return adjusted
 
@@ -76,6 +78,8 @@ def critical_difference(losses: Tensor, level: float = 0.05) -> CriticalDifferen
     mean = ranked.mean(1)
     if count < BLOCKS or models < 2:
         return CriticalDifference(mean, math.nan, math.nan, (tuple(mean.argsort().tolist()),))
+    from scipy import stats
+
     spread = ranked.var(0, correction=1).sum()  # Σ of the variance of each unit's ranks: less where there are ties
     statistic = float(count * count * (mean - (models + 1) / 2).square().sum() / spread) if spread > 0 else 0.0
     q = float(stats.studentized_range.ppf(1 - level, models, np.inf)) / math.sqrt(2)

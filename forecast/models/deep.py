@@ -202,15 +202,11 @@ class DeepForecaster(Forecaster):
         said: Tensor = self.head(features, lead, known)
         return said
 
-    def training_step(self, batch: Past, index: int) -> Tensor:
-        loss = self._loss(batch, self.recipe.every, self.global_step, self.recipe.leads)
-        self.log("training_loss", loss, on_step=False, on_epoch=True, batch_size=batch.values.shape[0])
-        return loss
+    def training_loss(self, batch: Past, step: int) -> Tensor:
+        return self._loss(batch, self.recipe.every, step, self.recipe.leads)
 
-    def validation_step(self, batch: Past, index: int) -> Tensor:
-        loss = self._loss(batch, batch.values.shape[1], 0)
-        self.log("validation_loss", loss, batch_size=batch.values.shape[0])
-        return loss
+    def validation_loss(self, batch: Past) -> Tensor:
+        return self._loss(batch, batch.values.shape[1], 0)
 
     def _loss(self, batch: Past, every: int, phase: int, leads: int | None = None) -> Tensor:
         """Loss of the forecasts of `compared`; rows count by their spread relative to the window's, up to 3."""
@@ -244,12 +240,6 @@ class DeepForecaster(Forecaster):
         target = there.standardise(actual.to(torch.float64), self.recipe.outlier).transpose(-1, -2).to(q.dtype)
         seen = ~target.isnan() & (there.count >= self.seen).transpose(-1, -2)
         return q, target, seen, there.spread
-
-    def configure_optimizers(self) -> Any:
-        return self.recipe.optimizers(self.named_parameters(), self.trainer.estimated_stepping_batches)
-
-    def configure_callbacks(self) -> Any:
-        return self.recipe.callbacks()
 
 
 def ahead(rows: Tensor, count: int, horizon: int, fill: float) -> Tensor:

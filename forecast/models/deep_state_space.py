@@ -9,7 +9,7 @@ Source: Rangapuram et al. (2018), Deep state space models for time series foreca
 """
 
 import math
-from typing import Any, Self
+from typing import Self
 
 import torch
 from torch import Tensor, nn
@@ -59,29 +59,16 @@ class DeepStateSpace(Kalman):
         emitted: Tensor = self.network(described(values, self.lag))
         return torch.maximum(torch.minimum(start + emitted, high), low)
 
-    def training_step(self, batch: Past, index: int) -> Tensor:
-        loss = self._loss(batch)
-        self.log("training_loss", loss, on_step=False, on_epoch=True, batch_size=len(batch.values))
-        return loss
+    def training_loss(self, batch: Past, step: int) -> Tensor:
+        return self.validation_loss(batch)
 
-    def validation_step(self, batch: Past, index: int) -> Tensor:
-        loss = self._loss(batch)
-        self.log("validation_loss", loss, batch_size=len(batch.values))
-        return loss
-
-    def _loss(self, batch: Past) -> Tensor:
+    def validation_loss(self, batch: Past) -> Tensor:
         """-log-likelihood per observed value, in units of each series."""
         seen = self.seen(batch)
         if not len(seen.usable):
             return sum(weight.sum() for weight in self.network.parameters()) * torch.zeros(())
         theta = self._fit(seen.values, seen.regressors)
         return -self.likelihood(theta, seen.values, seen.regressors).mean()
-
-    def configure_optimizers(self) -> Any:
-        return self.recipe.optimizers(self.named_parameters(), self.trainer.estimated_stepping_batches)
-
-    def configure_callbacks(self) -> Any:
-        return self.recipe.callbacks()
 
 
 def described(values: Tensor, season: int) -> Tensor:

@@ -9,11 +9,10 @@ state; weights shared by all series belong to the module.
 from abc import ABC, abstractmethod
 from typing import ClassVar, Protocol, Self, TypeAlias, runtime_checkable
 
-import lightning.pytorch as pl
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from forecast.distribution import Forecast
 from forecast.models.decomposition import Components
@@ -50,7 +49,7 @@ class Machine(Protocol):
         """A copy of the states of these series; what no step changes comes from `like`, the states of all."""
 
 
-class Forecaster(pl.LightningModule, ABC):
+class Forecaster(nn.Module, ABC):
     """Predictive distributions from a state that is warmed up in parallel and stepped row by row."""
 
     context: int | None = None  # rows of history a state may hold; None = a fixed-size summary

@@ -7,10 +7,11 @@ average' = d average + (1 - d) weights,  d = min(ema, (1 + n)/(10 + n)) after n 
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
-from lightning.pytorch.callbacks import Callback, WeightAveraging
 from torch import Tensor, nn, optim
+
+from forecast.types import Past
 
 DYNAMICS = ("log_step", "log_decay", "frequency")  # poles and clocks: a smaller rate, and no decay towards 0
 WARM, LAST = 0.1, 0.01
@@ -42,14 +43,22 @@ class Recipe:
         schedule = optim.lr_scheduler.LambdaLR(adam, lambda step: one_cycle(step / steps))
         return {"optimizer": adam, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
-    def callbacks(self) -> list[Callback]:
-        """What the Trainer runs beside the loop."""
+    def average(self, mean: Tensor, weights: Tensor, count: Tensor) -> Tensor:
+        """The moving average of the weights after so many steps."""
+        n = float(count)
+        return mean.lerp(weights, 1 - min(self.ema, (1 + n) / (10 + n)))
 
-        def average(mean: Tensor, weights: Tensor, count: Tensor) -> Tensor:
-            n = float(count)
-            return mean.lerp(weights, 1 - min(self.ema, (1 + n) / (10 + n)))
 
-        return [WeightAveraging(use_buffers=False, avg_fn=average)] if self.ema else []
+class Trainable(Protocol):
+    """What a forecaster with the trait `trained` has beside its contract."""
+
+    recipe: Recipe
+
+    def training_loss(self, batch: Past, step: int) -> Tensor:
+        """Of the windows of a batch, context and horizon, at this step of the training."""
+
+    def validation_loss(self, batch: Past) -> Tensor:
+        """Of windows whose forecast is made once, after the context."""
 
 
 def one_cycle(progress: float) -> float:

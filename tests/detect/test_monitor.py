@@ -15,6 +15,7 @@ from forecast.detect.lasting import Lasting
 from forecast.detect.monitor import PATIENCE, Monitor
 from forecast.detect.season import Seasonal
 from forecast.detect.standard import Standard
+from forecast.detect.steady import Steady
 from forecast.errors import InputError
 from forecast.models.kalman import Kalman
 from forecast.models.naive import SeasonalNaive
@@ -57,7 +58,14 @@ def test_stream_is_batch(monitor: Monitor, past: Past, whole: tuple[torch.Tensor
     assert bool((whole[0] >= 0.5).any()), "the shift is seen"
 
 
-GUARDED = [Discord(memory=500), Group(scales=(4, 20)), History(lags=200), Lasting(), Seasonal(season=24), HoltWinters(season=1)]
+GUARDED = [
+    Discord(memory=500),
+    Group(scales=(4, 20)),
+    History(lags=200),
+    Lasting(),
+    Seasonal(season=24),
+    HoltWinters(season=1),
+]
 
 
 @pytest.mark.parametrize("detector", GUARDED, ids=lambda one: type(one).__name__)
@@ -130,7 +138,13 @@ def test_any_forecaster_and_other_company(past: Past) -> None:
     assert every.records([1]) == alone.records()
 
 
-def test_the_fast_path_is_taken_and_gives_the_same_bits(monitor: Monitor, past: Past) -> None:
+@pytest.mark.parametrize(
+    "detector",
+    [Standard(rate=0.01, adapt=0.001), Steady(rate=0.01, settle=20, allowance=0.0)],
+    ids=["standard", "steady"],
+)
+def test_the_fast_path_is_taken_and_gives_the_same_bits(detector: Detector, past: Past) -> None:
+    monitor = Monitor.ready(Kalman(trend="none", channels=2), detector, past.rows(0, ROWS))
     slow = artefact.monitor_of(artefact.header(monitor), monitor.records())
     escaped = held = False
     for t, row in enumerate(past.rows(ROWS, ROWS + 200).each()):
@@ -147,6 +161,7 @@ def test_the_fast_path_is_taken_and_gives_the_same_bits(monitor: Monitor, past: 
         escaped, held = escaped or bool((fast.widen > 1).any()), held or bool((fast.learn == 0).any())
     assert escaped and held
     assert monitor.records() == slow.records()
+    assert bool(monitor.machines.detector.memory.any())
 
 
 def test_many_sensors_of_a_small_model_are_the_batch(header_and_records: tuple[bytes, list[bytes]], past: Past) -> None:

@@ -42,9 +42,12 @@ def by_hand(nats: np.ndarray, allowance: float, rise: float) -> tuple[list[float
 
 def run(nats: np.ndarray, allowance: float = 3.0, rise: float = 0.5) -> tuple[np.ndarray, np.ndarray]:
     """What is told, and the memory at the end."""
-    memory, told = np.zeros((1, kernel.MEMORY)), np.zeros((1, len(nats)))
-    kernel.steady(nats[None], THRESHOLD, RATE, allowance, rise, SETTLE, memory, told)
-    return told[0], memory[0]
+    memory, score = np.zeros((1, kernel.MEMORY)), (nats / (nats + THRESHOLD))[None]
+    alarm, kind = score >= 0.5, np.zeros(score.shape, np.int64)
+    which = np.zeros(1, np.int64)
+    kernel.steady(score, alarm, kind, nats[None, :, None], which, THRESHOLD, RATE, allowance, rise, SETTLE, memory)
+    told = np.where(np.isnan(nats), math.nan, THRESHOLD * score[0] / (1 - score[0]))
+    return told, memory[0]
 
 
 @pytest.mark.parametrize(("allowance", "rise"), [(0.0, 0.25), (3.0, 0.5), (1.0, 2.0)])
@@ -66,16 +69,16 @@ def test_no_rows_have_more_events_than_the_bound(seed: int) -> None:
     """An adversary who knows the memory raises an alarm whenever there can be one, for one row or for long."""
     random, detector = np.random.default_rng(seed), Steady(rate=RATE, settle=SETTLE)
     memory, count, left = np.zeros((1, kernel.MEMORY)), 0, 0
-    told = np.zeros((1, 1))
     rows = 6000
     for _ in range(rows):
         if left == 0 and memory[0, kernel.AGE] == 0:
             left = int(random.choice([1, 1, 1, 2, 30, 200]))
         before = memory[0, kernel.AGE]
-        nats = np.array([[1e30 if left > 0 else 0.0]])
+        score = np.array([[1.0 if left > 0 else 0.0]])
         left -= left > 0
-        kernel.steady(nats, THRESHOLD, RATE, 3.0, 0.5, SETTLE, memory, told)
-        count += int(before == 0 and told[0, 0] >= THRESHOLD)
+        alarm, kind, values, which = score >= 0.5, np.zeros((1, 1), np.int64), score[..., None], np.zeros(1, np.int64)
+        kernel.steady(score, alarm, kind, values, which, THRESHOLD, RATE, 3.0, 0.5, SETTLE, memory)
+        count += int(before == 0 and alarm[0, 0])
     assert 3 < count <= RATE * rows + detector.most
     assert detector.most == pytest.approx(3 + math.log(1e3) / 0.5 + 2)
 
@@ -101,7 +104,8 @@ def test_on_rows_like_the_calm_ones_it_is_the_standard_detector() -> None:
     values[:, 5000::1500] += 8
     calm, evidence = of(values[:, :4000]), of(values[:, 4000:])
     plain, bound = (
-        detector.follow(calibrated(detector, calm), evidence)[1] for detector in (Standard(rate=1e-3), Steady(rate=1e-3))
+        detector.follow(calibrated(detector, calm), evidence)[1]
+        for detector in (Standard(rate=1e-3), Steady(rate=1e-3))
     )
     same = plain.alarm == bound.alarm
     assert float(same.double().mean()) > 0.995 and bool(bound.alarm[:, 1000::1500].all())

@@ -4,12 +4,12 @@ What comes out is UTF-8 without a mark at its start, every line ended by a newli
 parsed unasked: a file cut in the middle of 12345.75 reads as 12345 or 12.
 """
 
-import difflib
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
 from forecast.errors import InputError
+from forecast.series.file import KINDS, existing
 from forecast.series.read.options import Notes, ReadOptions, count, override
 
 SMALL = 32 << 20  # unpacked bytes below which a high ratio is nothing to fear
@@ -27,17 +27,12 @@ FOREIGN = {
     b"\x80\x04": "a pickle",
     b"\xd0\xcf\x11\xe0": "an old Excel file (.xls)",
 }
-KINDS = "data.path takes .csv, .csv.gz, .tsv, .parquet and .xlsx"
 ROW_OPTIONS = "data.bad_rows=drop leaves such rows out"
 
 
 def load(path: str, options: ReadOptions) -> bytes:
     """The file's bytes, unpacked if they are gzip."""
-    file = Path(path)
-    if not file.exists():
-        raise InputError(f"{path}: no such file{_near(file)}")
-    if not file.is_file():
-        raise InputError(f"{path}: is not a file; {KINDS}")
+    file = existing(path)
     size = file.stat().st_size
     if size == 0:
         raise InputError(f"{path}: the file is empty (0 bytes)")
@@ -48,13 +43,6 @@ def load(path: str, options: ReadOptions) -> bytes:
     with file.open("rb") as opened:
         packed = opened.read(2) == b"\x1f\x8b"
     return _unpack(file, size, options) if packed else file.read_bytes()
-
-
-def _near(file: Path) -> str:
-    """A hint at a file of nearly this name."""
-    there = [f.name for f in file.parent.iterdir()] if file.parent.is_dir() else []
-    near = difflib.get_close_matches(file.name, there, n=1)
-    return f"; did you mean data.path={file.parent / near[0]}?" if near else ""
 
 
 def _unpack(file: Path, size: int, options: ReadOptions) -> bytes:

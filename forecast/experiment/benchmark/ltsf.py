@@ -29,6 +29,7 @@ from forecast.errors import InputError
 from forecast.experiment import config as configs
 from forecast.experiment import data
 from forecast.experiment.benchmark import Results, ltsf_ridge, options
+from forecast.experiment.benchmark.ltsf_ridge import AGAINST
 from forecast.experiment.benchmark.ltsf_windows import Kept, Score, evaluate, evaluate_all
 from forecast.experiment.members import Member, facts_of, labelled, member
 from forecast.experiment.tracking import recording
@@ -154,21 +155,38 @@ def _closed_form(model: Forecaster) -> bytes | None:
 
 
 def _show(made: pd.DataFrame) -> None:
-    """MSE by set and horizon, and their mean, one column for each model."""
-    rows = made[made["unit"] == "mse"]
-    wide = rows.pivot(index="case", columns="subject", values="value")
-    wide = wide.reindex(index=rows["case"].unique(), columns=rows["subject"].unique())
+    """MSE by horizon, and their mean, one row for each set, model and kind of weights; the least of a set stands out."""
+    rows = made[made["unit"].isin(["mse", "kept", "loss_before", "loss_trained"]) & ~made["subject"].str.endswith(AGAINST)].copy()
+    rows["set"], rows["horizon"] = rows["case"].str.partition("/")[0], rows["case"].str.partition("/")[2].astype(int)
+    mse = rows[rows["unit"] == "mse"].pivot(index=["set", "subject"], columns="horizon", values="value")
+    mse = mse.reindex(rows.set_index(["set", "subject"]).index.unique())
+    more = rows[rows["unit"] != "mse"].groupby(["set", "subject", "unit"])["value"].first()
+    mse["mean"] = mse.mean(axis=1, skipna=False)
     view = Table(title="MSE over every test window, in units of the training rows' spread")
-    view.add_column("data")
-    view.add_column("horizon", justify="right")
-    for label in wide.columns:
-        view.add_column(label, justify="right")
-    for name, block in wide.groupby(wide.index.str.partition("/").get_level_values(0), sort=False):
-        for case, row in block.iterrows():
-            view.add_row(str(name), str(case).rpartition("/")[2], *(f"{value:.4f}" for value in row))
-        view.add_row(str(name), "mean", *(f"{value:.4f}" for value in block.mean()), end_section=True)
+    for word in ("data", "model", "weights"):
+        view.add_column(word)
+    for word in (*mse.columns, "validation loss"):
+        view.add_column(str(word), justify="right")
+    for name, block in mse.groupby(level="set", sort=False):
+        least = block.min()
+        for subject, row in block.droplevel("set").iterrows():
+            facts = {unit: more.get((name, subject, unit)) for unit in ("kept", "loss_before", "loss_trained")}
+            label, as_trained, _ = str(subject).partition(TRAINED)
+            weights = "as trained" if as_trained else {None: "", 0: "before training", 1: "trained"}[facts["kept"]]
+            cells = [_figure(value, value == least[column]) for column, value in row.items()]
+            shown = weights in ("trained", "as trained") and facts["loss_before"] is not None
+            loss = "{loss_before:.4g} → {loss_trained:.4g}".format(**facts) if shown else ""
+            view.add_row(str(name), label, weights, *cells, loss)
+        view.add_section()
     Console(width=None if os.isatty(1) else 120).print(view)
     lost = made[(made["unit"] == "kept") & (made["value"] == 0) & ~made["subject"].str.endswith(TRAINED)]
-    for who, cases in lost.groupby("subject", sort=False)["case"]:
-        names = ", ".join(dict.fromkeys(cases.str.partition("/")[0]))
-        print(f"{who} on {names}: the trained weights gain nothing on the validation rows and are not kept; the row is that of the closed form.")
+    for name, who in lost.groupby(lost["case"].str.split("/").str[0], sort=False)["subject"]:
+        print(
+            f"{name}: the trained weights of {', '.join(dict.fromkeys(who))} gain nothing on the validation rows and are not kept; "
+            "the row is that from before training, of a deep member its closed form."
+        )
+
+
+def _figure(value: float, least: bool) -> str:
+    """A cell, empty where there is none."""
+    return "" if math.isnan(value) else f"[bold]{value:.4f}[/bold]" if least else f"{value:.4f}"

@@ -74,7 +74,8 @@ def run(config: configs.Benchmark, out: Path) -> int:
                     made.add(f"{name}/{horizon}", label, **score.figures(), **more)
                     logger.info("%s %s %d: MSE %.4f MAE %.4f", name, label, horizon, score.mse, score.mae)
             if chosen.contexts:
-                ltsf_ridge.beside(dataset, [one.label for one in members], chosen.horizons, chosen.contexts, made, kept)
+                labels = [label for one in members for label in (one.label, one.label + TRAINED)]
+                ltsf_ridge.beside(dataset, labels, chosen.horizons, chosen.contexts, made, kept)
         recorder.metrics(made.metrics())
         recorder.artefact(made.file)
     _show(made.frame)

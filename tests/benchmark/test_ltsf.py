@@ -14,7 +14,7 @@ import torch
 from forecast.__main__ import main
 from forecast.experiment.benchmark import ltsf
 from forecast.experiment.benchmark.ltsf_ridge import RIDGE
-from forecast.experiment.benchmark.ltsf_windows import evaluate, evaluate_all
+from forecast.experiment.benchmark.ltsf_windows import Score, evaluate, evaluate_all
 from forecast.models.forecaster import Forecaster
 from forecast.models.lti import LTIForecaster
 from forecast.models.naive import Naive, SeasonalNaive
@@ -103,7 +103,12 @@ def test_weights_that_are_not_kept_have_a_row_of_their_own_and_the_closed_form_i
     real_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scored: list[Forecaster] = []
-    monkeypatch.setattr(ltsf, "evaluate_all", lambda model, *rest: scored.append(model) or evaluate_all(model, *rest))
+
+    def counted(model: Forecaster, *rest: Any) -> dict[int, Score]:
+        scored.append(model)
+        return evaluate_all(model, *rest)
+
+    monkeypatch.setattr(ltsf, "evaluate_all", counted)
     words = ["benchmark=ltsf", "benchmark.sets=[exchange_rate]", "tracking=none", f"out={tmp_path}"]
     words += ["models=[lti, {name: s4d, learning_rate: 30.0}, {name: lstm, learning_rate: 30.0}]"]
     words += ["trainer.max_steps=4", "trainer.context=48", "benchmark.horizons=[8,16]", "benchmark.contexts=[]"]

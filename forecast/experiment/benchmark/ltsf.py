@@ -171,19 +171,19 @@ def _show(made: pd.DataFrame) -> None:
     for name, block in mse.groupby(level="set", sort=False):
         least = block.min()
         for subject, row in block.droplevel("set").iterrows():
-            facts = {unit: more.get((name, subject, unit)) for unit in ("kept", "loss_before", "loss_trained")}
+            kept, *losses = (more.get((name, subject, unit)) for unit in ("kept", "loss_before", "loss_trained"))
             label, as_trained, _ = str(subject).partition(TRAINED)
-            weights = "as trained" if as_trained else {None: "", 0: "before training", 1: "trained"}[facts["kept"]]
-            cells = [_figure(value, value == least[column]) for column, value in row.items()]
-            shown = weights in ("trained", "as trained") and facts["loss_before"] is not None
-            loss = "{loss_before:.4g} → {loss_trained:.4g}".format(**facts) if shown else ""
+            weights = "as trained" if as_trained else {None: "", 0: "before training", 1: "trained"}[kept]
+            cells = [_figure(value, value == best) for value, best in zip(row, least, strict=True)]
+            shown = weights in ("trained", "as trained")
+            loss = " → ".join(f"{loss:.4g}" for loss in losses if shown and loss is not None)
             view.add_row(str(name), label, weights, *cells, loss)
         view.add_section()
     Console(width=None if os.isatty(1) else 120).print(view)
     lost = made[(made["unit"] == "kept") & (made["value"] == 0) & ~made["subject"].str.endswith(TRAINED)]
-    for name, who in lost.groupby(lost["case"].str.split("/").str[0], sort=False)["subject"]:
+    for data_set, who in lost.groupby(lost["case"].str.split("/").str[0], sort=False)["subject"]:
         print(
-            f"{name}: the trained weights of {', '.join(dict.fromkeys(who))} gain nothing on the validation rows and are not kept; "
+            f"{data_set}: the trained weights of {', '.join(dict.fromkeys(who))} gain nothing on the validation rows and are not kept; "
             "the row is that from before training, of a deep member its closed form."
         )
 

@@ -5,16 +5,22 @@ exchange_rate 336 and 720 there lack the windows of the last batch: .305/.396 an
 """
 
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
+import torch
 
 from forecast.__main__ import main
+from forecast.experiment.benchmark import ltsf
 from forecast.experiment.benchmark.ltsf_ridge import RIDGE
-from forecast.experiment.benchmark.ltsf_windows import evaluate
+from forecast.experiment.benchmark.ltsf_windows import Score, evaluate, evaluate_all
 from forecast.models.forecaster import Forecaster
+from forecast.models.lti import LTIForecaster
 from forecast.models.naive import Naive, SeasonalNaive
 from forecast.models.ridge import Ridge
+from forecast.models.seasonal_lti import SeasonalLTI
+from forecast.models.stack import StackForecaster
 from forecast.series.catalogue import load
 
 HORIZONS = (96, 192, 336, 720)
@@ -80,15 +86,57 @@ def test_a_set_without_the_protocol_is_refused(capsys: pytest.CaptureFixture[str
     assert "nile has no long-horizon protocol" in capsys.readouterr().err
 
 
+def test_several_horizons_in_one_pass_are_those_of_a_pass_each(real_data: Path) -> None:
+    data = load("exchange_rate", [real_data], raw=True)[0]
+    channels = len(data.panel.channels)
+    for model in (SeasonalNaive(season=5, channels=channels), LTIForecaster(horizon=40, seasons=(5,), channels=channels)):
+        together = evaluate_all(model, (), data.panel, data.protocol, (7, 40, 12))
+        assert set(together) == {7, 12, 40}
+        for horizon, score in together.items():
+            alone = evaluate(model, (), data.panel, data.protocol, horizon)
+            torch.testing.assert_close(score.square, alone.square, rtol=1e-5, atol=1e-9)
+            assert (score.mse, score.mae) == pytest.approx((alone.mse, alone.mae), rel=1e-6)
+
+
 @pytest.mark.slow
-def test_weights_that_are_not_kept_have_a_row_of_their_own(
-    real_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_weights_that_are_not_kept_have_a_row_of_their_own_and_the_closed_form_is_scored_once(
+    real_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    scored: list[Forecaster] = []
+
+    def counted(model: Forecaster, *rest: Any) -> dict[int, Score]:
+        scored.append(model)
+        return evaluate_all(model, *rest)
+
+    monkeypatch.setattr(ltsf, "evaluate_all", counted)
     words = ["benchmark=ltsf", "benchmark.sets=[exchange_rate]", "tracking=none", f"out={tmp_path}"]
-    words += ["models=[lti, {name: s4d, learning_rate: 30.0}]", "trainer.max_steps=4", "trainer.context=96"]
-    assert main([*words, "benchmark.horizons=[96]", "benchmark.contexts=[]"]) == 0
+    words += ["models=[lti, {name: s4d, learning_rate: 30.0}, {name: lstm, learning_rate: 30.0}]"]
+    words += ["trainer.max_steps=4", "trainer.context=48", "benchmark.horizons=[8,16]", "benchmark.contexts=[]"]
+    assert main(words) == 0
     file = tmp_path / "benchmark" / "latest" / "results.csv"
-    made = pd.read_csv(file).set_index(["subject", "unit"])["value"].sort_index()
-    assert made["s4d", "kept"] == 0 and made["s4d", "steps"] == 4 and ("lti", "kept") not in made.index
-    assert made["s4d", "mse"] == pytest.approx(made["lti", "mse"]) and made["s4d, as trained", "mse"] > 1
-    assert "s4d on exchange_rate: the trained weights gain nothing" in capsys.readouterr().out
+    made = pd.read_csv(file).set_index(["case", "subject", "unit"])["value"].sort_index()
+    assert len(scored) == 3, "lti, and two models as trained"
+    for case in ("exchange_rate/8", "exchange_rate/16"):
+        figures = made[case]
+        assert ("lti", "kept") not in figures.index
+        for name in ("s4d", "lstm"):
+            assert figures[name, "kept"] == 0 and figures[name, "steps"] == 4
+            assert figures[name, "loss_trained"] > figures[name, "loss_before"]
+            assert (figures[name, "mse"], figures[name, "mae"]) == (figures["lti", "mse"], figures["lti", "mae"])
+            assert figures[f"{name}, as trained", "mse"] > 1
+    out = capsys.readouterr().out
+    assert "exchange_rate: the trained weights of s4d, lstm gain nothing" in out
+    assert {line.split("│")[3].strip() for line in out.splitlines() if "│ lstm " in line} == {"before training", "as trained"}
+
+
+def test_what_is_not_the_same_closed_form_is_scored_by_itself() -> None:
+    def said(**options: Any) -> bytes | None:
+        return ltsf._closed_form(StackForecaster(horizon=6, seasons=(4,), channels=2, **options))
+
+    assert said() == said(blocks=("s4d",), width=8) == said(blocks=("lstm",), width=16)
+    assert len({said(), said(half_life=5.0), said(output="student_t")}) == 3
+    other = StackForecaster(horizon=6, seasons=(4,), channels=2)
+    other.head.weight[0, 0, 0] += 1
+    assert ltsf._closed_form(other) != said()
+    assert ltsf._closed_form(SeasonalLTI(horizon=6, seasons=(4,), channels=2)) is None
+    assert ltsf._closed_form(Naive(channels=2)) is None

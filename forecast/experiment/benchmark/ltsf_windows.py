@@ -3,6 +3,7 @@
 Windows of validation rows are scored the same way, where these choose something.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -17,7 +18,7 @@ from forecast.series.panel import Panel
 from forecast.series.protocol import Protocol, training_scale
 from forecast.types import Future, Parameters
 
-CELLS = 2_000_000  # forecast cells held at once, each with all its quantiles
+CELLS = 150_000  # forecast cells held at once, each with all its quantiles: more of them leave the processor's caches
 
 
 class Score(NamedTuple):
@@ -57,23 +58,37 @@ def evaluate(
     model: Forecaster, parameters: Parameters, panel: Panel, protocol: Protocol, horizon: int, test: bool = True
 ) -> Score:
     """Score all test windows (or all validation windows) of a panel of one series, channel by channel of equal weight."""
+    return evaluate_all(model, parameters, panel, protocol, (horizon,), test)[horizon]
+
+
+def evaluate_all(
+    model: Forecaster, parameters: Parameters, panel: Panel, protocol: Protocol, horizons: Iterable[int], test: bool = True
+) -> dict[int, Score]:
+    """The same for several horizons of a model that forecasts any, in one pass: a window is traced once, at the longest horizon it has room for."""
     borders = protocol.split.borders(panel.lengths)
     start, stop = (int(part[0]) for part in (borders[1:] if test else borders[:2]))
-    windows = stop - start - horizon + 1
     _, spread = training_scale(panel, borders.train)
-    values = panel.series(0)
-    square, absolute = [], torch.zeros((), dtype=torch.float64)
-    chunk = max(CELLS // (horizon * values.shape[1]), 1)
+    values, down = panel.series(0), sorted(horizons, reverse=True)
+    square: dict[int, list[Tensor]] = {horizon: [] for horizon in down}
+    absolute = dict.fromkeys(down, torch.zeros((), dtype=torch.float64))
     with torch.no_grad():
         past = panel.past([start])
         state = model.warm_up(model.initial_state(parameters, past.static), past)
-        for low in range(start, start + windows, chunk):
-            high = min(low + chunk, start + windows)
-            rows, ahead = panel.past([high], context=high - low), panel.future([high], horizon)
-            forecast, state = model.trace(state, rows, Future(ahead.inputs, ahead.elapsed), horizon)
-            actual = values[low : high + horizon - 1].unfold(0, horizon, 1).transpose(1, 2)
-            error = (forecast.median[0] - actual) / spread[0]
-            square.append(error.square().mean((1, 2)))
-            absolute += error.abs().sum()
-    each = torch.cat(square)
-    return Score(float(each.mean()), float(absolute) / (windows * horizon * values.shape[1]), each)
+        low = start
+        for longest in down:
+            chunk = max(CELLS // (longest * values.shape[1]), 1)
+            while low <= stop - longest:
+                high = min(low + chunk, stop - longest + 1)
+                rows, ahead = panel.past([high], context=high - low), panel.future([high], longest)
+                forecast, state = model.trace(state, rows, Future(ahead.inputs, ahead.elapsed), longest)
+                actual = values[low : high + longest - 1].unfold(0, longest, 1).transpose(1, 2)
+                error = (forecast.median[0] - actual) / spread[0]
+                for horizon in (h for h in down if h <= longest):
+                    square[horizon].append(error[:, :horizon].square().mean((1, 2)))
+                    absolute[horizon] = absolute[horizon] + error[:, :horizon].abs().sum()
+                low = high
+    found = {}
+    for horizon in down:
+        each = torch.cat(square[horizon])
+        found[horizon] = Score(float(each.mean()), float(absolute[horizon]) / (len(each) * horizon * values.shape[1]), each)
+    return found

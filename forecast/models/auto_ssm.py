@@ -23,7 +23,7 @@ from forecast.types import Parameters, Past, take
 class AutoSsm(BankedForecaster):
     """The combination of the structural forms that suit a series best."""
 
-    traits = frozenset({"scale"})
+    traits = frozenset({"scale", "covariates"})
 
     def __init__(
         self,
@@ -53,7 +53,7 @@ class AutoSsm(BankedForecaster):
 
     @classmethod
     def example(cls) -> Self:
-        return cls(season=4, trends=("none", "drift"), memory=False)
+        return cls(season=4, trends=("none", "drift"), memory=False, inputs=2)
 
     def choose(self, lanes: Tensor, inputs: Tensor) -> Chosen:
         return choose(self.forms, lanes, self.horizon, self.lengths, inputs[..., : self.inputs])

@@ -11,7 +11,7 @@ from typing import Self
 from torch import Tensor
 
 from forecast.errors import InputError, unknown
-from forecast.models.auto.bank import bank, driven
+from forecast.models.auto.bank import bank, driven, regressions
 from forecast.models.auto.choose import Chosen, choose
 from forecast.models.auto.run import explained
 from forecast.models.banked import BankedForecaster, by_lane
@@ -49,7 +49,7 @@ class AutoSsm(BankedForecaster):
         self.lengths = tuple(length for length in (seasons or (season,)) if length > 1)
         self.inputs = inputs
         plain = bank(self.lengths, trends, memory, powers, cycle)
-        self.bank = self.forms = (*plain, *driven(plain, inputs))
+        self.bank = self.forms = (*plain, *driven(plain, inputs), *regressions(plain, inputs))
 
     @classmethod
     def example(cls) -> Self:

@@ -42,7 +42,7 @@ def theta() -> Tensor:
     return torch.tensor([[math.log(noise), math.log(level), math.log(short), math.atanh(rho / LONGEST)]], dtype=D)
 
 
-def reference(x: Tensor, r: Tensor) -> tuple[UnobservedComponents, UnobservedComponentsResults]:
+def reference(x: Tensor, r: Tensor) -> UnobservedComponentsResults:
     """statsmodels with the coefficients in the state, N(0, 1) before the first row."""
     model = UnobservedComponents(x[0].numpy(), "llevel", exog=r[0].numpy(), autoregressive=1, mle_regression=False)
     start = Initialization(4)
@@ -52,7 +52,7 @@ def reference(x: Tensor, r: Tensor) -> tuple[UnobservedComponents, UnobservedCom
     model.ssm.initialize(start)
     model.ssm.loglikelihood_burn = 0
     noise, level, short, rho = NUMBERS
-    return model, model.smooth([noise, level, short, rho], transformed=True)
+    return model.smooth([noise, level, short, rho], transformed=True)
 
 
 def forecast(model: AutoSsm, y: Tensor, u: Tensor) -> Tensor:
@@ -68,7 +68,7 @@ def test_likelihood_forecasts_and_components_are_those_of_statsmodels() -> None:
     y[0, 20:23] = math.nan
     fit = fits([Job(FORM, y[:, :ROWS], theta(), u[:, :ROWS])], steps=0)[0]._replace(theta=theta())
     x, r = (y - fit.loc[:, None]) / fit.spread[:, None], regressors(fit.inputs, u)
-    model, found = reference(x[:, :ROWS], r[:, :ROWS])
+    found = reference(x[:, :ROWS], r[:, :ROWS])
     count = x[:, :ROWS].isfinite().sum(1)
     value = objective_of(FORM.model, x[:, :ROWS], count, x.new_zeros(1), r[:, :ROWS])(theta(), torch.zeros(1, dtype=torch.int64))[0]
     assert -float(value * count) == pytest.approx(found.llf, rel=1e-9)

@@ -154,6 +154,13 @@ def driven(forms: Bank, inputs: int) -> Bank:
     return tuple(replace(form, model=replace(form.model, regressors=inputs)) for form in forms if inputs)
 
 
+def regressions(forms: Bank, inputs: int) -> Bank:
+    """A mean that never changes, the inputs and an ARMA(1,1) disturbance, for every season, profile and scale of the forms."""
+    kinds = {(form.model.seasons, form.power, form.profile, form.short) for form in forms if not (form.sought or form.model.walks)}
+    stated = [kind for kind in sorted(kinds, key=str) if inputs and all(season.length == kind[3] for season in kind[0])]
+    return tuple(Form(Structural(MEAN, seasons, inputs, memory=True), power, profile, short) for seasons, power, profile, short in stated)
+
+
 def near_to(season: int) -> list[int]:
     """Lengths that are tried in place of a stated one."""
     lengths = range(-(-3 * season // 4), 5 * season // 4 + 1) if NEAR <= season <= RING else range(0)

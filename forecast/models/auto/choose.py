@@ -28,6 +28,7 @@ from torch import Tensor
 
 from forecast.models.auto.bank import FEW, Bank, Form, aicc, off_scale, on_scale, own_season, usable
 from forecast.models.auto.fit import Fit, Job, Kind, Tried, fits, tried
+from forecast.ssm.structural import MEAN
 
 SLOTS = 5
 TRUST, SHARPNESS, SOFTER = 100.0, 6.0, 4.0
@@ -36,6 +37,10 @@ FLATTEST = 8.0  # how many times that at most, on fewer
 NARROW, WIDE = 5.0, 13.0  # a and b
 DOUBT = 5.0  # held-out errors that weigh as much as the belief that c is 1
 FAR = 3.0
+SHARE, MOST = (
+    10,
+    14,
+)  # with inputs: a tenth of the rows are held out where that is two horizons or more, up to so many horizons
 TRIAL, AGAIN = 20, 6  # most steps of a climb on the rows before those held out, and from there on all rows
 ROUGH = 1e-5  # the relative gain that ends it
 CLASS = 1.25  # lengths that differ by less go through together
@@ -87,7 +92,9 @@ class Group(NamedTuple):
     y: Tensor  # (n T)
     inputs: Tensor  # (n T K)
     held: int  # rows at the end that forms are tried on
-    tries: list[tuple[int, Tensor, Tensor | None]]  # forms, which of these lanes they can be fitted to, and where to climb from
+    tries: list[
+        tuple[int, Tensor, Tensor | None]
+    ]  # forms, which of these lanes they can be fitted to, and where to climb from
 
     @property
     def rows(self) -> int:
@@ -123,23 +130,29 @@ def _groups(bank: Bank, y: Tensor, horizon: int, seasons: tuple[int, ...], input
         lanes = (kind == one).nonzero()[:, 0]
         longest = int(length[lanes].max())
         if longest:
-            held = _held_out(math.floor(CLASS**one), horizon, max(seasons, default=1))
-            own, (part, known) = own_season(y[lanes], min(seasons, default=1)), [x[lanes, y.shape[1] - longest :] for x in (y, inputs)]
+            held = _held_out(math.floor(CLASS**one), horizon, max(seasons, default=1), inputs.shape[2] > 0)
+            own, (part, known) = (
+                own_season(y[lanes], min(seasons, default=1)),
+                [x[lanes, y.shape[1] - longest :] for x in (y, inputs)],
+            )
             usables = [(k, usable(form, part[:, : longest - held], own).nonzero()[:, 0]) for k, form in plain]
             made.append(Group(lanes, part, known, held, [(k, some, None) for k, some in usables if len(some)]))
     return made
 
 
 def _driven(bank: Bank, group: Group, scores: Scores) -> list[tuple[int, Tensor, Tensor | None]]:
-    """The forms that did best without inputs, with them: each goes on where the same form ended."""
-    half, count = len(bank) // 2, group.y[:, : group.rows].isfinite().sum(1)
+    """The forms that did best without inputs, with them: each goes on where the same form ended. And those that are nothing without."""
+    half = sum(not form.model.regressors for form in bank)
+    before = group.y[:, : group.rows]
+    count = before.isfinite().sum(1)
     best = scores.score[:, :half].topk(min(SLOTS, half), 1, largest=False)
     best_few = torch.where(best.values.isfinite(), best.indices, -1)
     made: list[tuple[int, Tensor, Tensor | None]] = []
     for k, theta in scores.theta.items():
         lanes = ((best_few == k).any(1) & (count >= bank[k + half].needs)).nonzero()[:, 0]
         made += [(k + half, lanes, theta[lanes])] * (len(lanes) > 0)
-    return made
+    alone = [(k, usable(bank[k], before).nonzero()[:, 0]) for k in range(2 * half, len(bank))]
+    return made + [(k, lanes, None) for k, lanes in alone if len(lanes)]
 
 
 def empty(bank: Sequence[Kind], count: int, like: Tensor, slots: int = SLOTS) -> Chosen:
@@ -159,8 +172,10 @@ def empty(bank: Sequence[Kind], count: int, like: Tensor, slots: int = SLOTS) ->
     )
 
 
-def _held_out(length: int, horizon: int, season: int) -> int:
-    """Rows at the end that forms are tried on, of a lane of so many rows."""
+def _held_out(length: int, horizon: int, season: int, driven: bool) -> int:
+    """Rows at the end that forms are tried on, of a lane of so many rows; with inputs more, for these seldom tell all in a few rows."""
+    if driven and length >= SHARE * 2 * horizon:
+        return min(length // SHARE, MOST * horizon)
     if length >= 6 * horizon + 2 * season:
         return 2 * horizon
     if length >= 3 * horizon + min(2 * season, 2 * horizon):
@@ -177,7 +192,10 @@ def _none(bank: Bank, group: Group) -> Scores:
 def _try(bank: Bank, groups: list[Group], scores: list[Scores], horizon: int) -> None:
     """Fit what is to be tried, all lanes of all groups together, and enter how it does on the rows held out."""
     tries = [(group, *one) for group in groups for one in group.tries]
-    jobs = [Job(bank[k], group.y[rows, : group.rows], start, group.inputs[rows, : group.rows]) for group, k, rows, start in tries]
+    jobs = [
+        Job(bank[k], group.y[rows, : group.rows], start, group.inputs[rows, : group.rows])
+        for group, k, rows, start in tries
+    ]
     fitted = iter(fits(jobs, TRIAL, ROUGH))
     for group, (score, sizes, theta) in zip(groups, scores, strict=True):
         y, rows, held = group.y, group.rows, group.held
@@ -217,7 +235,8 @@ def _score(form: Form, fitted: Fit, y: Tensor, made: Tried | None) -> tuple[Tens
     """
     count = y.isfinite().sum(1)
     criterion = (TRUST / count).clamp(max=1.0) * aicc(fitted.loglik, form, count) / (2 * count)
-    criterion = criterion + FLAT * (TRUST / count).clamp(max=FLATTEST) * (form.model.trend == "none")
+    still = form.model.trend == "none" or (form.model.trend == MEAN and not form.model.walks)
+    criterion = criterion + FLAT * (TRUST / count).clamp(max=FLATTEST) * still
     if made is None:
         return criterion, y.new_zeros(len(y), 4)
     median = off_scale(form, made.mean)

@@ -130,9 +130,7 @@ def begun(form: Form, y: Tensor, x: Tensor) -> Tensor:
     return start
 
 
-def objective_of(
-    model: Structural, x: Tensor, count: Tensor, drift: Tensor, driven: Tensor | None = None
-) -> Objective:
+def objective_of(model: Structural, x: Tensor, count: Tensor, drift: Tensor, driven: Tensor | None = None) -> Objective:
     """Mean negative log-likelihood of lanes (n T), with regressors (n T K) or none, and its derivatives by the parameters."""
     before = Belief(
         *[leaf.T.contiguous() for leaf in model.start(len(x), x, x.new_zeros(len(x), model.parameters), drift)]
@@ -155,9 +153,7 @@ def objective_of(
     return objective
 
 
-def tried(
-    form: Form, fitted: Fit, y: Tensor, origins: list[int], horizon: int, inputs: Tensor | None = None
-) -> Tried:
+def tried(form: Form, fitted: Fit, y: Tensor, origins: list[int], horizon: int, inputs: Tensor | None = None) -> Tried:
     """Forecasts from the rows before each origin (rising, rows of y); after the last row inputs stay as they are there."""
     rows = y.shape[1]
     at = position(y)

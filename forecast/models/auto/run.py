@@ -106,7 +106,17 @@ def explained(bank: Bank, chosen: Chosen, y: Tensor, inputs: Tensor) -> Componen
     weights = sorted(zip(chosen.weight[0].tolist(), chosen.form[0].tolist(), strict=True), reverse=True)
     said = [(bank[f].word, f"weight {w:.2f}") for w, f in weights if f >= 0 and w > 0]
     said += facts(form.model, fitted.theta[0], fitted.spread[0])
-    return Components(form.scale, names, mean, deviation, innovation, observation, level, tuple(said), effects / fitted.inputs[0, 1, :, None])
+    return Components(
+        form.scale,
+        names,
+        mean,
+        deviation,
+        innovation,
+        observation,
+        level,
+        tuple(said),
+        effects / fitted.inputs[0, 1, :, None],
+    )
 
 
 def _groups(bank: Sequence[Kind], chosen: Chosen) -> Iterator[tuple[Kind, Tensor, Tensor]]:

@@ -28,6 +28,7 @@ from forecast.ssm.kalman import advance, ahead, score
 from forecast.ssm.structural import LONGEST, Structural
 
 STEPS, CLOSE = 40, 1e-6  # of a climb to its end: most steps, and the relative gain that ends it
+MEMORY = 1 << 23  # coefficients that are laid out at once
 SHORT = 6  # bits of a number of rows; shorter lanes go together whatever their length
 
 
@@ -136,7 +137,7 @@ def objective_of(model: Structural, x: Tensor, count: Tensor, drift: Tensor, dri
         *[leaf.T.contiguous() for leaf in model.start(len(x), x, x.new_zeros(len(x), model.parameters), drift)]
     )
 
-    def objective(theta: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
+    def asked(theta: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
         mean, covariance, diffuse, tally = [leaf[:, rows].T for leaf in before]
         coefs = model.coefficients(theta)
         if model.memory:
@@ -149,6 +150,14 @@ def objective_of(model: Structural, x: Tensor, count: Tensor, drift: Tensor, dri
         by_coefs = found[1].sum(1) if numbers.dim() == 3 else found[1]
         scale = -1 / count[rows].to(x.dtype)
         return scale * found[0], scale[:, None] * model.slope(theta, coefs, by_coefs, found[2])
+
+    if driven is None or not model.regressors:
+        return asked
+    most = max(1, MEMORY // (x.shape[1] * model.program.coefficients))  # every row has coefficients of its own
+
+    def objective(theta: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
+        made = [asked(*part) for part in zip(theta.split(most), rows.split(most), strict=True)]
+        return torch.cat([value for value, _ in made]), torch.cat([slope for _, slope in made])
 
     return objective
 

@@ -37,10 +37,6 @@ FLATTEST = 8.0  # how many times that at most, on fewer
 NARROW, WIDE = 5.0, 13.0  # a and b
 DOUBT = 5.0  # held-out errors that weigh as much as the belief that c is 1
 FAR = 3.0
-SHARE, MOST = (
-    10,
-    14,
-)  # with inputs: a tenth of the rows are held out where that is two horizons or more, up to so many horizons
 TRIAL, AGAIN = 20, 6  # most steps of a climb on the rows before those held out, and from there on all rows
 ROUGH = 1e-5  # the relative gain that ends it
 CLASS = 1.25  # lengths that differ by less go through together
@@ -130,7 +126,7 @@ def _groups(bank: Bank, y: Tensor, horizon: int, seasons: tuple[int, ...], input
         lanes = (kind == one).nonzero()[:, 0]
         longest = int(length[lanes].max())
         if longest:
-            held = _held_out(math.floor(CLASS**one), horizon, max(seasons, default=1), inputs.shape[2] > 0)
+            held = _held_out(math.floor(CLASS**one), horizon, max(seasons, default=1))
             own, (part, known) = (
                 own_season(y[lanes], min(seasons, default=1)),
                 [x[lanes, y.shape[1] - longest :] for x in (y, inputs)],
@@ -172,10 +168,8 @@ def empty(bank: Sequence[Kind], count: int, like: Tensor, slots: int = SLOTS) ->
     )
 
 
-def _held_out(length: int, horizon: int, season: int, driven: bool) -> int:
-    """Rows at the end that forms are tried on, of a lane of so many rows; with inputs more, for these seldom tell all in a few rows."""
-    if driven and length >= SHARE * 2 * horizon:
-        return min(length // SHARE, MOST * horizon)
+def _held_out(length: int, horizon: int, season: int) -> int:
+    """Rows at the end that forms are tried on, of a lane of so many rows."""
     if length >= 6 * horizon + 2 * season:
         return 2 * horizon
     if length >= 3 * horizon + min(2 * season, 2 * horizon):

@@ -5,12 +5,14 @@ residuals.parquet   unique_id, ds, y, innovation, observation, level (see `forec
 parameters.csv      unique_id, what, value
 """
 
+from collections.abc import Iterator, Sequence
+
 import numpy as np
 import pandas as pd
 import torch
 
 from forecast.experiment.tables import identities
-from forecast.models.decomposition import Components
+from forecast.models.decomposition import Components, plain
 from forecast.models.forecaster import Forecaster
 from forecast.series.panel import Panel
 from forecast.types import Parameters, take
@@ -35,12 +37,16 @@ def explained(model: Forecaster, parameters: Parameters, panel: Panel) -> dict[s
     for lane, one in enumerate(found[:LANES]):
         if one.names:
             s, c = divmod(lane, len(panel.channels))
-            for file, table in _tables(names[lane], panel.times(s), panel.series(s)[:, c].numpy(), one).items():
+            for file, table in _tables(
+                names[lane], panel.times(s), panel.series(s)[:, c].numpy(), one, panel.known.names
+            ).items():
                 tables[file].append(table)
     return {file: pd.concat(parts, ignore_index=True) for file, parts in tables.items() if parts}
 
 
-def _tables(name: str, times: pd.Index, y: np.ndarray, one: Components) -> dict[str, pd.DataFrame]:
+def _tables(
+    name: str, times: pd.Index, y: np.ndarray, one: Components, inputs: Sequence[str]
+) -> dict[str, pd.DataFrame]:
     """Those of one channel of one series."""
     rows = len(times)
     mean, width = one.mean[-rows:].numpy(), NORMAL * one.deviation[-rows:].numpy()
@@ -50,6 +56,14 @@ def _tables(name: str, times: pd.Index, y: np.ndarray, one: Components) -> dict[
     residuals = pd.DataFrame({"unique_id": name, "ds": times, "y": y})
     for word in ("innovation", "observation", "level"):
         residuals[word] = getattr(one, word)[-rows:].numpy()
-    said = [*one.facts, ("scale", one.scale or "as observed")]
+    said = [*one.facts, *_effects(one, inputs), ("scale", one.scale or "as observed")]
     facts = pd.DataFrame([(name, what, value) for what, value in said], columns=["unique_id", "what", "value"])
     return {"components.parquet": long, "residuals.parquet": residuals, "parameters.csv": facts}
+
+
+def _effects(one: Components, inputs: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """What one unit of each input adds, with its 90 % interval."""
+    if one.effects is not None:
+        for name, (effect, deviation) in zip(inputs, one.effects.tolist(), strict=False):
+            low, high = effect - NORMAL * deviation, effect + NORMAL * deviation
+            yield f"one unit of {name} adds", f"{plain(effect)} ({plain(low)} to {plain(high)})"

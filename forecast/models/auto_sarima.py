@@ -55,7 +55,7 @@ class AutoSarima(BankedForecaster):
     def example(cls) -> Self:
         return cls(season=3, channels=2, most=(1, 0, 0, 1))
 
-    def choose(self, lanes: Tensor) -> Chosen:
+    def choose(self, lanes: Tensor, inputs: Tensor) -> Chosen:
         chosen = empty(self.bank, len(lanes), lanes, slots=1)
         number = {order: k for k, order in enumerate(self.bank)}
         for one in found(lanes, self.period, self.most, self.power):

@@ -11,7 +11,7 @@ from typing import Self
 from torch import Tensor
 
 from forecast.errors import InputError, unknown
-from forecast.models.auto.bank import bank
+from forecast.models.auto.bank import bank, driven, regressions
 from forecast.models.auto.choose import Chosen, choose
 from forecast.models.auto.run import explained
 from forecast.models.banked import BankedForecaster, by_lane
@@ -23,7 +23,7 @@ from forecast.types import Parameters, Past, take
 class AutoSsm(BankedForecaster):
     """The combination of the structural forms that suit a series best."""
 
-    traits = frozenset({"scale"})
+    traits = frozenset({"scale", "covariates"})
 
     def __init__(
         self,
@@ -36,6 +36,7 @@ class AutoSsm(BankedForecaster):
         powers: tuple[float, ...] = (1.0, 0.0),
         robust: float = 8.0,
         cycle: bool = False,
+        inputs: int = 0,
     ) -> None:
         super().__init__()
         for trend in trends:
@@ -46,20 +47,23 @@ class AutoSsm(BankedForecaster):
         self.horizon, self.robust = max(horizon, 1), robust
         self.trends, self.memory, self.powers, self.cycle = trends, memory, powers, cycle
         self.lengths = tuple(length for length in (seasons or (season,)) if length > 1)
-        self.bank = self.forms = bank(self.lengths, trends, memory, powers, cycle)
+        self.inputs = inputs
+        plain = bank(self.lengths, trends, memory, powers, cycle)
+        self.bank = self.forms = (*plain, *driven(plain, inputs), *regressions(plain, inputs))
 
     @classmethod
     def example(cls) -> Self:
-        return cls(season=4, trends=("none", "drift"), memory=False)
+        return cls(season=4, trends=("none", "drift"), memory=False, inputs=2)
 
-    def choose(self, lanes: Tensor) -> Chosen:
-        return choose(self.forms, lanes, self.horizon, self.lengths)
+    def choose(self, lanes: Tensor, inputs: Tensor) -> Chosen:
+        return choose(self.forms, lanes, self.horizon, self.lengths, inputs[..., : self.inputs])
 
     def components(self, parameters: Parameters, past: Past) -> list[Components]:
         """Those of the form with the largest weight, on its own scale."""
         chosen: Chosen = by_lane(parameters)
         lanes = past.values.double().mT.flatten(0, 1)
-        return [explained(self.forms, take(chosen, slice(lane, lane + 1)), y) for lane, y in enumerate(lanes)]
+        inputs = self.inputs_of(past)
+        return [explained(self.forms, take(chosen, slice(k, k + 1)), y, inputs[k]) for k, y in enumerate(lanes)]
 
 
 def check_powers(powers: tuple[float, ...]) -> None:

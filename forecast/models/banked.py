@@ -46,17 +46,21 @@ class BankedForecaster(SpacedForecaster):
     robust: float
 
     @abstractmethod
-    def choose(self, lanes: Tensor) -> Chosen:
-        """Forms and parameters of lanes (n T), of which those with fewer than `needs` values are all missing."""
+    def choose(self, lanes: Tensor, inputs: Tensor) -> Chosen:
+        """Forms and parameters of lanes (n T) with inputs (n T K), of which those with fewer than `needs` values are all missing."""
 
     def estimate(self, past: Past) -> Parameters:
         lanes = past.values.double().mT.flatten(0, 1)
         enough = lanes.isfinite().sum(1) >= self.needs
-        chosen = self.choose(torch.where(enough[:, None], lanes, math.nan))
+        chosen = self.choose(torch.where(enough[:, None], lanes, math.nan), self.inputs_of(past))
         if not bool(enough.all()):
             name = type(self).__name__
             _log.info("%s: %d of %d series have too few observed rows", name, int((~enough).sum()), len(lanes))
         return _by_series(chosen, self.channels)
+
+    def inputs_of(self, past: Past) -> Tensor:
+        """Those of every lane (n T K)."""
+        return past.inputs.double().repeat_interleave(self.channels, 0)
 
     def initial_state(self, parameters: Parameters, static: Tensor) -> State:
         flat: Chosen = by_lane(parameters)
@@ -78,7 +82,8 @@ class BankedForecaster(SpacedForecaster):
         seen = y.isfinite()
         begun = (seen.long().cumsum(1) > 0) | (flat.position >= 0)[:, None]
         path = torch.cat([flat.position[:, None], flat.position[:, None] + begun.long().cumsum(1)], 1)
-        slots, run = follow(self.bank, flat.chosen, flat.slots, y, (path[:, :-1] + 1).clamp(min=0), self.robust)
+        at = (path[:, :-1] + 1).clamp(min=0)
+        slots, run = follow(self.bank, flat.chosen, flat.slots, y, at, self.inputs_of(past), self.robust)
         counts = torch.cat([flat.observed[:, None], flat.observed[:, None] + seen.long().cumsum(1)], 1)
         lows, highs = so_far(y[..., None], flat.low[:, None], flat.high[:, None])
         after = State(flat.chosen, slots, path[:, -1], counts[:, -1], lows[:, -1, 0], highs[:, -1, 0])

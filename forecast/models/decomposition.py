@@ -39,16 +39,18 @@ class Components(NamedTuple):
     observation: Tensor  # (T)
     level: Tensor  # (T)
     facts: tuple[tuple[str, str], ...]  # what was estimated, in words
+    effects: Tensor | None = None  # (K 2): what one unit of each input adds, and its standard deviation, where the model has inputs
 
 
 def parts_of(
-    model: Structural, belief: Belief, x: Tensor, loc: Tensor, spread: Tensor, coefs: Tensor
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """Means and deviations (T N) in units of the data, and three series of residuals (T), of one lane x (1 T).
+    model: Structural, belief: Belief, x: Tensor, loc: Tensor, spread: Tensor, coefs: Tensor, driven: Tensor
+) -> tuple[tuple[Tensor, Tensor, Tensor, Tensor, Tensor], Tensor]:
+    """Means and deviations (T N) in units of the data, and three series of residuals (T), of one lane x (1 T) with regressors (1 T K).
 
-    A level is given with its location; every other component without.
+    A level is given with its location; every other component without. Beside them coefficients of the regressors and their deviations
+    (K 2), in units of the data.
     """
-    program = model.program
+    program, coefs = model.program, model.with_regressors(coefs, driven)
     filtered = advance(program, coefs, belief, x[..., None])
     innovation = (x - filtered.mean[..., 0]) / filtered.variance[..., 0].sqrt()
     made = smooth(program, coefs, belief, x[..., None])
@@ -57,11 +59,22 @@ def parts_of(
         means.append(made.mean[0][:, states].sum(-1))
         block = made.covariance[0][:, states][:, :, states]
         deviations.append(block.sum((-2, -1)).clamp(min=0).sqrt())
+    K = model.regressors
+    weight, about = made.mean[0, -1, program.size - K :], made.covariance[0, -1, program.size - K :, program.size - K :]
+    if K:  # what never changes is known as well at every row
+        means.append(driven[0] @ weight)
+        deviations.append(torch.einsum("tk,kj,tj->t", driven[0], about, driven[0]).clamp(min=0).sqrt())
     mean, deviation = torch.stack(means, -1) * spread, torch.stack(deviations, -1) * spread
     mean[:, 0] += loc
     usable = torch.where(innovation.isfinite(), innovation, math.nan)
     level = made.process_residual[0, :, 0]
-    return mean, deviation, usable[0], made.observation_residual[0, :, 0], level
+    effects = torch.stack([weight, about.diagonal().clamp(min=0).sqrt()], -1) * spread
+    return (mean, deviation, usable[0], made.observation_residual[0, :, 0], level), effects
+
+
+def parts_named(model: Structural) -> tuple[str, ...]:
+    """Names of the components of `parts_of`."""
+    return (*[name for name, _ in model.components], *["inputs"] * (model.regressors > 0))
 
 
 class Shared(NamedTuple):

@@ -14,7 +14,7 @@ from torch import Tensor
 from forecast.errors import InputError, unknown
 from forecast.models.auto.fit import objective_of
 from forecast.models.by_channel import ChannelForecaster, by_channel
-from forecast.models.decomposition import Components, facts, parts_of
+from forecast.models.decomposition import Components, facts, parts_named, parts_of
 from forecast.ssm.cycle import PERIODS, Cycle
 from forecast.ssm.fit import Objective
 from forecast.ssm.kalman import engine_for
@@ -63,16 +63,16 @@ class Kalman(ChannelForecaster):
         return objective_of(self.model, values, values.isfinite().sum(1), values.new_zeros(len(values)))
 
     def components(self, parameters: Parameters, past: Past) -> list[Components]:
-        if self.inputs:
-            return []  # coefficients that change with time are not smoothed here
         found: list[Components] = []
         flat = [leaf.flatten(0, 1) for leaf in parameters[:3]]
+        inputs = (past.inputs.double() - parameters.input_loc[:, None]) / parameters.input_spread[:, None]
         for lane, values in enumerate(by_channel(past.values.double())):
+            driven, units = (part[lane // self.channels, None] for part in (inputs, parameters.input_spread.double()))
             theta, loc, spread = (leaf[lane].double() for leaf in flat)
             start, coefs = self.model.start(1, theta[None], theta[None]), self.model.coefficients(theta[None])
-            parts = parts_of(self.model, start, ((values - loc) / spread)[None], loc, spread, coefs)
-            names = tuple(name for name, _ in self.model.components)
-            found.append(Components("", names, *parts, facts(self.model, theta, spread)))
+            parts, effects = parts_of(self.model, start, ((values - loc) / spread)[None], loc, spread, coefs, driven)
+            said = facts(self.model, theta, spread)
+            found.append(Components("", parts_named(self.model), *parts, said, effects / units.mT))
         return found
 
 

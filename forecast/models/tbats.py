@@ -87,7 +87,7 @@ class Tbats(BankedForecaster):
     def example(cls) -> Self:
         return cls(season=4, seasons=(4, 12), channels=2, harmonics=2)
 
-    def choose(self, lanes: Tensor) -> Chosen:
+    def choose(self, lanes: Tensor, inputs: Tensor) -> Chosen:
         """The search; all lanes of a form are fitted together."""
         chosen, count = empty(self.forms, len(lanes), lanes, slots=1), lanes.isfinite().sum(1)
         positive = (torch.where(lanes.isfinite(), lanes, 1.0) > 0).all(1).tolist()
@@ -112,7 +112,8 @@ class Tbats(BankedForecaster):
     def components(self, parameters: Parameters, past: Past) -> list[Components]:
         chosen: Chosen = by_lane(parameters)
         lanes = past.values.double().mT.flatten(0, 1)
-        return [explained(self.forms, take(chosen, slice(lane, lane + 1)), y) for lane, y in enumerate(lanes)]
+        inputs = self.inputs_of(past)
+        return [explained(self.forms, take(chosen, slice(k, k + 1)), y, inputs[k]) for k, y in enumerate(lanes)]
 
     def _form(self, place: Place) -> Form:
         found = [(length, steps[k]) for length, steps, k in zip(self.lengths, self.ladders, place.steps, strict=True)]

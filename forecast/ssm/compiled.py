@@ -145,10 +145,11 @@ def _pushes(drive: Tensor, size: int, batch: int) -> Array:
 
 
 def score(program: Program, coefs: Tensor, belief: Belief, values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Log-likelihood (B), and its derivatives by coefficients (B K) and by the covariance (B N) of a fresh belief."""
+    """Log-likelihood (B), and its derivatives by coefficients (B K) or (B T K) and by the covariance (B N) of a fresh belief."""
     made = _scored(program, coefs, belief, values, values.new_zeros(len(values), 0, program.size))
     loglik, grad, _, S, _, _ = map(torch.from_numpy, made)
-    return loglik, grad[0].T, S.T * _twice(program.size)
+    by_coefs = grad[0].T if coefs.dim() == 2 else grad.permute(2, 0, 1)
+    return loglik, by_coefs, S.T * _twice(program.size)
 
 
 @lru_cache(maxsize=64)

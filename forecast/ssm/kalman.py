@@ -101,7 +101,7 @@ def loglik(
 
 
 def score(program: Program, coefs: Tensor, belief: Belief, values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Log-likelihood (B) from a fresh belief, and its derivatives by coefs (B K) and the belief's covariance (B N)."""
+    """Log-likelihood (B) from a fresh belief, and its derivatives by coefs (B K) or (B T K) and the belief's covariance (B N)."""
     if engine_for(None, values) == "numba":
         return compiled.score(program, coefs, belief, values)
     with torch.enable_grad():

@@ -21,7 +21,7 @@ season of 16 ≤ m ≤ 24 rows it has one of k rows, 3/4 m ≤ k ≤ 5/4 m, wher
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -84,6 +84,7 @@ class Form:
             for season in self.model.seasons
         ]
         parts += [f"profile {self.profile}"] * (self.profile > 0) + ["memory"] * self.model.memory
+        parts += ["inputs"] * (self.model.regressors > 0)
         return f"{self.scale}: " * bool(self.scale) + ", ".join(parts)
 
     @property
@@ -95,7 +96,7 @@ class Form:
     def needs(self) -> int:
         """Observed rows from which it can be fitted."""
         season = max([season.length for season in self.model.seasons], default=0)
-        return max(self.model.rank + self.model.parameters + 1, 2 * season + 2, 3 * self.profile)
+        return max(self.model.rank + self.model.parameters + self.model.regressors + 1, 2 * season + 2, 3 * self.profile)
 
 
 def bank(
@@ -146,6 +147,18 @@ def bank(
     ]
     cycles = [Form(Structural("none", cycle=Cycle()), power, least=TURNS) for power in powers if cycle and not own]
     return (*plain, *rings, *walks, *near, *sought, *steep, *cycles)
+
+
+def driven(forms: Bank, inputs: int) -> Bank:
+    """The same forms with so many regressors, as many places further on in the bank; none where there are no inputs."""
+    return tuple(replace(form, model=replace(form.model, regressors=inputs)) for form in forms if inputs)
+
+
+def regressions(forms: Bank, inputs: int) -> Bank:
+    """A mean that never changes, the inputs and an ARMA(1,1) disturbance, for every season, profile and scale of the forms."""
+    kinds = {(form.model.seasons, form.power, form.profile, form.short) for form in forms if not (form.sought or form.model.walks)}
+    stated = [kind for kind in sorted(kinds, key=str) if inputs and all(season.length == kind[3] for season in kind[0])]
+    return tuple(Form(Structural(MEAN, seasons, inputs, memory=True), power, profile, short) for seasons, power, profile, short in stated)
 
 
 def near_to(season: int) -> list[int]:
@@ -306,5 +319,5 @@ def unprofiled(z: Tensor, at: Tensor, profile: Tensor) -> Tensor:
 def aicc(loglik: Tensor, form: Form, count: Tensor) -> Tensor:
     """Information criterion (n) from the likelihood in units of the data: parameters and diffuse states both count."""
     started = sum(season.size for season in form.model.seasons if season.prior)
-    k = form.model.parameters + form.model.rank + started + (form.model.trend == DRIFT)
+    k = form.model.parameters + form.model.rank + started + (form.model.trend == DRIFT) + form.model.regressors
     return -2 * loglik + 2 * k + 2 * k * (k + 1) / (count - k - 1).clamp(min=0.5)

@@ -15,6 +15,7 @@ Variances are those of the model times w²: parameters are not known exactly, an
 
 a and b are constants; c compares the errors of the held-out rows with what the model expected of them, drawn towards 1,
 at the nearer and at the further leads.
+Where there are known inputs the K best forms of a lane are fitted and tried again with them, from where they were without: all are then weighed together.
 Lanes of similar length go through together; no lane's result depends on another's.
 """
 
@@ -27,6 +28,7 @@ from torch import Tensor
 
 from forecast.models.auto.bank import FEW, Bank, Form, aicc, off_scale, on_scale, own_season, usable
 from forecast.models.auto.fit import Fit, Job, Kind, Tried, fits, tried
+from forecast.ssm.structural import MEAN
 
 SLOTS = 5
 TRUST, SHARPNESS, SOFTER = 100.0, 6.0, 4.0
@@ -45,7 +47,7 @@ class Chosen(NamedTuple):
 
     form: Tensor  # (n K) int64
     weight: Tensor  # (n K)
-    theta: Tensor  # (n K P), the first of each form's own count
+    theta: Tensor  # (n K P), the first of each form's own count; then the units of its inputs, where it has regressors
     drift: Tensor  # (n K)
     loc: Tensor  # (n K)
     spread: Tensor  # (n K)
@@ -53,21 +55,25 @@ class Chosen(NamedTuple):
     widen: Tensor  # (n 2): w at the first and at the last lead
 
 
-def choose(bank: Bank, y: Tensor, horizon: int, seasons: tuple[int, ...]) -> Chosen:
-    """Forms, parameters and weights of lanes (n T)."""
+def choose(bank: Bank, y: Tensor, horizon: int, seasons: tuple[int, ...], inputs: Tensor | None = None) -> Chosen:
+    """Forms, parameters and weights of lanes (n T), with known inputs (n T K) or none."""
     found = empty(bank, len(y), y)
-    groups = _groups(bank, y, horizon, seasons)
-    jobs = [Job(bank[k], group.y[lanes, : group.rows]) for group in groups for k, lanes in group.tries]
-    fitted = iter(fits(jobs, TRIAL, ROUGH))
-    picked = [_picked(bank, group, [next(fitted) for _ in group.tries], horizon) for group in groups]
+    groups = _groups(bank, y, horizon, seasons, y.new_zeros(*y.shape, 0) if inputs is None else inputs)
+    scores = [_none(bank, group) for group in groups]
+    _try(bank, groups, scores, horizon)
+    if any(form.model.regressors for form in bank):
+        groups = [group._replace(tries=_driven(bank, group, one)) for group, one in zip(groups, scores, strict=True)]
+        _try(bank, groups, scores, horizon)
+    picked = [_picked(bank, group, one) for group, one in zip(groups, scores, strict=True)]
     pairs = [(group, one) for group, (_, ones) in zip(groups, picked, strict=True) for one in ones]
-    again = iter(fits([Job(bank[one.k], group.y[one.lanes], one.start) for group, one in pairs], AGAIN, ROUGH))
+    jobs = [Job(bank[one.k], group.y[one.lanes], one.start, group.inputs[one.lanes]) for group, one in pairs]
+    again = iter(fits(jobs, AGAIN, ROUGH))
     for group, (part, ones) in zip(groups, picked, strict=True):
         away = torch.zeros_like(part.weight)
         for one in ones:
             last = next(again)
             _put(part, one.lanes, one.slots, last)
-            away[one.lanes, one.slots] = _away(bank[one.k], last, group.y[one.lanes], horizon)
+            away[one.lanes, one.slots] = _away(bank[one.k], last, group.y[one.lanes], horizon, group.inputs[one.lanes])
         mild = (away <= FAR) & (part.weight > 0)
         weight = torch.where(mild | ~mild.any(1, keepdim=True), part.weight, 0.0)
         for whole, piece in zip(found, part._replace(weight=weight / weight.sum(1, keepdim=True)), strict=True):
@@ -80,13 +86,24 @@ class Group(NamedTuple):
 
     lanes: Tensor  # (n) of all
     y: Tensor  # (n T)
+    inputs: Tensor  # (n T K)
     held: int  # rows at the end that forms are tried on
-    tries: list[tuple[int, Tensor]]  # forms, and which of these lanes they can be fitted to
+    tries: list[
+        tuple[int, Tensor, Tensor | None]
+    ]  # forms, which of these lanes they can be fitted to, and where to climb from
 
     @property
     def rows(self) -> int:
         """Those before the ones held out."""
         return self.y.shape[1] - self.held
+
+
+class Scores(NamedTuple):
+    """How the forms of a bank have done on the lanes of a group; one that was not tried has an infinite score."""
+
+    score: Tensor  # (n F)
+    sizes: Tensor  # (n F 4): of their held-out errors, see `_score`
+    theta: dict[int, Tensor]  # (n P) of each form that was tried
 
 
 class Pick(NamedTuple):
@@ -98,7 +115,9 @@ class Pick(NamedTuple):
     start: Tensor
 
 
-def _groups(bank: Bank, y: Tensor, horizon: int, seasons: tuple[int, ...]) -> list[Group]:
+def _groups(bank: Bank, y: Tensor, horizon: int, seasons: tuple[int, ...], inputs: Tensor) -> list[Group]:
+    """The forms without inputs on all lanes that they can be fitted to."""
+    plain = [(k, form) for k, form in enumerate(bank) if not form.model.regressors]
     first = y.isfinite().to(torch.int64).argmax(1)
     length = torch.where(y.isfinite().any(1), y.shape[1] - first, 0)
     kind = (length.clamp(min=1).log() / math.log(CLASS)).floor().to(torch.int64)
@@ -108,15 +127,33 @@ def _groups(bank: Bank, y: Tensor, horizon: int, seasons: tuple[int, ...]) -> li
         longest = int(length[lanes].max())
         if longest:
             held = _held_out(math.floor(CLASS**one), horizon, max(seasons, default=1))
-            own, part = own_season(y[lanes], min(seasons, default=1)), y[lanes, y.shape[1] - longest :]
-            usables = [usable(form, part[:, : longest - held], own).nonzero()[:, 0] for form in bank]
-            made.append(Group(lanes, part, held, [(k, some) for k, some in enumerate(usables) if len(some)]))
+            own, (part, known) = (
+                own_season(y[lanes], min(seasons, default=1)),
+                [x[lanes, y.shape[1] - longest :] for x in (y, inputs)],
+            )
+            usables = [(k, usable(form, part[:, : longest - held], own).nonzero()[:, 0]) for k, form in plain]
+            made.append(Group(lanes, part, known, held, [(k, some, None) for k, some in usables if len(some)]))
     return made
+
+
+def _driven(bank: Bank, group: Group, scores: Scores) -> list[tuple[int, Tensor, Tensor | None]]:
+    """The forms that did best without inputs, with them: each goes on where the same form ended. And those that are nothing without."""
+    half = sum(not form.model.regressors for form in bank)
+    before = group.y[:, : group.rows]
+    count = before.isfinite().sum(1)
+    best = scores.score[:, :half].topk(min(SLOTS, half), 1, largest=False)
+    best_few = torch.where(best.values.isfinite(), best.indices, -1)
+    made: list[tuple[int, Tensor, Tensor | None]] = []
+    for k, theta in scores.theta.items():
+        lanes = ((best_few == k).any(1) & (count >= bank[k + half].needs)).nonzero()[:, 0]
+        made += [(k + half, lanes, theta[lanes])] * (len(lanes) > 0)
+    alone = [(k, usable(bank[k], before).nonzero()[:, 0]) for k in range(2 * half, len(bank))]
+    return made + [(k, lanes, None) for k, lanes in alone if len(lanes)]
 
 
 def empty(bank: Sequence[Kind], count: int, like: Tensor, slots: int = SLOTS) -> Chosen:
     """No forms for anyone."""
-    width = max(form.model.parameters for form in bank)
+    width = max(form.model.parameters + 2 * form.model.regressors for form in bank)
     period = max(form.profile for form in bank) or 1
     none = like.new_full((count, slots), math.nan)
     return Chosen(
@@ -140,20 +177,37 @@ def _held_out(length: int, horizon: int, season: int) -> int:
     return min(horizon, int(0.3 * length))
 
 
-def _picked(bank: Bank, group: Group, fitted: list[Fit], horizon: int) -> tuple[Chosen, list[Pick]]:
+def _none(bank: Bank, group: Group) -> Scores:
+    """Before anything was tried."""
+    shape = len(group.y), len(bank)
+    return Scores(group.y.new_full(shape, math.inf), group.y.new_zeros(*shape, 4), {})
+
+
+def _try(bank: Bank, groups: list[Group], scores: list[Scores], horizon: int) -> None:
+    """Fit what is to be tried, all lanes of all groups together, and enter how it does on the rows held out."""
+    tries = [(group, *one) for group in groups for one in group.tries]
+    jobs = [
+        Job(bank[k], group.y[rows, : group.rows], start, group.inputs[rows, : group.rows])
+        for group, k, rows, start in tries
+    ]
+    fitted = iter(fits(jobs, TRIAL, ROUGH))
+    for group, (score, sizes, theta) in zip(groups, scores, strict=True):
+        y, rows, held = group.y, group.rows, group.held
+        stop = y.shape[1] - max(1, min(horizon // 2, held // 2))
+        origins = list(range(rows, stop + 1, max(1, held // 6))) if held else []
+        for k, lanes, _ in group.tries:
+            form, found = bank[k], next(fitted)
+            theta[k] = y.new_full((len(y), found.theta.shape[1]), math.nan)
+            theta[k][lanes] = found.theta
+            made = tried(form, found, y[lanes], origins, horizon, group.inputs[lanes]) if held else None
+            each, sizes[lanes, k] = _score(form, found, y[lanes, :rows], made)
+            idle = bool(form.profile) & (found.profile == 0).all(1)  # the form without a profile is there too
+            score[lanes, k] = torch.where(idle, math.inf, each)
+
+
+def _picked(bank: Bank, group: Group, scores: Scores) -> tuple[Chosen, list[Pick]]:
     """The best forms of each lane with their weights, and what to fit again."""
-    y, rows, held = group.y, group.rows, group.held
-    stop = y.shape[1] - max(1, min(horizon // 2, held // 2))
-    origins = list(range(rows, stop + 1, max(1, held // 6))) if held else []
-    score, sizes = y.new_full((len(y), len(bank)), math.inf), y.new_zeros(len(y), len(bank), 4)
-    starts = {}
-    for (k, lanes), found in zip(group.tries, fitted, strict=True):
-        form, starts[k] = bank[k], y.new_full((len(y), found.theta.shape[1]), math.nan)
-        starts[k][lanes] = found.theta
-        made = tried(form, found, y[lanes], origins, horizon) if held else None
-        scores, sizes[lanes, k] = _score(form, found, y[lanes, :rows], made)
-        idle = bool(form.profile) & (found.profile == 0).all(1)  # the form without a profile is there too
-        score[lanes, k] = torch.where(idle, math.inf, scores)
+    y, rows, (score, sizes, starts) = group.y, group.rows, scores
     best = score.amin(1, keepdim=True)
     sharp = torch.where(y[:, :rows].isfinite().sum(1, keepdim=True) < FEW, SOFTER, SHARPNESS)
     weight = torch.where(score.isfinite(), (sharp * (best - score)).exp(), 0.0).nan_to_num(0.0)
@@ -175,7 +229,8 @@ def _score(form: Form, fitted: Fit, y: Tensor, made: Tried | None) -> tuple[Tens
     """
     count = y.isfinite().sum(1)
     criterion = (TRUST / count).clamp(max=1.0) * aicc(fitted.loglik, form, count) / (2 * count)
-    criterion = criterion + FLAT * (TRUST / count).clamp(max=FLATTEST) * (form.model.trend == "none")
+    still = form.model.trend == "none" or (form.model.trend == MEAN and not form.model.walks)
+    criterion = criterion + FLAT * (TRUST / count).clamp(max=FLATTEST) * still
     if made is None:
         return criterion, y.new_zeros(len(y), 4)
     median = off_scale(form, made.mean)
@@ -189,10 +244,10 @@ def _score(form: Form, fitted: Fit, y: Tensor, made: Tried | None) -> tuple[Tens
     return loss + criterion, torch.stack([*ratio, *number], 1)
 
 
-def _away(form: Form, fitted: Fit, y: Tensor, horizon: int) -> Tensor:
+def _away(form: Form, fitted: Fit, y: Tensor, horizon: int, inputs: Tensor) -> Tensor:
     """How far the forecast leaves the last value, in the largest change (n) that was ever seen over as many rows."""
     lead = max(1, min(horizon, y.shape[1] // 2))
-    made = tried(form, fitted, y, [y.shape[1]], lead)
+    made = tried(form, fitted, y, [y.shape[1]], lead, inputs)
     levels = torch.stack([made.mean[:, 0, -1], made.mean[:, 0, -1] + 1.645 * made.variance[:, 0, -1].sqrt()])
     levels = off_scale(form, levels)
     seen = y.isfinite()
@@ -215,7 +270,8 @@ def _widened(seen: Tensor, size: Tensor) -> Tensor:
 
 def _put(chosen: Chosen, lanes: Tensor, slots: Tensor, fitted: Fit) -> None:
     """The parameters of some slots."""
-    chosen.theta[lanes, slots, : fitted.theta.shape[1]] = fitted.theta
+    numbers = torch.cat([fitted.theta, fitted.inputs.flatten(1)], 1)
+    chosen.theta[lanes, slots, : numbers.shape[1]] = numbers
     chosen.drift[lanes, slots], chosen.loc[lanes, slots] = fitted.drift, fitted.loc
     chosen.spread[lanes, slots] = fitted.spread
     chosen.profile[lanes, slots, : fitted.profile.shape[1]] = fitted.profile

@@ -20,6 +20,7 @@ from forecast.models.auto.bank import (
     turning,
     unprofiled,
 )
+from forecast.models.auto.known import input_units, regressors
 from forecast.models.by_channel import Univariate
 from forecast.ssm.belief import Belief
 from forecast.ssm.fit import Objective, minimise
@@ -27,6 +28,7 @@ from forecast.ssm.kalman import advance, ahead, score
 from forecast.ssm.structural import LONGEST, Structural
 
 STEPS, CLOSE = 40, 1e-6  # of a climb to its end: most steps, and the relative gain that ends it
+MEMORY = 1 << 23  # coefficients that are laid out at once
 SHORT = 6  # bits of a number of rows; shorter lanes go together whatever their length
 
 
@@ -55,6 +57,7 @@ class Fit(NamedTuple):
     spread: Tensor  # (n)
     profile: Tensor  # (n M)
     loglik: Tensor  # (n) of the values as they are, not on the form's scale
+    inputs: Tensor  # (n 2 K): location and spread of each; K = 0 for a form without regressors
 
 
 class Tried(NamedTuple):
@@ -71,11 +74,12 @@ class Job(NamedTuple):
     form: Form
     y: Tensor
     start: Tensor | None = None
+    inputs: Tensor | None = None  # (n T K), where the form has regressors
 
 
-def fit(form: Form, y: Tensor, start: Tensor | None = None) -> Fit:
+def fit(form: Form, y: Tensor, start: Tensor | None = None, inputs: Tensor | None = None) -> Fit:
     """Maximum likelihood of one form."""
-    return fits([Job(form, y, start)])[0]
+    return fits([Job(form, y, start, inputs)])[0]
 
 
 def fits(jobs: list[Job], steps: int = STEPS, close: float = CLOSE) -> list[Fit]:
@@ -87,9 +91,11 @@ def fits(jobs: list[Job], steps: int = STEPS, close: float = CLOSE) -> list[Fit]
     for (model, _), members in together.items():
         longest = max(jobs[k].y.shape[1] for k in members)
         x = torch.cat([pad(made[k][0], (longest - jobs[k].y.shape[1], 0), value=torch.nan) for k in members])
+        known = [regressors(made[k][1].inputs, _inputs(jobs[k])) for k in members]
+        driven = torch.cat([pad(u, (0, 0, longest - u.shape[1], 0)) for u in known])
         theta = torch.cat([made[k][1].theta for k in members])
         count = x.isfinite().sum(1)
-        objective = objective_of(model, x, count, torch.cat([made[k][1].drift for k in members]))
+        objective = objective_of(model, x, count, torch.cat([made[k][1].drift for k in members]), driven)
         end = minimise(objective, theta, *model.bounds(x), steps, close)
         sizes = [len(jobs[k].y) for k in members]
         for k, best, value in zip(members, end.x.split(sizes), (-end.value * count).split(sizes), strict=True):
@@ -105,7 +111,14 @@ def _prepared(job: Job) -> tuple[Tensor, Fit]:
     x, loc, spread = standardised(unprofiled(z, at, profile))
     drift = drift_of(x, form.share) if form.model.trend == "drift" else x.new_zeros(len(x))
     start = begun(form, y, x) if job.start is None else job.start
-    return x, Fit(start, drift, loc, spread, profile, log_slope(form, y) - x.isfinite().sum(1) * spread.log())
+    loglik = log_slope(form, y) - x.isfinite().sum(1) * spread.log()
+    return x, Fit(start, drift, loc, spread, profile, loglik, input_units(_inputs(job), z, spread))
+
+
+def _inputs(job: Job) -> Tensor:
+    """Those that a form has regressors for (n T K)."""
+    none = job.y.new_zeros(*job.y.shape, 0)
+    return none if job.inputs is None or not job.form.model.regressors else job.inputs
 
 
 def begun(form: Form, y: Tensor, x: Tensor) -> Tensor:
@@ -118,13 +131,13 @@ def begun(form: Form, y: Tensor, x: Tensor) -> Tensor:
     return start
 
 
-def objective_of(model: Structural, x: Tensor, count: Tensor, drift: Tensor) -> Objective:
-    """Mean negative log-likelihood of lanes (n T) and its derivatives by the parameters."""
+def objective_of(model: Structural, x: Tensor, count: Tensor, drift: Tensor, driven: Tensor | None = None) -> Objective:
+    """Mean negative log-likelihood of lanes (n T), with regressors (n T K) or none, and its derivatives by the parameters."""
     before = Belief(
         *[leaf.T.contiguous() for leaf in model.start(len(x), x, x.new_zeros(len(x), model.parameters), drift)]
     )
 
-    def objective(theta: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
+    def asked(theta: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
         mean, covariance, diffuse, tally = [leaf[:, rows].T for leaf in before]
         coefs = model.coefficients(theta)
         if model.memory:
@@ -132,15 +145,25 @@ def objective_of(model: Structural, x: Tensor, count: Tensor, drift: Tensor) -> 
             covariance[:, model.place] = noise / (1 - rho.square())
         if model.cycle:
             covariance[:, model.places] = model.cycle_variance(theta)[:, None]
-        found = score(model.program, coefs, Belief(mean, covariance, diffuse, tally), x[rows, :, None])
+        numbers = coefs if driven is None else model.with_regressors(coefs, driven[rows])
+        found = score(model.program, numbers, Belief(mean, covariance, diffuse, tally), x[rows, :, None])
+        by_coefs = found[1].sum(1) if numbers.dim() == 3 else found[1]
         scale = -1 / count[rows].to(x.dtype)
-        return scale * found[0], scale[:, None] * model.slope(theta, coefs, *found[1:])
+        return scale * found[0], scale[:, None] * model.slope(theta, coefs, by_coefs, found[2])
+
+    if driven is None or not model.regressors:
+        return asked
+    most = max(1, MEMORY // (x.shape[1] * model.program.coefficients))  # every row has coefficients of its own
+
+    def objective(theta: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
+        made = [asked(*part) for part in zip(theta.split(most), rows.split(most), strict=True)]
+        return torch.cat([value for value, _ in made]), torch.cat([slope for _, slope in made])
 
     return objective
 
 
-def tried(form: Form, fitted: Fit, y: Tensor, origins: list[int], horizon: int) -> Tried:
-    """Forecasts from the rows before each origin (rising, rows of y)."""
+def tried(form: Form, fitted: Fit, y: Tensor, origins: list[int], horizon: int, inputs: Tensor | None = None) -> Tried:
+    """Forecasts from the rows before each origin (rising, rows of y); after the last row inputs stay as they are there."""
     rows = y.shape[1]
     at = position(y)
     z = on_scale(form, y)
@@ -148,10 +171,14 @@ def tried(form: Form, fitted: Fit, y: Tensor, origins: list[int], horizon: int) 
     coefs, belief = form.begin(fitted.theta, fitted.drift)
     program, here, made = form.model.program, 0, []
     lead = torch.arange(horizon)
+    driven = regressors(fitted.inputs, _inputs(Job(form, y, None, inputs)))
+    driven = torch.cat([driven, driven[:, -1:].expand(-1, horizon, -1)], 1)
     for origin in origins:
-        belief = advance(program, coefs, belief, x[:, here:origin, None]).belief
+        numbers = form.model.with_regressors(coefs, driven[:, here:origin])
+        belief = advance(program, numbers, belief, x[:, here:origin, None]).belief
         here = origin
-        mean, variance = ahead(program, coefs, belief, horizon)
+        numbers = form.model.with_regressors(coefs, driven[:, origin : origin + horizon])
+        mean, variance = ahead(program, numbers, belief, horizon)
         slot = (at[:, origin - 1 : origin] + 1 + lead) % fitted.profile.shape[1]
         center = fitted.loc[:, None] + fitted.spread[:, None] * mean[..., 0] + fitted.profile.gather(1, slot)
         actual = pad(y[:, origin : origin + horizon], (0, max(origin + horizon - rows, 0)), value=torch.nan)

@@ -126,7 +126,7 @@ def found(y: Tensor, season: int, most: Most, power: float) -> Iterator[Found]:
                 theta, value = climbed(model, x, torch.stack([known[k][lags].theta for k in own]), FINAL)
                 none = torch.zeros_like(value)
                 value = value - x.isfinite().sum(1) * spread.log()
-                fit = Fit(theta, none, group.loc[own], spread, none[:, None], value)
+                fit = Fit(theta, none, group.loc[own], spread, none[:, None], value, theta.new_zeros(len(theta), 2, 0))
                 yield Found(Order(model, scale), lanes[group.lanes[own]], fit)
 
 

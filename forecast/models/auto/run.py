@@ -13,7 +13,8 @@ from torch import Tensor
 from forecast.models.auto.bank import Bank, on_scale, position
 from forecast.models.auto.choose import Chosen
 from forecast.models.auto.fit import Fit, Kind
-from forecast.models.decomposition import Components, facts, parts_of
+from forecast.models.auto.known import regressors
+from forecast.models.decomposition import Components, facts, parts_named, parts_of
 from forecast.ssm.belief import Belief
 from forecast.ssm.kalman import advance
 
@@ -50,9 +51,9 @@ def start(bank: Sequence[Kind], chosen: Chosen) -> Slots:
 
 
 def follow(
-    bank: Sequence[Kind], chosen: Chosen, slots: Slots, y: Tensor, at: Tensor, robust: float
+    bank: Sequence[Kind], chosen: Chosen, slots: Slots, y: Tensor, at: Tensor, inputs: Tensor, robust: float
 ) -> tuple[Slots, Run]:
-    """The slots after rows (n T) at positions `at` (n T) of their series, and the forecast of each row."""
+    """The slots after rows (n T) with inputs (n T K) at positions `at` (n T) of their series, and the forecast of each row."""
     after = Slots(slots.coefs, *[leaf.clone() for leaf in slots[1:]])
     shape = *chosen.form.shape, y.shape[1]
     run = Run(y.new_full(shape, torch.nan), y.new_full(shape, torch.nan), y.new_ones(*shape[:2], 1))
@@ -63,7 +64,10 @@ def follow(
         triangle = program.size * (program.size + 1) // 2
         sizes = program.size, triangle, triangle, 4
         belief = Belief(*[leaf[lane, slot, :size] for leaf, size in zip(slots[1:], sizes, strict=True)])
-        done = advance(program, slots.coefs[lane, slot, : program.coefficients], belief, x[..., None], dof=robust)
+        coefs = slots.coefs[lane, slot, : program.coefficients - form.model.regressors]
+        if form.model.regressors:
+            coefs = form.model.with_regressors(coefs, regressors(fitted.inputs, inputs[lane]))
+        done = advance(program, coefs, belief, x[..., None], dof=robust)
         for leaf, part in zip(after[1:], done.belief, strict=True):
             leaf[lane, slot, : part.shape[1]] = part
         run.mean[lane, slot] = fitted.loc[:, None] + fitted.spread[:, None] * done.mean[..., 0] + profile
@@ -79,8 +83,8 @@ def _room(bank: tuple[Kind, ...]) -> tuple[int, int]:
     return max(program.size for program in programs), max(program.coefficients for program in programs)
 
 
-def explained(bank: Bank, chosen: Chosen, y: Tensor) -> Components:
-    """The components of one lane (T) by the form with the largest weight; n = 1."""
+def explained(bank: Bank, chosen: Chosen, y: Tensor, inputs: Tensor) -> Components:
+    """The components of one lane (T) with inputs (T K) by the form with the largest weight; n = 1."""
     slot = chosen.weight.nan_to_num(0.0).argmax(1)
     k = int(chosen.form[0, slot])
     if k < 0:
@@ -92,16 +96,27 @@ def explained(bank: Bank, chosen: Chosen, y: Tensor) -> Components:
     profile = fitted.profile.gather(1, position(y[None]) % fitted.profile.shape[1])
     x = (z - profile - fitted.loc[:, None]) / fitted.spread[:, None]
     coefs, belief = form.begin(fitted.theta, fitted.drift)
-    parts = parts_of(form.model, belief, x, fitted.loc[0], fitted.spread[0], coefs)
+    driven = regressors(fitted.inputs, inputs[None, :, : form.model.regressors])
+    parts, effects = parts_of(form.model, belief, x, fitted.loc[0], fitted.spread[0], coefs, driven)
     mean, deviation, innovation, observation, level = parts
-    names = tuple(name for name, _ in form.model.components)
+    names = parts_named(form.model)
     if form.profile:
         names = (*names, f"profile {form.profile}")
         mean, deviation = torch.cat([mean, profile.T], 1), torch.cat([deviation, 0 * profile.T], 1)
     weights = sorted(zip(chosen.weight[0].tolist(), chosen.form[0].tolist(), strict=True), reverse=True)
     said = [(bank[f].word, f"weight {w:.2f}") for w, f in weights if f >= 0 and w > 0]
     said += facts(form.model, fitted.theta[0], fitted.spread[0])
-    return Components(form.scale, names, mean, deviation, innovation, observation, level, tuple(said))
+    return Components(
+        form.scale,
+        names,
+        mean,
+        deviation,
+        innovation,
+        observation,
+        level,
+        tuple(said),
+        effects / fitted.inputs[0, 1, :, None],
+    )
 
 
 def _groups(bank: Sequence[Kind], chosen: Chosen) -> Iterator[tuple[Kind, Tensor, Tensor]]:
@@ -115,4 +130,6 @@ def _groups(bank: Sequence[Kind], chosen: Chosen) -> Iterator[tuple[Kind, Tensor
 def _fit(chosen: Chosen, form: Kind, lane: Tensor, slot: Tensor) -> Fit:
     """The parameters of a form on some lanes and slots."""
     theta, drift, loc, spread, profile = (leaf[lane, slot] for leaf in chosen[2:7])
-    return Fit(theta[:, : form.model.parameters], drift, loc, spread, profile[:, : max(form.profile, 1)], drift)
+    P, K = form.model.parameters, form.model.regressors
+    units = theta[:, P : P + 2 * K].unflatten(1, (2, K))
+    return Fit(theta[:, :P], drift, loc, spread, profile[:, : max(form.profile, 1)], drift, units)

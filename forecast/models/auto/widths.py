@@ -83,4 +83,4 @@ def _held_out(length: int, horizon: int, form: Kind) -> int:
 def _fit(chosen: Chosen, form: Kind, lanes: Tensor) -> Fit:
     """What was found on all rows."""
     theta, drift, loc, spread, profile = (leaf[lanes, 0] for leaf in chosen[2:7])
-    return Fit(theta[:, : form.model.parameters], drift, loc, spread, profile[:, :1], drift)
+    return Fit(theta[:, : form.model.parameters], drift, loc, spread, profile[:, :1], drift, theta.new_zeros(len(theta), 2, 0))

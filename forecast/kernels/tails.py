@@ -66,10 +66,10 @@ def nats_of(statistic: Any, tail: Any) -> Any:
 
 def kept(tails: Any) -> Any:
     """Tails (… of TAIL) as kernels read them."""
-    table = np.array(tails, np.float64)
-    law = table.reshape(-1, TAIL)[:, KNOTS + 1 :]
-    sigma, xi = law.T.copy()
     with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+        table = np.array(tails, np.float32)
+        law = table.reshape(-1, TAIL)[:, KNOTS + 1 :]
+        sigma, xi = law.T.astype(np.float64)
         law[:, 0] = np.where(xi > THINNEST, xi, 1.0) / sigma
         law[:, 1] = np.where(xi > THINNEST, 1.0 / xi, 0.0)
-        return table.astype(np.float32)
+    return table

@@ -41,11 +41,11 @@ from forecast.kernels.lanes import (
     write_reached,
     write_whole,
 )
-from forecast.kernels.live import FROM, TOGETHER, load_row, load_units, told, unfold
+from forecast.kernels.live import FROM, TOGETHER, approach, load_row, load_units, told, unfold
 from forecast.kernels.row import absorb, forecast, store_belief
 from forecast.kernels.two_states import settled
 from forecast.kernels.update import rank_one
-from forecast.kernels.watch import FIRST, LEAVES, approach, cut_row, sensors_of, settle, unsettle
+from forecast.kernels.watch import FIRST, LEAVES, cut_row, sensors_of, settle, unsettle
 from forecast.kernels.watch import room as verdict_room
 
 AHEAD = 64  # sensors whose readings are brought nearer

@@ -47,7 +47,7 @@ from forecast.kernels.judge import (
     WAYS,
     judge,
 )
-from forecast.kernels.lanes import fetch, floats_at, lanes_at, narrowed, numbers_at, peek, pointer, poke, width
+from forecast.kernels.lanes import floats_at, lanes_at, narrowed, numbers_at, peek, pointer, poke, width
 from forecast.kernels.tails import KNOTS, TAIL, kept
 
 CALIBRATION = ("tails", "group", "final", "unit", "loc", "spread", "wander", "centre", "white", "quality")
@@ -192,13 +192,6 @@ def settle(plan: Any, block: Any, direct: Any, p: Any) -> Any:
         _leaf(a[9], n[9], S, block, g, p5),
     )
     return cal, _leaf(a[10], n[10], S, block, g, p6), _leaf(a[11], n[11], S, block, g, p6 + n[10])
-
-
-@inner
-def approach(address: Any, size: Any) -> Any:
-    """Have so many bytes brought nearer."""
-    for at in range(0, size, 64):
-        fetch(address + at)
 
 
 @inner

@@ -76,16 +76,37 @@ def moved(m: Any, set_: Any, wander: Any) -> Any:
 
 
 @inner
+def asked_for(on: Any, tail: Any) -> Any:
+    """Where a statistic counts: it was observed, and its tail has an end."""
+    return both(on, above(filled(on, np.inf), widened(tail[0])))
+
+
+@inner
 def channel(
-    on: Any, y: Any, z: Any, s: Any, m: Any, set_: Any, unit: Any, loc: Any, spread: Any, wander: Any, way: Any
+    on: Any,
+    y: Any,
+    z: Any,
+    s: Any,
+    m: Any,
+    set_: Any,
+    inverse: Any,
+    loc: Any,
+    spread: Any,
+    wander: Any,
+    tails: Any,
+    bare: Any,
+    way: Any,
 ) -> Any:
-    """The statistics of observed readings (`on`) in `way`, their memory moved on; where the CUSUMs escape."""
+    """The statistics of observed readings (`on`) in `way`, their memory moved on; where the CUSUMs escape.
+
+    Variance and drift, which cost the most, only where they count, or where the `bare` statistics are asked for.
+    """
     one, zero = filled(y, 1.0), filled(y, 0.0)
     first = both(on, one - above(m[BEGUN], zero))
     if some(first):
         m[SLOW], m[POWER] = pick(first, loc, m[SLOW]), pick(first, one, m[POWER])
         m[BEGUN], m[LEFT] = pick(first, one, m[BEGUN]), pick(first, one, m[LEFT])
-    zc, slack = clipped(z / unit, 3.0), filled(y, set_[SLACK])
+    zc, slack = clipped(z * inverse, 3.0), filled(y, set_[SLACK])
     up, down = most(m[UP] + zc - slack, zero), most(m[DOWN] - zc - slack, zero)
     power = fma(filled(y, set_[POWER_RATE]), zc * zc - m[POWER], m[POWER])
     r, slow = clipped((y - m[SLOW]) / spread, 30.0), filled(y, set_[SLOW_RATE])
@@ -99,8 +120,11 @@ def channel(
     m[UP], m[DOWN] = pick(on, pick(escaped, zero, up), m[UP]), pick(on, pick(escaped, zero, down), m[DOWN])
     missing = filled(y, np.nan)
     way[0], way[1] = pick(on, s, missing), pick(on, highest, missing)
-    way[2] = pick(on, logarithm(m[POWER] + filled(y, 0.01)), missing)
-    way[3], way[4] = pick(on, moved(m, set_, wander), missing), pick(on, m[BURST], missing)
+    way[4] = pick(on, m[BURST], missing)
+    if bare or some(asked_for(on, tails + 2 * TAIL)):
+        way[2] = pick(on, logarithm(m[POWER] + filled(y, 0.01)), missing)
+    if bare or some(asked_for(on, tails + 3 * TAIL)):
+        way[3] = pick(on, moved(m, set_, wander), missing)
     return escaped
 
 
@@ -142,19 +166,20 @@ def mahalanobis(C: Any, white: Any, v: Any, share: Any) -> Any:
 
 
 @apart
-def judge(C: Any, rows: Any, cal: Any, memory: Any, offset: Any, set_: Any, out: Any, work: Any) -> Any:
+def judge(C: Any, rows: Any, cal: Any, memory: Any, offset: Any, set_: Any, bare: Any, out: Any, work: Any) -> Any:
     """The verdict on one row (C): out is score, nats, kind, widen (1 each), blame, learn (C each); HELD, ESCAPED or both.
 
-    work: bare statistics (C WAYS and GROUPS), then 3 C elements. They are NaN where nothing was observed.
+    work: bare statistics (C WAYS and GROUPS), then 3 C elements. They are NaN where nothing was observed; of one channel they are whole only
+    where they are asked for (`bare`).
     """
-    tails, group, final, unit, loc, spread, wander, centre, white, calm = cal
+    tails, group, final, inverse, loc, spread, wander, centre, white, calm = cal
     readings, scores, surprises, expected = rows
     score, row_nats, kind, widen, blame, learn = out
     v = work + (C * WAYS + GROUPS)
     u, other = v + C, v + 2 * C
     zero, one = filled(readings, 0.0), filled(readings, 1.0)
     best, what, count, sharp, trouble, trouble_kind, wide = zero, zero, zero, zero, zero, zero, zero
-    threshold, odd, endless = filled(readings, set_[THRESHOLD]), 0, filled(readings, np.inf)
+    threshold, odd = filled(readings, set_[THRESHOLD]), 0
     several = logarithm(filled(readings, float(C))) if C > 1 else zero
     for c in range(C):
         m, y, z, s, way = memory + c * MEMORY, readings[c], scores[c], surprises[c], work + c * WAYS
@@ -166,14 +191,15 @@ def judge(C: Any, rows: Any, cal: Any, memory: Any, offset: Any, set_: Any, out:
         gap, some_of = absolute(y - expected[c]), filled(y, set_[LEAST_RELATIVE]) * absolute(expected[c])
         slight = above(filled(y, set_[LEAST]), gap) + above(some_of, gap)
         s, z = pick(slight, zero, s), pick(slight, zero, z)
-        escaped = channel(on, y, z, s, m, set_, unit[c], loc[c], spread[c], wander[c], way)
+        own = tails + c * WAYS * TAIL
+        escaped = channel(on, y, z, s, m, set_, inverse[c], loc[c], spread[c], wander[c], own, bare or C > 1, way)
         share = zero
         if C > 1:
-            v[c] = pick(on, z / unit[c], zero)
+            v[c] = pick(on, z * inverse[c], zero)
             u[c] = pick(on, way[3], u[c])
         for k in range(WAYS):
-            tail = tails + (c * WAYS + k) * TAIL
-            asked = both(on, above(endless, widened(tail[0])))
+            tail = own + k * TAIL
+            asked = asked_for(on, tail)
             if not some(asked):
                 continue
             x = way[k]
@@ -202,7 +228,7 @@ def judge(C: Any, rows: Any, cal: Any, memory: Any, offset: Any, set_: Any, out:
             d = mahalanobis(C, white + k * C * C, v if k == 0 else u, other)
             work[C * WAYS + k] = pick(judged, d, filled(readings, np.nan))
             tail = group + k * TAIL
-            asked = both(judged, above(endless, widened(tail[0])))
+            asked = asked_for(judged, tail)
             e = pick(judged, stretched(d, tail, offset + C * WAYS, k, set_[ADAPT], asked), zero)
             better = above(e, best)
             what = pick(better, filled(readings, float(TOGETHER if k == 0 else DRIFT)), what)

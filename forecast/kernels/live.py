@@ -17,7 +17,20 @@ from forecast.kernels.elementary import least, most
 from forecast.kernels.few_states import close_belief, few, foreseen, learned, moved, noise_of, open_belief
 from forecast.kernels.jit import exact, inner
 from forecast.kernels.kalman import cut_belief, cut_scratch, keep_initial, load_belief
-from forecast.kernels.lanes import above, filled, integers_at, numbers_at, peek, pick, pointer, poke, read, some, width
+from forecast.kernels.lanes import (
+    above,
+    fetch,
+    filled,
+    integers_at,
+    numbers_at,
+    peek,
+    pick,
+    pointer,
+    poke,
+    read,
+    some,
+    width,
+)
 from forecast.kernels.row import absorb, forecast, store_belief
 from forecast.kernels.two_states import settled
 
@@ -96,6 +109,20 @@ def told(mean: Any, variance: Any, tally: Any, needs: Any, loc: Any, spread: Any
     return pick(known, loc + spread * mean, missing), pick(known, variance * spread * spread, missing)
 
 
+@inner
+def approach(address: Any, size: Any) -> Any:
+    """Have so many bytes brought nearer."""
+    for at in range(0, size, 64):
+        fetch(address + at)
+
+
+@inner
+def fetch_rows(address: Any, rows: Any, S: Any, first: Any, W: Any) -> Any:
+    """Have what so many rows hold of the block that begins with series `first` brought nearer."""
+    for r in range(rows):
+        approach(address + 8 * (r * S + first), 8 * W)
+
+
 @exact
 def live(memory: Any, plan: Any, count: Any, dof: Any, stepping: Any) -> Any:
     """The next row of the `count` series which[…]: stepped with values[…], or forecast into means and variances."""
@@ -111,10 +138,17 @@ def live(memory: Any, plan: Any, count: Any, dof: Any, stepping: Any) -> Any:
     scratch, tally = cut_scratch(p, m)
     block = whole + m
     small = few(model) and not diffuse
+    spread_out = S > TOGETHER  # no rows of a record follow one another
     for c in range(C):
         for s in range(0, count, W):
             full = min(W, count - s)
             together = locate(plan, which, count, s, W, c, block)
+            if spread_out and together:
+                fetch_rows(plan[FROM + 3], m, S, block[0] + W, W)
+                fetch_rows(plan[FROM + 4], m * (m + 1) // 2, S, block[0] + W, W)
+                if stepping:
+                    fetch_rows(plan[FROM + 10], m, S, block[0] + W, W)
+                    fetch_rows(plan[FROM + 11], m * (m + 1) // 2, S, block[0] + W, W)
             load_units(units, K, S, block, together, coef)
             load_rows(rest[3], 4, S, block, together, tally)
             if stepping:

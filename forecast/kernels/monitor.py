@@ -41,13 +41,14 @@ from forecast.kernels.lanes import (
     write_reached,
     write_whole,
 )
-from forecast.kernels.live import FROM, TOGETHER, load_row, load_units, told, unfold
+from forecast.kernels.live import FROM, TOGETHER, approach, load_row, load_units, told, unfold
 from forecast.kernels.row import absorb, forecast, store_belief
 from forecast.kernels.two_states import settled
 from forecast.kernels.update import rank_one
-from forecast.kernels.watch import FIRST, LEAVES, approach, cut_row, prepare, sensors_of, settle, unsettle
+from forecast.kernels.watch import FIRST, LEAVES, cut_row, sensors_of, settle, unsettle
 from forecast.kernels.watch import room as verdict_room
 
+AHEAD = 64  # sensors whose readings are brought nearer
 EVIDENCE = FIRST + len(LEAVES)  # entry of the plan where the addresses of surprise and score stand
 
 
@@ -178,6 +179,7 @@ def monitor(
                 load_belief(rest, has_diffuse, 1, S, where, together, slot, m, belief, tally)
                 expected[0], F[0], variance = forecast(model, coef, slot, belief, tally, scratch, M)
             if direct:
+                approach(values + 8 * C * (s + AHEAD), 8 * W)
                 approach(plan[FROM + 3] + 8 * (where[0] + plan[9] * S), 8 * plan[9] * S)
             row[0][c] = load_row(readings, C, s, full, c, before)
             row[3][c], variance = told(expected[0], variance, tally, needs, coef[K], coef[K + 1])
@@ -186,9 +188,7 @@ def monitor(
             store_row(variance, C, s, full, c, variances, before)
             store_row(row[2][c], C, s, full, c, surprises, before)
             store_row(row[1][c], C, s, full, c, scores, before)
-        odd |= judge(C, row, cal, own, offset, settings, made, work)
-        if direct:
-            prepare(watched, block[0] // TOGETHER + 1)
+        odd |= judge(C, row, cal, own, offset, settings, False, made, work)
         wide = above(made[3][0], one) + above(one, made[3][0])
         for c in range(C):
             coef, M, tally, F, expected, belief = cut_series(p + c * size, K, m)

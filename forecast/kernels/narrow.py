@@ -1,8 +1,8 @@
 """Lanes in other numbers than float64: tables kept as float32, verdicts written as integers and bytes, lines fetched ahead.
 
 A table in float32 has half the bytes where a kernel waits for memory, and twice as many numbers go into a register.
-Numbers are read as float64 (`widened`) and nothing is computed in float32; which of a table's knots a value lies between is asked
-in float32, both rounded alike, so that a value that stood in the table itself is never above it.
+Numbers are read as float64 (`widened`). Which of a table's knots a value lies between is asked in float32, both rounded alike, so that a
+value that stood in the table itself is never above it; the way from one knot to the next, a share of it, is float32 as they are.
 """
 
 from typing import Any
@@ -12,7 +12,7 @@ from numba import types
 from numba.core import cgutils
 
 from forecast.kernels.pointers import Pointer, llvm
-from forecast.kernels.vectors import BYTE, DOUBLE, WORD, Vector, constant, intrinsic, shaped
+from forecast.kernels.vectors import BYTE, DOUBLE, SINGLE, WORD, Vector, constant, intrinsic, shaped
 
 
 def _narrow(lane: Any) -> Any:
@@ -43,19 +43,20 @@ def widened(typing: Any, x: Any) -> Any:
 
 @intrinsic
 def bracket(typing: Any, x: Any, table: Any) -> Any:
-    """The two of 16 rising knots around x, the steps up to the first of them, and two masks: x above the first knot, above the last.
+    """How many steps x lies above the first of 16 rising knots, parts of a step too, and two masks: x above the first knot, above the last.
 
-    Halving four times, without a branch: no lane waits for another one. Where x is above the last knot, both knots are the last.
+    Halving four times, without a branch: no lane waits for another one. Where it is not between two knots, the steps are no number.
     """
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        value, low_type = builder.fptrunc(args[0], llvm(_narrow(x))), shaped(x, DOUBLE)
+        kind = _narrow(x)
+        value, wide = builder.fptrunc(args[0], llvm(kind)), shaped(x, DOUBLE)
         knots = []
         for k in range(16):
             knots.append(builder.load(builder.gep(args[1], [ir.Constant(ir.IntType(64), k)])))
             knots[k].align = 4
         pick = builder.select
-        low, high, steps = knots[0], knots[15], constant(x, DOUBLE, 0.0)
+        low, high, steps = knots[0], knots[15], constant(kind, SINGLE, 0.0)
         inside, sides = builder.fcmp_ordered(">", value, low), list[Any]()
         for half in (8, 4, 2, 1):
             candidates = knots[half :: 2 * half]
@@ -65,14 +66,20 @@ def bracket(typing: Any, x: Any, table: Any) -> Any:
                 ]
             more = builder.fcmp_ordered(">", value, candidates[0])
             low, high = pick(more, candidates[0], low), pick(more, high, candidates[0])
-            part = pick(more, constant(x, DOUBLE, float(half)), constant(x, DOUBLE, 0.0))
-            steps, sides = builder.fadd(steps, part), [*sides, more]
+            steps = pick(more, builder.fadd(steps, constant(kind, SINGLE, float(half))), steps)
+            sides.append(more)
         beyond = builder.fcmp_ordered(">", value, knots[15])
         masks = (pick(truth, constant(x, DOUBLE, 1.0), constant(x, DOUBLE, 0.0)) for truth in (inside, beyond))
-        ends = (builder.fpext(end, low_type) for end in (low, high))
-        return context.make_tuple(builder, signature.return_type, [*ends, steps, *masks])
+        ceiling = builder.fpext(high, wide)
+        above = builder.fsub(
+            pick(builder.fcmp_ordered(">", args[0], ceiling), ceiling, args[0]), builder.fpext(low, wide)
+        )
+        part = builder.fdiv(builder.fptrunc(above, llvm(kind)), builder.fsub(high, low))
+        return context.make_tuple(
+            builder, signature.return_type, [builder.fpext(builder.fadd(steps, part), wide), *masks]
+        )
 
-    return types.UniTuple(x, 5)(x, table), generate  # type: ignore[no-untyped-call]
+    return types.UniTuple(x, 3)(x, table), generate  # type: ignore[no-untyped-call]
 
 
 @intrinsic

@@ -1,14 +1,15 @@
 """Calibrated tails of a block of lanes: from a statistic to nats, and how slow changes stretch them. See `watch`.
 
 A tail is TAIL elements: KNOTS values at equal steps in nats, the nats of the last, and σ, ξ of the generalised Pareto law beyond it.
-Kernels read it in float32 (see `narrow`), whatever is kept of it at rest.
+Kernels read it in float32 (see `narrow`), whatever is kept of it at rest, and in place of σ and ξ what the law multiplies by:
+    nats = those of the last + log(1 + ξ/σ · excess) · 1/ξ,   and where ξ is none  + 1/σ · excess,  told by 0 in place of 1/ξ
 """
 
 from typing import Any
 
 import numpy as np
 
-from forecast.kernels.elementary import decayed, least, logarithm_of_more, most
+from forecast.kernels.elementary import decayed, least, logarithm, most
 from forecast.kernels.jit import exact, inner
 from forecast.kernels.lanes import above, bracket, filled, lane_array, peek, pick, pointer, poke, some, widened
 
@@ -22,14 +23,13 @@ THINNEST = 1e-9  # of ξ; below it the tail is exponential
 def nats(x: Any, tail: Any) -> Any:
     """-log P(X ≥ x) by a calibrated tail; 0 for what is missing."""
     zero, last, top = filled(x, 0.0), widened(tail[KNOTS - 1]), widened(tail[KNOTS])
-    low, high, steps, inside, beyond = bracket(x, tail)
-    steps = steps + (least(x, high) - low) / (high - low)
+    steps, inside, beyond = bracket(x, tail)
     e = pick(inside, top * filled(x, 1.0 / (KNOTS - 1)) * steps, zero)
     if some(beyond):
-        excess, xi = (x - last) / widened(tail[KNOTS + 1]), widened(tail[KNOTS + 2])
-        curved = above(xi, filled(x, THINNEST))
+        excess, bend = most((x - last) * widened(tail[KNOTS + 1]), zero), widened(tail[KNOTS + 2])
+        curved = above(bend, zero)
         if some(curved):
-            excess = pick(curved, logarithm_of_more(xi * most(excess, zero)) / xi, excess)
+            excess = pick(curved, bend * logarithm(filled(x, 1.0) + excess), excess)
         e = pick(beyond, least(top + excess, filled(x, 1e300)), e)
     return e
 
@@ -65,6 +65,11 @@ def nats_of(statistic: Any, tail: Any) -> Any:
 
 
 def kept(tails: Any) -> Any:
-    """Tails as kernels read them."""
-    with np.errstate(over="ignore"):
-        return np.asarray(tails, np.float32)
+    """Tails (… of TAIL) as kernels read them."""
+    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+        table = np.array(tails, np.float32)
+        law = table.reshape(-1, TAIL)[:, KNOTS + 1 :]
+        sigma, xi = law.T.astype(np.float64)
+        law[:, 0] = np.where(xi > THINNEST, xi, 1.0) / sigma
+        law[:, 1] = np.where(xi > THINNEST, 1.0 / xi, 0.0)
+    return table

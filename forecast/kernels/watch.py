@@ -47,7 +47,7 @@ from forecast.kernels.judge import (
     WAYS,
     judge,
 )
-from forecast.kernels.lanes import fetch, floats_at, lanes_at, narrowed, numbers_at, peek, pointer, poke, width
+from forecast.kernels.lanes import floats_at, lanes_at, narrowed, numbers_at, peek, pointer, poke, width
 from forecast.kernels.tails import KNOTS, TAIL, kept
 
 CALIBRATION = ("tails", "group", "final", "unit", "loc", "spread", "wander", "centre", "white", "quality")
@@ -107,9 +107,10 @@ _sizes = inner(sizes)
 
 
 def leaves_of(calibration: Iterable[Any], memory: Any, offset: Any) -> list[NDArray[Any]]:
-    """The leaves of `LEAVES` as kernels read them, of arrays (B …) each."""
-    leaves = [*calibration, memory, offset]
-    return [kept(leaf) if word in TAILS else leaf for word, leaf in zip(LEAVES, leaves, strict=True)]
+    """The leaves of `LEAVES` as kernels read them, of arrays (B …) each: tails as `kept`, units as what z is multiplied by."""
+    leaves = dict(zip(LEAVES, [*calibration, memory, offset], strict=True))
+    leaves |= {"unit": 1.0 / leaves["unit"], **{word: kept(leaves[word]) for word in TAILS}}
+    return list(leaves.values())
 
 
 def plan_of(
@@ -194,26 +195,6 @@ def settle(plan: Any, block: Any, direct: Any, p: Any) -> Any:
 
 
 @inner
-def approach(address: Any, size: Any) -> Any:
-    """Have so many bytes brought nearer."""
-    for at in range(0, size, 64):
-        fetch(address + at)
-
-
-@inner
-def prepare(plan: Any, group: Any) -> Any:
-    """Have what a group of sensors that lie together needs brought nearer."""
-    C, S, a = plan[0], plan[1], plan + FIRST
-    n = _sizes(C)
-    for k in range(3):
-        if C > 1 or k != 1:
-            approach(a[k] + 4 * group * S * n[k], 4 * S * n[k])
-    for k in range(3, 11):
-        if C > 1 or k != 8:
-            approach(a[k] + 8 * group * S * n[k], 8 * S * n[k])
-
-
-@inner
 def unsettle(plan: Any, block: Any, full: Any, memory: Any, offset: Any) -> Any:
     """Memory and offset of a block that was copied, back to where they lie."""
     n = _sizes(plan[0])
@@ -255,7 +236,7 @@ def watch(memory: Any, whole: Any, plan: Any, rows: Any, which: Any, out: Any, r
                 for c in range(C):
                     for k in range(4):
                         poke(row[k], c, l, sources[k][(i * T + t) * C + c])
-            odd |= judge(C, row, cal, own, offset, settings, made, work)
+            odd |= judge(C, row, cal, own, offset, settings, raw.shape[1] > 0, made, work)
             for l in range(full):
                 i = s + l
                 score[i, t], nats[i, t] = peek(made[0], 0, l), peek(made[1], 0, l)

@@ -68,11 +68,12 @@ def step_row(
     Without detours: tensors are handed over as addresses. What is no longer diffuse is the same leaf.
     """
     many, m, K = values.numel(), program.size, coefs.shape[2]
-    given = (values, *belief, coefs, loc, spread)
+    open_, tally = belief[2], belief[3]
+    diffuse = bool(np.count_nonzero(tally.cpu().numpy()[..., 1]))
+    given = (values, *belief[:2], open_ if diffuse else open_[..., :0], tally, coefs, loc, spread)
     rest = given if many == 1 and all(map(_plain, given)) else [_resting(leaf) for leaf in given]
     mean, covariance, spent, tally = rest[1:5]
-    diffuse = bool(np.count_nonzero(tally.numpy()[..., 1]))
-    spent = torch.empty_like(spent) if diffuse else belief[2]
+    spent = torch.empty_like(spent) if diffuse else open_
     after = torch.empty_like(mean), torch.empty_like(covariance), spent, torch.empty_like(tally)
     scratch = _scratch(m, K, many)
     value, *start = [leaf.data_ptr() for leaf in rest]
@@ -99,7 +100,8 @@ class Scratch:
 
     def __init__(self, m: int, K: int, many: int) -> None:
         lanes, whole = room(m, 1, 1, K + 2, 0)
-        self.memory, integers, which = lane_array(lanes, many > 1), np.zeros(whole, np.int64), np.arange(many)
+        width = WIDEST if many >= WIDEST else WIDTH
+        self.memory, integers, which = lane_array(lanes, many > 1, width), np.zeros(whole, np.int64), np.arange(many)
         self.plan = np.empty(len(PLAN), np.int64)
         self.addresses, self._kept = (which.ctypes.data, integers.ctypes.data), (which, integers)
 

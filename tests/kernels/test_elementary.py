@@ -91,7 +91,7 @@ def test_a_tail_in_nats(xi: float) -> None:
     expected = np.where(x > knots[-1], np.minimum(beyond, 1e300), np.where(x > knots[0], inside, 0.0))
     made, real = nats_of(x, tail), np.isfinite(x)
     between = (x > knots[4]) & (x < knots[6])  # where the curve jumps
-    np.testing.assert_allclose(made[real & ~between], expected[real & ~between], rtol=1e-13, atol=1e-13)
+    np.testing.assert_allclose(made[real & ~between], expected[real & ~between], rtol=1e-6, atol=1e-6)
     assert made[-3] == 0.0 and made[-2] >= top
     np.testing.assert_array_equal(made, nats_of(x, given))
 

@@ -16,7 +16,7 @@ from forecast.detect.guarding import verdict
 from forecast.detect.standard import Calibration, Standard, Watching
 from forecast.errors import InputError
 from forecast.kernels import watch
-from forecast.kernels.history import BINS, LONG, history
+from forecast.kernels.history import BINS, LONG, SHAPES, history, ways
 
 KINDS = torch.tensor([watch.SPIKE, watch.PATTERN])
 
@@ -25,15 +25,18 @@ class Counted(NamedTuple):
     """Counts of all rows so far beside what guards the model."""
 
     guarding: Watching
-    recent: Tensor  # (B lags+32 C) the last rows, newest first
-    sums: Tensor  # (B 2 lags) of squares, by lag
-    counts: Tensor  # (B 2C+2 BINS)
-    largest: Tensor  # (B 2C+2)
+    recent: Tensor  # (B C lags+LONG+1) the last rows, newest first
+    dots: Tensor  # (B K C lags) products of shapes, by lag
+    mean: Tensor  # (B K C lags) of the last windows, newest first
+    square: Tensor  # (B K C lags) their variances
+    repeats: Tensor  # (B C)
+    counts: Tensor  # (B W BINS)
+    largest: Tensor  # (B W)
     held: Tensor  # (B 3)
 
 
 class History(Detector):
-    """Conformal: each row, and each pattern of 16 and of 32 rows, among those before it; what lasts is told once."""
+    """Conformal: each row, its patterns of 2 to 128 rows and how still it is, among those before it; what lasts is told once."""
 
     guarding: Standard
 
@@ -57,20 +60,23 @@ class History(Detector):
 
     def initial_state(self, calibration: Calibration) -> Counted:
         batch, channels = calibration.unit.shape
-        none, ways = calibration.unit.new_zeros, 2 * channels + 2
+        none, shapes = calibration.unit.new_zeros, len(SHAPES)
         return Counted(
             self.guarding.initial_state(calibration),
-            none(batch, self.lags + LONG, channels),
-            none(batch, 2, self.lags),
-            none(batch, ways, BINS),
-            none(batch, ways),
+            none(batch, channels, self.lags + LONG + 1),
+            none(batch, shapes, channels, self.lags),
+            none(batch, shapes, channels, self.lags),
+            none(batch, shapes, channels, self.lags),
+            none(batch, channels),
+            none(batch, ways(channels), BINS),
+            none(batch, ways(channels)),
             none(batch, 3),
         )
 
     def follow(self, state: Counted, evidence: Evidence) -> tuple[Counted, Verdict]:
         guarding, guarded = self.guarding.follow(state.guarding, evidence)
         y = evidence.row.values.double().contiguous()
-        recent, sums, counts, largest, held = (leaf.clone() for leaf in state[1:])
+        counted = [leaf.clone() for leaf in state[1:]]
         nats, kind, blame = y.new_empty(y.shape[:2]), torch.empty(y.shape[:2], dtype=torch.int64), torch.empty_like(y)
         calibration = state.guarding.calibration
         history(
@@ -79,14 +85,10 @@ class History(Detector):
             calibration.spread.contiguous().numpy(),
             float(self.quiet),
             -math.log(self.rate),
-            recent.numpy(),
-            sums.numpy(),
-            counts.numpy(),
-            largest.numpy(),
-            held.numpy(),
+            *(leaf.numpy() for leaf in counted),
             nats.numpy(),
             kind.numpy(),
             blame.numpy(),
         )
         told = verdict(self.score(nats.nan_to_num(0.0)), KINDS[kind], blame, guarded)
-        return Counted(guarding, recent, sums, counts, largest, held), told
+        return Counted(guarding, *counted), told

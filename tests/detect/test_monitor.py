@@ -57,7 +57,14 @@ def test_stream_is_batch(monitor: Monitor, past: Past, whole: tuple[torch.Tensor
     assert bool((whole[0] >= 0.5).any()), "the shift is seen"
 
 
-GUARDED = [Discord(memory=500), Group(scales=(4, 20)), History(lags=200), Lasting(), Seasonal(season=24), HoltWinters(season=1)]
+GUARDED = [
+    Discord(memory=500),
+    Group(scales=(4, 20)),
+    History(lags=200),
+    Lasting(),
+    Seasonal(season=24),
+    HoltWinters(season=1),
+]
 
 
 @pytest.mark.parametrize("detector", GUARDED, ids=lambda one: type(one).__name__)

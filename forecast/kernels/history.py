@@ -3,7 +3,7 @@
 With r = (y - loc)/spread clipped to ±1,000, statistics of a row among the last LAGS ones:
     value      for m of VALUES: root mean square difference of the last m rows to the nearest m rows before them; m = 1 is a value that never was
     shape      for m of SHAPES: distance of the last m rows to their likest ones in units of the two windows' own sizes (`forecast.kernels.discord`,
-               s = FAINT), so that neither a level nor a slow drift of it hides what the waves do
+               s = `least`), so that neither a level nor a slow drift of it hides what the waves do
     repeats    for how many rows the reading has been the same
     stillness  1/(deviation of the last STILL rows + STILLEST)
 the last two of each channel, that of the strangest less log of their number. Each has  e = -log((#{earlier x' ≥ x} + 1) / (n + 1)),  beyond every
@@ -12,7 +12,7 @@ memory is bounded and values of one bin count as equal. For exchangeable rows P(
 is the row's nats: several that agree are rarer than one (STEEPER is set on clean simulated rows, at one alarm in 1,000).
 Told once: after an alarm of e nats, rows below AGAIN · e are held under the boundary for `quiet` rows.
 
-Shapes: y (B T C); loc, spread (B C); recent (B C LAGS+LONG+1) newest first; dots, mean, square (B K C LAGS) of the K SHAPES; repeats (B C);
+Shapes: y (B T C); loc, spread, least (B C); recent (B C LAGS+LONG+1) newest first; dots, mean, square (B K C LAGS) of the K SHAPES; repeats (B C);
 counts (B W BINS) and largest (B W), W = VALUES, SHAPES, repeats and stillness of each channel; held (B 3): nats of the last alarm, rows since
 it, rows so far; outputs (B T …). Sources: Vovk, Gammerman & Shafer (2005), Algorithmic Learning in a Random World, ch. 2; Yeh et al. (2016),
 ICDM, the left matrix profile.
@@ -35,8 +35,8 @@ SHAPES = (64, 128)  # rows of a shape
 WIDEST, LONG = VALUES[-1], SHAPES[-1]
 STILL, STILLEST = 32, 1e-3
 EARLY = 2 * LONG  # rows before patterns are judged: the first ones have few to be like
-FAINT, FARTHEST = 0.25, 1000.0  # spreads
-STEEPER = 3.2
+FARTHEST = 1000.0  # spreads
+STEEPER = 3.1
 AGAIN, BELOW = 1.2, 0.8
 VALUE, PATTERN = 0, 1
 TERMS = len(VALUES) + len(SHAPES) + 2
@@ -134,6 +134,7 @@ def history(
     y: Array,
     loc: Array,
     spread: Array,
+    least: Array,
     quiet: float,
     threshold: float,
     recent: Array,
@@ -152,11 +153,12 @@ def history(
     batch, number, channels = y.shape
     lags, values, shapes = dots.shape[3], len(VALUES), len(SHAPES)
     missing, off, found, same = np.empty(channels), np.empty(channels), np.zeros(values), np.zeros(2)
-    like, least = np.empty(lags), np.full((shapes, channels), FAINT)
+    like, faint = np.empty(lags), np.empty((shapes, channels))
     for b in range(batch):
         place, own = number, grown(recent[b : b + 1], number)[0]
         centre, power = grown(mean[b], number), grown(square[b], number)
-        weight = weights(square[b], least, number)
+        faint[:] = least[b]
+        weight = weights(square[b], faint, number)
         for t in range(number):
             for c in range(channels):
                 missing[c] = 1.0 if y[b, t, c] != y[b, t, c] else 0.0
@@ -185,7 +187,7 @@ def history(
                 lag = rows - size  # of the first window of all
                 for c in range(channels):
                     centre[k, c, place], power[k, c, place] = moments(own[c, place:], size)
-                    weight[k, c, place] = 1.0 / (math.sqrt(power[k, c, place]) + FAINT)
+                    weight[k, c, place] = 1.0 / (math.sqrt(power[k, c, place]) + least[b, c])
                     if size <= lag < lags:
                         dots[b, k, c, lag] = product(own[c, place + 1 :], lag, size)
                 most = min(lags, lag + 1)

@@ -58,7 +58,7 @@ def nearest(r: NDArray[np.float64], size: int, lags: int) -> list[float]:
     return made
 
 
-def likest(r: NDArray[np.float64], size: int, lags: int) -> list[float]:
+def likest(r: NDArray[np.float64], least: NDArray[np.float64], size: int, lags: int) -> list[float]:
     """The same of shapes, in units of the two windows' own sizes."""
     made = []
     for t in range(len(r)):
@@ -66,7 +66,7 @@ def likest(r: NDArray[np.float64], size: int, lags: int) -> list[float]:
         for lag in range(size, min(lags - 1, t - size + 1) + 1):
             before = r[t - lag - size + 1 : t - lag + 1]
             apart = ((now - now.mean(0)) - (before - before.mean(0))) ** 2
-            own = (now.std(0) + kernel.FAINT) * (before.std(0) + kernel.FAINT)
+            own = (now.std(0) + least) * (before.std(0) + least)
             found.append(float(np.sqrt(np.mean(apart.mean(0) / own))))
         made.append(min(found, default=0.0))
     return made
@@ -89,8 +89,10 @@ def test_nats_are_those_of_the_definition() -> None:
     detector = History(rate=1e-9, quiet=0, lags=lags, quality=False)
     verdict = judged(values, detector)
     calibration = detector.calibrate(of(values[:, :CALM]))
-    r = ((values - calibration.loc[:, None]) / calibration.spread[:, None])[0].numpy()
-    ways = [nearest(r, size, lags) for size in kernel.VALUES] + [likest(r, size, lags) for size in kernel.SHAPES]
+    calm = calibration.guarding
+    r = ((values - calm.loc[:, None]) / calm.spread[:, None])[0].numpy()
+    least = r[:CALM].std(0) / 4
+    ways = [nearest(r, size, lags) for size in kernel.VALUES] + [likest(r, least, size, lags) for size in kernel.SHAPES]
     each = [same(r[:, c]) for c in range(2)]
     threshold, scores = -math.log(1e-9), []
     for t in range(rows):

@@ -99,10 +99,7 @@ class History(Detector):
             state.least.contiguous().numpy(),
             float(self.quiet),
             -math.log(self.rate),
-            *(leaf.numpy() for leaf in counted),
-            nats.numpy(),
-            kind.numpy(),
-            blame.numpy(),
+            *(leaf.numpy() for leaf in (*counted, nats, kind, blame)),
         )
         told = verdict(self.score(nats.nan_to_num(0.0)), KINDS[kind], blame, guarded)
         return Counted(guarding, state.least, *counted), told

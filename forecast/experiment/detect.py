@@ -138,11 +138,7 @@ def _often(found: Found, config: config.Detect) -> list[str]:
     if config.false_discovery_rate is not None or times < OFTEN or found.measured * found.rows < 10 * OFTEN:
         return []
     held = config.detector["name"] in ("steady", "adaptive")
-    other = (
-        ""
-        if held
-        else "; detector=steady holds the events to what was asked, detector=adaptive the rows, and both find less"
-    )
+    other = "" if held else "; detector=steady holds the events to what was asked, detector=adaptive the rows, and both find less"
     return [
         f"Rows with an alarm are {times:.0f} times as many as asked for: what came is unlike the rows learned from, "
         f"or lasts. A larger calm= learns from more rows{other}."

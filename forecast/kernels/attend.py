@@ -107,13 +107,7 @@ def _match(
 def _mix(weight: Array, new: Array, values: Windows, full: Flags, observed: Flags, y: Array) -> None:
     batch, heads, size = new.shape
     window = full.shape[1]
-    share, own, before, after, said = (
-        pointer(weight),
-        pointer(new),
-        pointer(values.old),
-        pointer(values.kept),
-        pointer(y),
-    )
+    share, own, before, after, said = pointer(weight), pointer(new), pointer(values.old), pointer(values.kept), pointer(y)
     strides, moves = values.between, values.moves
     zero, one, many = nothing(before, WIDE), nothing(before, 1), WIDE // new.itemsize
     for b in range(batch):

@@ -123,9 +123,7 @@ def filter_series(
             load_rows(pushes + t * m * B, m, B, block, together, push + t * m)
         load_belief(rest, diffuse, C, B, block, together, slot, m, belief, tally)
         if small:
-            few_rows(
-                model, T, Y, coef, slot, belief, (initial[0], initial[1], scratch[0]), scratch[5], sums + 4, tally, sums
-            )
+            few_rows(model, T, Y, coef, slot, belief, (initial[0], initial[1], scratch[0]), scratch[5], sums + 4, tally, sums)
         else:
             if total(above(tally[0], filled(tally, 0.0))) < W:
                 keep_initial(m, belief, initial)

@@ -85,9 +85,7 @@ else:
         return absent
 
     abreast = absolute = flags_at = lanes_at = lay = same = spread = absent
-    above = exponent = exponential = filled = fma = fnma = mantissa = peek = pick = pointer = poke = read = root = (
-        seen
-    ) = absent
+    above = exponent = exponential = filled = fma = fnma = mantissa = peek = pick = pointer = poke = read = root = seen = absent
     bracket = fetch = floats_at = narrowed = widened = write_reached = write_whole = absent
     give = integers_at = nothing = numbers_at = some = summed = take = total = width = write = absent
 

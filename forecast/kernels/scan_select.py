@@ -67,9 +67,7 @@ def advance(put: Array, time: Array, a: Array, b: Array, c: Array, state: Array,
 
 
 @inner
-def _again(
-    zero: Any, lanes: Any, shape: Any, put: Any, time: Any, a: Any, b: Any, mark: Any, h: Any, fades: Any
-) -> Any:
+def _again(zero: Any, lanes: Any, shape: Any, put: Any, time: Any, a: Any, b: Any, mark: Any, h: Any, fades: Any) -> Any:
     """The states before some rows of some channels and after each, and the fadings of each."""
     rows, states, columns = shape
     for n in range(states):
@@ -124,10 +122,7 @@ def adjoint(
     batch, rows, columns = put.shape
     states, count, many = a.shape[0], marks.shape[1], WIDE // put.itemsize
     size, span = states * columns, (rows + count - 1) // count
-    store, sums = (
-        np.empty((2 * span + 1) * states * many, put.dtype),
-        np.zeros((2 * span + 1) * states * many, put.dtype),
-    )
+    store, sums = np.empty((2 * span + 1) * states * many, put.dtype), np.zeros((2 * span + 1) * states * many, put.dtype)
     puts, gaps, rates, inward, outward, begun, said, g = (
         pointer(put), pointer(time), pointer(a), pointer(b), pointer(c), pointer(marks), pointer(gy), pointer(gstate),
     )  # fmt: skip

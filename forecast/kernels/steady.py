@@ -17,9 +17,7 @@ from numpy.typing import NDArray
 from forecast.kernels.jit import jit
 
 Array = NDArray[np.float64]
-EVENTS, SETTLED, LARGEST, SINCE, AGE = range(
-    5
-)  # w, s, the largest l, rows without an alarm, rows of an open event (0: none)
+EVENTS, SETTLED, LARGEST, SINCE, AGE = range(5)  # w, s, the largest l, rows without an alarm, rows of an open event (0: none)
 MEMORY = 5
 QUIET = 5  # rows
 MOST = 1e3  # thresholds that count

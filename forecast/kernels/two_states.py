@@ -153,19 +153,7 @@ def go_on(first: Any, rows: Any, y: Any, p: Any, tally: Any, sums: Any) -> Any:
 
 
 @inner
-def few_rows(
-    model: Any,
-    rows: Any,
-    y: Any,
-    coef: Any,
-    slot: Any,
-    belief: Any,
-    other: Any,
-    work: Any,
-    p: Any,
-    tally: Any,
-    sums: Any,
-) -> Any:
+def few_rows(model: Any, rows: Any, y: Any, coef: Any, slot: Any, belief: Any, other: Any, work: Any, p: Any, tally: Any, sums: Any) -> Any:
     """The sums of a likelihood over all rows, from a belief at rest that is left as it is."""
     m, one = model[0], filled(y, 1.0)
     system(model, coef, slot, other, work, p)

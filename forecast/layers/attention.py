@@ -165,9 +165,7 @@ class Attention(SequenceLayer[AttentionState]):
         none = ~seen.any(-1)
         mask = torch.where((seen | none[..., None])[:, None], bias, -torch.inf)
         q, keys, values = (part.transpose(1, 2) for part in (q, keys, values))
-        if (
-            mask.requires_grad and mask.device.type == "cpu"
-        ):  # torch's form looks for rows of which nothing is seen: there are none
+        if mask.requires_grad and mask.device.type == "cpu":  # torch's form looks for rows of which nothing is seen: there are none
             y = (q @ keys.mT / math.sqrt(q.shape[-1]) + mask).softmax(-1) @ values
         else:
             y = nn.functional.scaled_dot_product_attention(q, keys, values, attn_mask=mask)

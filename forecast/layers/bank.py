@@ -73,9 +73,7 @@ class Bank(SequenceLayer[BankState]):
         of_next = torch.tensor([pole in second for pole in poles]).repeat(2)[kept]
         self.register_buffer("extra", torch.cat([of_next, torch.zeros(1, dtype=torch.bool)]), persistent=False)
         longest = max([s for s in seasons if s > 1][1:2], default=1)
-        quick = (frequency * longest > 2 * math.pi * (NEXT + 0.5)).repeat(2)[
-            kept
-        ]  # of the next season all but its first harmonics
+        quick = (frequency * longest > 2 * math.pi * (NEXT + 0.5)).repeat(2)[kept]  # of the next season all but its first harmonics
         self.register_buffer("beside", self.extra & torch.cat([quick, quick[:0].new_zeros(1)]), persistent=False)
         self.register_buffer("spread", torch.ones(len(self.extra)))
         self._tables: tuple[Tensor, int, tuple[Array, Array, Array, Array]] | None = None
@@ -155,12 +153,7 @@ class Bank(SequenceLayer[BankState]):
             place, elapsed = torch.from_numpy(where).to(device), torch.from_numpy(rows).to(device)
         rest = [part.detach().cpu().clone(memory_format=torch.contiguous_format) for part in state[1:]]
         fill.fill(known, rows, self.bend, *(part.numpy() for part in rest))
-        return (
-            torch.from_numpy(known).to(device, kind),
-            elapsed,
-            place,
-            BankState(state.modes, *(p.to(device) for p in rest)),
-        )
+        return torch.from_numpy(known).to(device, kind), elapsed, place, BankState(state.modes, *(p.to(device) for p in rest))
 
     def after(self, u: Tensor, state: BankState, elapsed: Tensor, observed: Tensor) -> BankState:
         """The state alone after rows before which there were none: on a regular clock one product with the powers of the poles."""
@@ -181,10 +174,7 @@ class Bank(SequenceLayer[BankState]):
         value, _, _, _ = self._filled(u[..., 0], state, elapsed, observed)
         modes, count = self.modes(), len(self.frequency)
         power, readout = torch.stack(modes.power(torch.ones(1)), 1)[0, :, 0], torch.stack([modes.c_r[0], modes.c_i[0]])
-        samples, said = (
-            u.new_empty(*own.shape, self.linear + u.shape[2] - 1),
-            u.new_empty(len(u), len(common), self.linear),
-        )
+        samples, said = u.new_empty(*own.shape, self.linear + u.shape[2] - 1), u.new_empty(len(u), len(common), self.linear)
         parts = (
             value, power.to(u), readout.to(u), self.kept, self.spread.to(u),
             state.modes[:, :, 0, :count].to(u.dtype, copy=True), own, common, samples, said,

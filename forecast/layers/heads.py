@@ -146,9 +146,7 @@ class QuantileHead(nn.Module):
         """What the head says as quantiles (… Q)."""
         return said
 
-    def forecast(
-        self, said: Tensor, units: Units, reach: tuple[float, float], seen: Tensor, kind: torch.dtype
-    ) -> Forecast:
+    def forecast(self, said: Tensor, units: Units, reach: tuple[float, float], seen: Tensor, kind: torch.dtype) -> Forecast:
         """The distribution in data units, of what the head says (… H C P); missing where not `seen` (… H C)."""
         values = units.restore(said, self.middle, reach)
         return Quantiles(torch.where(seen[..., None], values, math.nan).to(kind), self.levels)
@@ -212,12 +210,6 @@ class _Pinball(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         rows, y, level = ctx.saved_tensors
         made = torch.empty_like(rows)
-        parts = (
-            rows.view(-1, len(level)),
-            y.view(-1),
-            level,
-            grads[0].contiguous().view(-1),
-            made.view(-1, len(level)),
-        )
+        parts = (rows.view(-1, len(level)), y.view(-1), level, grads[0].contiguous().view(-1), made.view(-1, len(level)))
         kernel.adjoint(*(part.detach().numpy() for part in parts))
         return made, None, None

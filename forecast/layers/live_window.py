@@ -19,9 +19,7 @@ from forecast.kernels import attend
 
 Memory: TypeAlias = NDArray[Any]
 Window: TypeAlias = tuple[int, int, int]  # where it begins, its places, and from one series to the next
-LARGE = (
-    1 << 25
-)  # bytes from which on memory goes back to the system when it is freed: to have it anew costs four times the copy
+LARGE = 1 << 25  # bytes from which on memory goes back to the system when it is freed: to have it anew costs four times the copy
 ALONE = -1  # in place of the numbers from one series to the next
 SHARE = 4  # places behind a window: one for so many of its own
 
@@ -71,9 +69,7 @@ class Spare:
             self._free.clear()
             memory = np.empty(size, np.uint8)
         lent = memory.view(kept.new_empty(0).numpy().dtype).reshape(shape)
-        weakref.finalize(
-            lent, self._back, memory, room
-        ).atexit = False  # the tensor holds `lent` for as long as it lives
+        weakref.finalize(lent, self._back, memory, room).atexit = False  # the tensor holds `lent` for as long as it lives
         return torch.from_numpy(lent)
 
     def _back(self, memory: Memory, room: Room) -> None:

@@ -88,7 +88,9 @@ class Sampled(SequenceLayer[SampledState]):
         after = self.sample(u, state.inner, state.held, count, since, due)
         return after.held, after
 
-    def sample(self, u: Tensor, inner: Any, held: Tensor, count: Tensor, since: Tensor, due: Tensor) -> SampledState:
+    def sample(
+        self, u: Tensor, inner: Any, held: Tensor, count: Tensor, since: Tensor, due: Tensor
+    ) -> SampledState:
         """The state after a row (B …) that is a sample where it is due."""
         if not due.is_meta and bool(due.all()):
             held, inner = self.inner.step(u, inner, since / self.every, due)

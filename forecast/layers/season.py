@@ -83,24 +83,10 @@ class SeasonalProfile(NamedTuple):
         distance, gate, rows = np.empty((many, 1)), np.empty((many, 2, GATES)), np.empty((many, 2), np.int64)
         along = (np.empty((many, count + 1)) for count in (self.season, 2 * self.longer, 1))
         advance(
-            y,
-            gap,
-            self.season,
-            self.longer,
-            self.gain,
-            0.5 ** (1 / self.half_life),
-            state,
-            distance,
-            gate,
-            rows,
-            *along,
+            y, gap, self.season, self.longer, self.gain, 0.5 ** (1 / self.half_life), state, distance, gate, rows, *along
         )
         repeats = np.ascontiguousarray(gate[:, 1, 0])
-        return (
-            torch.from_numpy(distance.reshape(fold)),
-            torch.from_numpy(repeats.reshape(fold)),
-            torch.from_numpy(after),
-        )
+        return torch.from_numpy(distance.reshape(fold)), torch.from_numpy(repeats.reshape(fold)), torch.from_numpy(after)
 
     def run(self, values: Tensor, elapsed: Tensor, profile: Tensor) -> Track:
         """Distances, gates and origins along rows."""
@@ -122,15 +108,7 @@ class SeasonalProfile(NamedTuple):
                 self.longer, self.gain, 0.5 ** (1 / self.half_life), state.numpy(), *(part.numpy() for part in parts),
             )  # fmt: skip
             profile = state.view_as(profile)
-        distance, gate, rows, track, known, recent = (
-            part.to(values.device).unflatten(0, (batch, channels)) for part in parts
-        )
+        distance, gate, rows, track, known, recent = (part.to(values.device).unflatten(0, (batch, channels)) for part in parts)
         return Track(
-            distance.transpose(1, 2),
-            gate.transpose(1, 2),
-            track,
-            rows,
-            known,
-            recent.transpose(1, 2),
-            profile.to(values.device),
+            distance.transpose(1, 2), gate.transpose(1, 2), track, rows, known, recent.transpose(1, 2), profile.to(values.device)
         )

@@ -27,11 +27,7 @@ class SequenceLayer(nn.Module, ABC, Generic[S]):
         """What follows from the weights alone, made once for as long as these are what they are; anew where gradients flow."""
         if self.training or torch.is_grad_enabled():
             return make()
-        version = [
-            (weight.data_ptr(), weight._version, weight.dtype)
-            for weight in self._parameters.values()
-            if weight is not None
-        ]
+        version = [(weight.data_ptr(), weight._version, weight.dtype) for weight in self._parameters.values() if weight is not None]
         if self._remembered is None or self._remembered[0] != version:
             self._remembered = version, make()
         made: Made = self._remembered[1]

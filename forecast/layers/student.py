@@ -48,14 +48,10 @@ class StudentHead(QuantileHead):
         return -log_density(target, said[..., 0], said[..., 1], self.df.to(said.dtype))
 
     def quantiles(self, said: Tensor) -> Tensor:
-        standard = StudentT(
-            *(torch.tensor([each], dtype=torch.float64) for each in (0.0, 1.0, float(self.df.detach())))
-        )
+        standard = StudentT(*(torch.tensor([each], dtype=torch.float64) for each in (0.0, 1.0, float(self.df.detach()))))
         return said[..., :1] + said[..., 1:].exp() * standard.quantiles(self.levels)[0].to(said)
 
-    def forecast(
-        self, said: Tensor, units: Units, reach: tuple[float, float], seen: Tensor, kind: torch.dtype
-    ) -> Forecast:
+    def forecast(self, said: Tensor, units: Units, reach: tuple[float, float], seen: Tensor, kind: torch.dtype) -> Forecast:
         loc = units.restore(said[..., :1], 0, reach)[..., 0]
         scale = (units.spread * said[..., 1].double().exp()).expand(loc.shape)
         loc, scale = (torch.where(seen, part, math.nan).to(kind) for part in (loc, scale))
@@ -66,10 +62,7 @@ class StudentHead(QuantileHead):
         if not bool(errors.isfinite().any()):
             return
         found = [(df, _scale(errors.double(), df)) for df in TRIED]
-        likely = [
-            float(log_density(errors.double(), 0.0, s.log(), torch.tensor(df, dtype=torch.float64)).nanmean())
-            for df, s in found
-        ]
+        likely = [float(log_density(errors.double(), 0.0, s.log(), torch.tensor(df, dtype=torch.float64)).nanmean()) for df, s in found]
         df, scale = found[likely.index(max(likely))]
         self.shape.copy_((scale.log()[None] @ phi / self.basis.horizon).float())
         self.excess.data.fill_(math.log(math.expm1(df - LEAST)))

@@ -44,7 +44,9 @@ class TwoPaths(SequenceLayer[TwoPathsState]):
         said, deep = self.deep(rows, state.deep, elapsed, observed)
         return torch.cat([linear, said], -1), TwoPathsState(bank, deep)
 
-    def at(self, u: Tensor, state: TwoPathsState, elapsed: Tensor, observed: Tensor, made: Tensor) -> Tensor:
+    def at(
+        self, u: Tensor, state: TwoPathsState, elapsed: Tensor, observed: Tensor, made: Tensor
+    ) -> Tensor:
         """Features after the rows `made` (P, ascending) alone (B P …): what `forward` says there."""
         if self.deep is not None:
             places = self.deep.places(state.deep, elapsed, observed)

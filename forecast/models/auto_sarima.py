@@ -61,9 +61,7 @@ class AutoSarima(BankedForecaster):
         for one in found(lanes, self.period, self.most, self.power):
             chosen.form[one.lanes, 0] = number[one.order]
             chosen.theta[one.lanes, 0, : one.fit.theta.shape[1]] = one.fit.theta
-            for leaf, part in zip(
-                (chosen.loc, chosen.spread, chosen.drift), (one.fit.loc, one.fit.spread, one.fit.drift), strict=True
-            ):
+            for leaf, part in zip((chosen.loc, chosen.spread, chosen.drift), (one.fit.loc, one.fit.spread, one.fit.drift), strict=True):
                 leaf[one.lanes, 0] = part
         chosen = chosen._replace(weight=torch.where(chosen.form >= 0, 1.0, 0.0).to(lanes))
         return chosen._replace(widen=widened(self.bank, chosen, lanes, self.horizon, _again))

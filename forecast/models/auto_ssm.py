@@ -65,6 +65,4 @@ class AutoSsm(BankedForecaster):
 def check_powers(powers: tuple[float, ...]) -> None:
     """One clear line where a scale is not between the logarithm and the values."""
     if not powers or not all(0 <= power <= 1 for power in powers):
-        raise InputError(
-            f"model.powers={list(powers)}: powers lie between 0, the logarithm, and 1, the values; such as [1, 0.5, 0]"
-        )
+        raise InputError(f"model.powers={list(powers)}: powers lie between 0, the logarithm, and 1, the values; such as [1, 0.5, 0]")

@@ -1,6 +1,6 @@
 """Which rows of a past a closed form learns from, and how much each counts: those of `forecast.models.closed_form`.
 
-w_t = (spread at t / that of the whole life, at most 3) · heed      where enough has been seen
+    w_t = (spread at t / that of the whole life, at most 3) · heed      where enough has been seen
 """
 
 from typing import NamedTuple

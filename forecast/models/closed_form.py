@@ -75,13 +75,9 @@ def fit(model: DeepForecaster, pasts: Iterable[tuple[Past, Tensor]]) -> None:
         if train is None or held is None or not float(train.weight.sum()) > 0:
             return
         spread = (train.features.sum(0).diagonal() / train.weight.sum()).sqrt().clamp(min=1e-6)
-        weight, effect = _solve(
-            _scaled(train, spread), _scaled(held, spread), _prior(model, spread), _parts(model), model
-        )
+        weight, effect = _solve(_scaled(train, spread), _scaled(held, spread), _prior(model, spread), _parts(model), model)
         bank.spread.copy_(spread[: bank.linear])
-        own = bank.spread.double().repeat(
-            len(spread) // bank.linear
-        )  # products with a gate are of features in the bank's units
+        own = bank.spread.double().repeat(len(spread) // bank.linear)  # products with a gate are of features in the bank's units
         model.head.weight.copy_(weight * (own / spread)[:, None])
         model.head.effect.copy_(effect)
         _widths(model, errors, own)
@@ -124,9 +120,7 @@ def _rows(model: DeepForecaster, past: Past, apart: Tensor) -> Iterable[Batch]:
         yield Batch(
             train,
             held,
-            _sample(
-                f, target, known.standardise(ahead), weight > 0, training, validation, len(chosen.places) / len(some)
-            ),
+            _sample(f, target, known.standardise(ahead), weight > 0, training, validation, len(chosen.places) / len(some)),
         )
 
 
@@ -200,7 +194,9 @@ def _parts(model: DeepForecaster) -> list[Tensor]:
     return found
 
 
-def _solve(train: Sums, held: Sums, last: Tensor, parts: list[Tensor], model: DeepForecaster) -> tuple[Tensor, Tensor]:
+def _solve(
+    train: Sums, held: Sums, last: Tensor, parts: list[Tensor], model: DeepForecaster
+) -> tuple[Tensor, Tensor]:
     """Weights (C F J) and (C K') of the least validation error; the last value where there are no validation rows."""
     channels, one = len(train.weight), _pooled(train)
     unit, none = one.features[0].diagonal().mean(), torch.zeros_like(train.meets)

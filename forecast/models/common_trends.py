@@ -128,9 +128,7 @@ class CommonTrends(DynamicFactor):
     def groups(self) -> list[tuple[str, list[int]]]:
         K, S, H, C = self.trends, self.sloped, 2 * self.harmonics, self.channels
         at = K + S + H
-        made = [(LEVEL, [*range(K), *range(at + C, at + 2 * C)])] + [(f"trend {j + 1}", [j]) for j in range(K)] * (
-            K > 1
-        )
+        made = [(LEVEL, [*range(K), *range(at + C, at + 2 * C)])] + [(f"trend {j + 1}", [j]) for j in range(K)] * (K > 1)
         return made + [(f"season {self.season}", list(range(K + S, at)))] * bool(H) + [("own", list(range(at, at + C)))]
 
     def level_of(self, channel: int) -> int | None:
@@ -140,16 +138,11 @@ class CommonTrends(DynamicFactor):
         log_change, to_q, to_phi, log_variance, read, _ = [part[0] for part in self._parts(theta)]
         K, H = self.trends, 2 * self.harmonics
         begin = [sum(min(c + 1, K) + H for c in range(end)) for end in range(self.channels)]
-        up = torch.stack(
-            [read[begin[j] + j] for j in range(min(channel + 1, K))]
-        ).sign()  # a trend goes up where its first channel does
+        up = torch.stack([read[begin[j] + j] for j in range(min(channel + 1, K))]).sign()  # a trend goes up where its first channel does
         load = spread * up * read[begin[channel] : begin[channel] + len(up)]
         said = [("unit roots", f"{K} of {self.channels} channels")]
         said += [(f"noise of trend {j + 1} in this channel", plain(float(size))) for j, size in enumerate(load)]
-        said += [
-            (f"noise of slope {j + 1}, to that of its trend", plain(float((v / 2).exp())))
-            for j, v in enumerate(log_change)
-        ]
+        said += [(f"noise of slope {j + 1}, to that of its trend", plain(float((v / 2).exp()))) for j, v in enumerate(log_change)]
         said += [("new of the season in a row", plain(float(share(to_q))))] * bool(H)
         said += [("memory φ of its own", half_life(float(LONGEST * to_phi[channel].tanh())))]
         return (*said, ("noise of its own", plain(float(spread * (LEAST + log_variance[channel].exp()).sqrt()))))
@@ -177,10 +170,5 @@ class CommonTrends(DynamicFactor):
         phi = memory_of(own).clamp(-0.9, 0.9)
         variance = (own.square().mean(0) * (1 - phi.square())).clamp(min=1e-4)
         read = [part for c in range(C) for part in (load[c, : min(c + 1, K)], found[c, :H])]
-        parts = [
-            values.new_full((self.moving,), -7.0),
-            values.new_tensor([-9.0]),
-            inverse(phi, LONGEST),
-            variance.log(),
-        ]
+        parts = [values.new_full((self.moving,), -7.0), values.new_tensor([-9.0]), inverse(phi, LONGEST), variance.log()]
         return torch.cat([*parts, *read, found[:, H:].flatten()])

@@ -111,16 +111,11 @@ def facts(model: Structural, theta: Tensor, spread: Tensor) -> tuple[tuple[str, 
         said.append(("memory ρ", half_life(float(coefs[at]))))
     if model.cycle:
         rho, frequency = (float(x) for x in model.cycle.held(model.of_cycle(theta[None])))
-        said += [
-            ("period of the cycle", f"{2 * math.pi / frequency:.4g} rows"),
-            ("damping ρ of the cycle", half_life(rho)),
-        ]
+        said += [("period of the cycle", f"{2 * math.pi / frequency:.4g} rows"), ("damping ρ of the cycle", half_life(rho))]
     return tuple(said)
 
 
-def expected_by(
-    model: Arima, theta: Tensor, loc: Tensor, spread: Tensor, y: Tensor, regressors: Tensor, scale: str
-) -> Components:
+def expected_by(model: Arima, theta: Tensor, loc: Tensor, spread: Tensor, y: Tensor, regressors: Tensor, scale: str) -> Components:
     """What an ARIMA model (P) expected of each row of y (T) on its scale, and its polynomials with their roots."""
     x = (y - loc) / spread
     belief = model.start(1, theta[None], theta[None])
@@ -148,10 +143,7 @@ def lags_of(model: Arima, theta: Tensor) -> Iterator[tuple[str, str]]:
         shown = weights if letter in "φΦ" else -weights
         yield letter + f", lags of {rows} rows" * (rows > 1), ", ".join(plain(float(w)) for w in shown)
         roots = np.roots([1.0, *-weights])
-        yield (
-            f"inverse roots of {letter}",
-            "; ".join(_root(complex(z), rows) for z in sorted(roots, key=abs, reverse=True) if z.imag >= 0),
-        )
+        yield f"inverse roots of {letter}", "; ".join(_root(complex(z), rows) for z in sorted(roots, key=abs, reverse=True) if z.imag >= 0)
     if model.free:
         yield "mean of the differences, in units of the series' changes", plain(float(theta[-1]))
 

@@ -130,11 +130,7 @@ class DynamicFactor(JointForecaster):
         f, s, C = self.factors, 2 * self.harmonics, self.channels
         made = [(LEVEL, list(range(f + s + C, f + s + 2 * C)))] * self.levels
         made += [(f"factor {j + 1}", [j]) for j in range(f)]
-        return (
-            made
-            + [(f"season {self.season}", list(range(f, f + s)))] * bool(s)
-            + [("own", list(range(f + s, f + s + C)))]
-        )
+        return made + [(f"season {self.season}", list(range(f, f + s)))] * bool(s) + [("own", list(range(f + s, f + s + C)))]
 
     def level_of(self, channel: int) -> int | None:
         return self.factors + 2 * self.harmonics + self.channels + channel if self.levels else None

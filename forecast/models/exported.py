@@ -93,13 +93,7 @@ def _header(model: StackForecaster) -> dict[str, Any]:
             "needs": model.seen,
             "reach": model.reach,
         },
-        "profile": season
-        and {
-            "rows": season.season,
-            "longer": season.longer,
-            "gain": season.gain,
-            "fade": 0.5 ** (1 / season.half_life),
-        },
+        "profile": season and {"rows": season.season, "longer": season.longer, "gain": season.gain, "fade": 0.5 ** (1 / season.half_life)},
     }
 
 
@@ -120,10 +114,7 @@ def _arrays(model: StackForecaster) -> Tensors:
         made["blend"] = model.blend
     if isinstance(head, StudentHead):
         standard = StudentT(*(torch.tensor(each, dtype=torch.float64) for each in (0.0, 1.0, float(head.df))))
-        made |= {
-            "standard": standard.quantile(torch.tensor(head.levels, dtype=torch.float64)),
-            "log_stretch": head.stretch.log().mean(),
-        }
+        made |= {"standard": standard.quantile(torch.tensor(head.levels, dtype=torch.float64)), "log_stretch": head.stretch.log().mean()}
     for name in ("median", "gaps", "bend", "context"):
         part = getattr(head, name)
         made |= _linear(part, f"{name}.") if part is not None else {}

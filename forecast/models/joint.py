@@ -144,9 +144,7 @@ class JointForecaster(SpacedForecaster):
         inputs = (past.inputs.double() - fitted.input_loc[:, None]) / fitted.input_spread[:, None]
         for b, theta in enumerate(fitted.theta):
             if bool(theta.isfinite().all()):
-                found += self._of_series(
-                    theta[None], fitted.loc[b], fitted.spread[b], scaled[b : b + 1], inputs[b : b + 1]
-                )
+                found += self._of_series(theta[None], fitted.loc[b], fitted.spread[b], scaled[b : b + 1], inputs[b : b + 1])
             else:
                 found += [nothing(values[b, :, c]) for c in range(self.channels)]
         return found

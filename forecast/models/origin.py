@@ -74,9 +74,7 @@ def _rows(model: "SeasonalLTI", past: Past, apart: Tensor) -> Iterable[tuple[Sum
         there = Units(*(part[:, some, None] for part in units))
         profile, c, g = model.remembered(there, track, some + 1, horizon)
         spread = there.spread.clamp(min=1e-150)
-        target = ((past.values.unfold(1, horizon, 1)[:, some + 1].mT - profile - there.loc) / spread).clamp(
-            -bound, bound
-        )
+        target = ((past.values.unfold(1, horizon, 1)[:, some + 1].mT - profile - there.loc) / spread).clamp(-bound, bound)
         c = (c / spread[..., None]).clamp(-bound, bound).nan_to_num(nan=0.0)
         c = torch.where(target.isnan()[..., None], 0.0, c)
         weight, training, validation = chosen.weights(there, some)

@@ -42,9 +42,7 @@ class SeasonalLTI(StackForecaster):
 
     blend: Tensor
     copies = 3
-    turning = slice(
-        1
-    )  # what comes again in a longer season is remembered as it was: one map for many unlike series has no use for more
+    turning = slice(1)  # what comes again in a longer season is remembered as it was: one map for many unlike series has no use for more
     reach = (1.0, 0.5)  # a distance is up to a range, their range up to two
 
     def __init__(

@@ -71,19 +71,14 @@ class Tbats(BankedForecaster):
                 raise unknown("trend", trend, KINDS)
         check_powers(powers)
         if not 1 <= harmonics <= LADDER[-1]:
-            raise InputError(
-                f"model.harmonics={harmonics}: at most so many harmonics of a season are tried, 1 … {LADDER[-1]}"
-            )
+            raise InputError(f"model.harmonics={harmonics}: at most so many harmonics of a season are tried, 1 … {LADDER[-1]}")
         self.season, self.seasons, self.channels, self.harmonics = season, seasons, channels, harmonics
         self.trends, self.memory, self.powers = trends, memory, powers
         self.horizon, self.robust = max(horizon, 1), 0.0
         self.lengths = tuple(length for length in (seasons or (season,)) if length > 2)
         self.ladders = tuple(ladder(min(harmonics, (length - 1) // 2)) for length in self.lengths)
         places = product(
-            product(*[range(len(steps)) for steps in self.ladders]),
-            range(len(trends)),
-            range(1 + memory),
-            range(len(powers)),
+            product(*[range(len(steps)) for steps in self.ladders]), range(len(trends)), range(1 + memory), range(len(powers))
         )
         self.places = {Place(*place): k for k, place in enumerate(places)}
         self.bank = self.forms = tuple(self._form(place) for place in self.places)
@@ -156,9 +151,7 @@ class Tbats(BankedForecaster):
             for row, lane in enumerate(own):
                 same = known[lane].get(_best(known[lane])) if known[lane] else None
                 if same is not None and same[1].theta.shape[1] == start.shape[1]:
-                    start[row] = torch.cat(
-                        [same[1].theta[0, : form.model.variances].clamp(min=LOW), start[row, form.model.variances :]]
-                    )
+                    start[row] = torch.cat([same[1].theta[0, : form.model.variances].clamp(min=LOW), start[row, form.model.variances :]])
             jobs.append(Job(form, lanes[own], start))
         for (place, own), made in zip(wanted.items(), fits(jobs), strict=True):
             form = self.forms[self.places[place]]

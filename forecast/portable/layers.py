@@ -108,11 +108,4 @@ LAYERS: dict[str, Callable[[Arrays], Step]] = {
     "ssd_convolution": matrix.ssd,
     "window_attention": _attention,
 }
-SIZES = {
-    "attention": 5,
-    "window_attention": 5,
-    "lstm": 2,
-    "gru": 2,
-    "mamba_convolution": 2,
-    "ssd_convolution": 2,
-}  # arrays of a state
+SIZES = {"attention": 5, "window_attention": 5, "lstm": 2, "gru": 2, "mamba_convolution": 2, "ssd_convolution": 2}  # arrays of a state

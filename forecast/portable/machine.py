@@ -95,9 +95,7 @@ class Machine:
         if self.static:
             parts.append(self.known[series].astype(kind))
         everyone = len(due) == len(count)
-        inner = (
-            self.state[self._deep_from : -3] if everyone else [part[due] for part in self.state[self._deep_from : -3]]
-        )
+        inner = self.state[self._deep_from : -3] if everyone else [part[due] for part in self.state[self._deep_from : -3]]
         held[due] = self._deep(np.concatenate(parts, -1), since[due] / self._every, inner)
         since[due] = 0.0
         for whole, part in zip(self.state[self._deep_from : -3], inner, strict=True):

@@ -22,11 +22,7 @@ class Profile(NamedTuple):
     def advance(self, rows: Array, gap: Array, state: Array) -> tuple[Array, Array, Array, Array]:
         """Distances (L T) of rows from the profile, gates (L T+1 3), p and v before and at each row; the state is moved."""
         lanes, count = rows.shape
-        distance, gate, index = (
-            np.empty((lanes, count)),
-            np.empty((lanes, count + 1, scan_season.GATES)),
-            np.zeros((lanes, count + 1), np.int64),
-        )
+        distance, gate, index = np.empty((lanes, count)), np.empty((lanes, count + 1, scan_season.GATES)), np.zeros((lanes, count + 1), np.int64)
         track, known = np.empty((lanes, self.rows + count)), np.empty((lanes, 2 * self.longer + count))
         recent = np.empty((lanes, count + 1))
         scan_season.advance(

@@ -201,13 +201,7 @@ def plot_losses(ax: Axes, losses: pd.DataFrame, kept: bool = True) -> Axes:
             style: dict[str, Any] = dict(color=colour, marker=marker, markersize=5, linestyle=line, linewidth=2)
             ax.plot(losses["epoch"], losses[name], label=name.replace("_", " "), **style)
     if (best := best_epoch(losses)) is not None:
-        ax.axvline(
-            best,
-            color=INK,
-            linestyle=":",
-            linewidth=1.2,
-            label="weights kept" if kept else "best of the training, not kept",
-        )
+        ax.axvline(best, color=INK, linestyle=":", linewidth=1.2, label="weights kept" if kept else "best of the training, not kept")
     ax.set(xlabel="epoch", ylabel="loss")
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     legend(ax)

@@ -14,28 +14,19 @@ TITLES = {
     "stretches": "stretches of 1½ seasons missing",
     "rows": "rows dropped, time between kept",
 }
-NAMES = {
-    "native": "native",
-    "last": "last value first",
-    "linear": "straight line first",
-    "season": "a season ago first",
-}
+NAMES = {"native": "native", "last": "last value first", "linear": "straight line first", "season": "a season ago first"}
 HIGHEST = 20.0  # per cent; lines that go beyond leave the picture
 
 
 def shares(figures: pd.DataFrame) -> Figure:
     """Error against the share that is missing: a row of panels for each set and model, a panel for each kind of gap."""
     parts, labels = figures["case"].str.split("/", expand=True), figures["subject"].str.rpartition("/")
-    table = figures.assign(
-        set=parts[0], kind=parts[1], share=100 * parts[2].astype(float), model=labels[0], how=labels[2]
-    )
+    table = figures.assign(set=parts[0], kind=parts[1], share=100 * parts[2].astype(float), model=labels[0], how=labels[2])
     complete = table[table["kind"] == "complete"].set_index(["set", "model"])["value"]
     gaps = table[table["kind"] != "complete"]
     groups, kinds = list(gaps.groupby(["set", "model"], sort=False)), list(gaps["kind"].unique())
     with matplotlib.rc_context(STYLE | {"figure.facecolor": "white", "axes.facecolor": "white"}):
-        figure = Figure(
-            figsize=(4.6 * len(kinds) + 0.6, 3.6 * len(groups) + 1.0), layout=ConstrainedLayoutEngine(h_pad=0.12)
-        )
+        figure = Figure(figsize=(4.6 * len(kinds) + 0.6, 3.6 * len(groups) + 1.0), layout=ConstrainedLayoutEngine(h_pad=0.12))
         grid = figure.subplots(len(groups), len(kinds), squeeze=False, sharex=True, sharey=True)
         for axes, ((name, model), rows) in zip(grid, groups, strict=True):
             for ax, kind in zip(axes, kinds, strict=True):

@@ -181,12 +181,7 @@ class Arima:
         p, q, P, Q = self.order[0], self.order[2], self.seasonal[0], self.seasonal[2]
         made = [
             [math.log(0.5)] + [0.3] * p + [0.2] * P + [0.3] * q + [0.8] * Q + [0.0] * self.free,
-            [math.log(0.5)]
-            + [1.5] * min(p, 1)
-            + [-0.3] * (p - 1) * (p > 1)
-            + [0.5] * P
-            + [0.8] * q
-            + [0.3] * Q
+            [math.log(0.5)] + [1.5] * min(p, 1) + [-0.3] * (p - 1) * (p > 1) + [0.5] * P + [0.8] * q + [0.3] * Q
             + [0.0] * self.free,
         ]
         return [like.new_tensor(theta).expand(batch, -1) for theta in made]

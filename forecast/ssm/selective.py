@@ -25,7 +25,9 @@ def selective_scan(
     return (recur if usable(x) else in_two_levels)(x, dt, time, a, b, c, state)
 
 
-def recur(x: Tensor, dt: Tensor, time: Tensor, a: Tensor, b: Tensor, c: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+def recur(
+    x: Tensor, dt: Tensor, time: Tensor, a: Tensor, b: Tensor, c: Tensor, state: Tensor
+) -> tuple[Tensor, Tensor]:
     """The numba form."""
     parts = dt * x, time, a.mT, b, c, state.mT
     y, after = _Scan.apply(*(part.to(x.dtype) for part in parts))  # type: ignore[no-untyped-call]

@@ -52,9 +52,7 @@ class Recent:
         some = slice(low, high)
         z = np.where(told[some], scored.z[some], np.nan)
         own = self.x, self.gain, self.time, self.sums
-        kernel.note(
-            *own, rows.who[some], rows.time[some], rows.value[some], scored.expected[some], z, scored.learn[some]
-        )
+        kernel.note(*own, rows.who[some], rows.time[some], rows.value[some], scored.expected[some], z, scored.learn[some])
 
     def weigh(self, sensor: int) -> Found | None:
         """What lies behind the last row of a sensor, where its last rows show any change."""

@@ -21,10 +21,7 @@ def test_every_case_has_a_figure_and_the_size_it_was_asked_for(
         monkeypatch.setattr(speed_training, name, value)
     monkeypatch.setattr(peers, "PYTHON", tmp_path / "none")
     with caplog.at_level(logging.INFO, "forecast"):
-        made = {
-            (word, unit): value
-            for _, word, value, unit in speed_training.figures(tmp_path, SETTINGS, ("neuralforecast",))
-        }
+        made = {(word, unit): value for _, word, value, unit in speed_training.figures(tmp_path, SETTINGS, ("neuralforecast",))}
     assert "neuralforecast: absent" in caplog.text
     large = "s4d, as large as PatchTST"
     units = {"lti": ("windows_per_cpu_s", "parameters")}

@@ -101,8 +101,7 @@ def test_on_rows_like_the_calm_ones_it_is_the_standard_detector() -> None:
     values[:, 5000::1500] += 8
     calm, evidence = of(values[:, :4000]), of(values[:, 4000:])
     plain, bound = (
-        detector.follow(calibrated(detector, calm), evidence)[1]
-        for detector in (Standard(rate=1e-3), Steady(rate=1e-3))
+        detector.follow(calibrated(detector, calm), evidence)[1] for detector in (Standard(rate=1e-3), Steady(rate=1e-3))
     )
     same = plain.alarm == bound.alarm
     assert float(same.double().mean()) > 0.995 and bool(bound.alarm[:, 1000::1500].all())

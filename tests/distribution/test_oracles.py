@@ -72,15 +72,9 @@ def test_signed_powers() -> None:
     logarithm = Power(torch.tensor(0.0, dtype=torch.float64))
     assert torch.equal(logarithm.forward(y[4:]), y[4:].log())
     loc, scale = torch.tensor(3.0, dtype=torch.float64), torch.tensor(0.4, dtype=torch.float64)
-    root = Transformed(
-        Gaussian(loc.expand(1, 1), scale.square().expand(1, 1)), Power(torch.full((1, 1), 0.5, dtype=torch.float64))
-    )
-    truth = stats.ncx2(
-        1, (loc / scale).item() ** 2, scale=scale.item() ** 2
-    )  # the square of a normal that is nearly never negative
-    assert np.allclose(float(root.quantile(0.1)), truth.ppf(0.1)) and np.allclose(
-        float(root.mean), truth.mean(), rtol=1e-6
-    )
+    root = Transformed(Gaussian(loc.expand(1, 1), scale.square().expand(1, 1)), Power(torch.full((1, 1), 0.5, dtype=torch.float64)))
+    truth = stats.ncx2(1, (loc / scale).item() ** 2, scale=scale.item() ** 2)  # the square of a normal that is nearly never negative
+    assert np.allclose(float(root.quantile(0.1)), truth.ppf(0.1)) and np.allclose(float(root.mean), truth.mean(), rtol=1e-6)
 
 
 def test_clipped_normal() -> None:
@@ -149,9 +143,7 @@ def test_quantiles_of_a_mixture_are_those_of_each_cell_alone() -> None:
     (m, v), (n, w) = [tuple(part.numpy()[..., None] for part in both) for both in parts]
     below = 0.7 * stats.norm.cdf(found, m, v**0.5) + 0.3 * stats.norm.cdf(found, n, w**0.5)
     assert np.allclose(below, levels, rtol=1e-11, atol=0)
-    one = Mixture(
-        tuple(Gaussian(*[each[2:3] for each in part]) for part in parts), torch.tensor([0.7, 0.3], dtype=torch.float64)
-    )
+    one = Mixture(tuple(Gaussian(*[each[2:3] for each in part]) for part in parts), torch.tensor([0.7, 0.3], dtype=torch.float64))
     torch.testing.assert_close(one.quantiles(levels), found[2:3], rtol=1e-13, atol=0)
 
 

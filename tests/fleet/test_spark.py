@@ -59,9 +59,7 @@ def test_two_thousand_series_are_scored_as_on_one_machine(spark: Any) -> None:
     table = series(2000, 60)
     found = tables.detect(spark.createDataFrame(table), season=1, false_alarm_rate=1e-3, calm=0.5, buckets=8)
     alone = work.detect(table, Settings(1, rate=1e-3, calm=0.5))
-    equal(
-        found.toPandas(), alone, ["unique_id", "ds"], 1e-5
-    )  # where a likelihood is flat, a fit's last step depends on its company
+    equal(found.toPandas(), alone, ["unique_id", "ds"], 1e-5)  # where a likelihood is flat, a fit's last step depends on its company
 
 
 def test_forecasts_and_backtests_are_those_of_one_machine(spark: Any) -> None:

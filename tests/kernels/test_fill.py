@@ -13,9 +13,7 @@ from forecast.types import leaves
 S, BEND = 4, (0.25, 16.0)
 
 
-def filled(
-    value: "list[float]", elapsed: "list[float] | None" = None, bend: "tuple[float, float]" = BEND
-) -> "list[float]":
+def filled(value: "list[float]", elapsed: "list[float] | None" = None, bend: "tuple[float, float]" = BEND) -> "list[float]":
     rows = np.array([value])
     apart = np.ones((1, len(value))) if elapsed is None else np.array([elapsed])
     slots = S if bend[0] else 1

@@ -77,9 +77,7 @@ def law_01_trace_is_a_loop_of_predict_and_step(kind: type[Forecaster]) -> None:
         looped, state = Forecaster.trace(b.model, b.start(), b.past, future, lead, every)
         allowed = tolerance(b.model)
         gap = difference(numbers(traced), numbers(looped))
-        assert gap <= allowed * spread(b.past), (
-            f"trace (horizon={lead}, every={every}) and its loop differ by {gap:.2e}"
-        )
+        assert gap <= allowed * spread(b.past), f"trace (horizon={lead}, every={every}) and its loop differ by {gap:.2e}"
         assert apart(end, state) <= allowed, f"trace (every={every}) ends in another state: {apart(end, state):.2e}"
 
 

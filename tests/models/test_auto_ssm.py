@@ -197,12 +197,8 @@ def test_a_cycle_is_tried_where_it_is_asked_for() -> None:
     """Turns of 13 rows, no calendar's season: foreseen a turn ahead with a cycle, not without; other series get the same forms as ever."""
     assert bank(cycle=True)[: len(bank())] == bank() and not any(form.model.cycle for form in bank())
     assert not any(form.model.cycle for form in bank((4,), cycle=True))
-    y = torch.stack(
-        [5 * torch.sin(2 * math.pi * torch.arange(160, dtype=D) / 13) + 0.3 * series(160), series(160, 1).cumsum(0)]
-    )
-    with_it, without = (
-        forecast(AutoSsm(horizon=13, cycle=cycle), y[:, :147], 13).median[..., 0] for cycle in (True, False)
-    )
+    y = torch.stack([5 * torch.sin(2 * math.pi * torch.arange(160, dtype=D) / 13) + 0.3 * series(160), series(160, 1).cumsum(0)])
+    with_it, without = (forecast(AutoSsm(horizon=13, cycle=cycle), y[:, :147], 13).median[..., 0] for cycle in (True, False))
     error = [(made[0] - y[0, 147:]).abs().mean() for made in (with_it, without)]
     assert float(error[0]) < 1 < float(error[1]), "amplitude 5"
     torch.testing.assert_close(with_it[1], without[1], rtol=0, atol=0)
@@ -227,9 +223,7 @@ def test_few_rows_without_a_season_have_forms_of_their_own() -> None:
     long = {form.word for form in bank() if bool(usable(form, y))}
     assert long == {form.word for form in bank() if not form.sought and form.most == 0}
     assert not any(form.most or form.least for season in ((4,), (24, 168)) for form in bank(season))
-    assert not any(form.most or form.least for form in bank(trends=("none",))), (
-        "what is asked for is tried on all series"
-    )
+    assert not any(form.most or form.least for form in bank(trends=("none",))), "what is asked for is tried on all series"
 
 
 def test_a_short_series_that_rises_goes_on_rising() -> None:
@@ -297,9 +291,7 @@ def test_a_square_of_a_walk_is_seen_by_its_root() -> None:
     """y = z², z a walk with noise: the root has most of the weight, and quantiles are the squares of those of z."""
     walks = torch.stack([40 + (2 * series(300, seed)).cumsum(0) * 0.5 for seed in range(6)])
     walks = walks - walks.amin(1, keepdim=True) + 3
-    chosen = choose(
-        (Form(Structural("none")), Form(Structural("none"), 0.5), Form(Structural("none"), 0.0)), walks.square(), 12, ()
-    )
+    chosen = choose((Form(Structural("none")), Form(Structural("none"), 0.5), Form(Structural("none"), 0.0)), walks.square(), 12, ())
     weight = torch.stack([torch.where(chosen.form == k, chosen.weight, 0.0).sum(1) for k in range(3)])
     assert int((weight[1] > torch.maximum(weight[0], weight[2])).sum()) >= 5, weight
     roots = AutoSsm(powers=(0.5,), trends=("none",), memory=False, horizon=4)

@@ -109,9 +109,7 @@ def test_the_climb_is_not_left_below_the_truth() -> None:
         fitted = model.estimate(past)
     scaled = (y - fitted.loc[:, None]) / fitted.spread[:, None]
     start = model.closed_form(scaled[0], scaled[0, :, :0])[None]
-    value = [
-        float(loglik(model.program, model.coefficients(t), model.belief(t), scaled)) for t in (fitted.theta, start)
-    ]
+    value = [float(loglik(model.program, model.coefficients(t), model.belief(t), scaled)) for t in (fitted.theta, start)]
     assert value[0] > value[1] + 1
 
 
@@ -153,9 +151,7 @@ def test_a_channel_that_comes_late_or_never() -> None:
     y[0, :, 0], y[0, :60, 2] = math.nan, math.nan
     model, past = CommonTrends(channels=3), Past.of(y)
     with torch.no_grad():
-        made = model.predict(
-            model.warm_up(model.initial_state(model.estimate(past), past.static), past), Future.of(past, 3)
-        )
+        made = model.predict(model.warm_up(model.initial_state(model.estimate(past), past.static), past), Future.of(past, 3))
     assert bool(made.mean[..., 0].isnan().all()) and bool(made.mean[..., 1:].isfinite().all())
 
 

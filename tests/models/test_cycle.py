@@ -184,11 +184,7 @@ def test_bounds_that_cannot_be_are_said(periods: tuple[float, float]) -> None:
         Kalman(cycle=True, cycle_periods=periods)
 
 
-BOUND = [
-    law
-    for law in LAWS
-    if NEEDS.get(law) is None or (NEEDS[law] in Cyclical.traits and SPARES[law] not in Cyclical.traits)
-]
+BOUND = [law for law in LAWS if NEEDS.get(law) is None or (NEEDS[law] in Cyclical.traits and SPARES[law] not in Cyclical.traits)]
 
 
 @pytest.mark.parametrize("law", BOUND)

@@ -109,15 +109,8 @@ def test_an_arima_is_told_by_its_polynomials_and_what_it_expected() -> None:
     fitted = model.estimate(past)
     made = model.components(fitted, past)[0]
     theta, loc, spread = fitted.theta[0, 0], float(fitted.loc), float(fitted.spread)
-    numbers = [
-        *stationary(theta[None, 1:3])[0],
-        -stationary(theta[None, 3:4])[0, 0],
-        -stationary(theta[None, 4:5])[0, 0],
-        theta[0].exp(),
-    ]
-    reference = SARIMAX(
-        (y[0, :, 0].numpy() - loc) / spread, order=(2, 1, 1), seasonal_order=(0, 1, 1, 4), use_exact_diffuse=True
-    )
+    numbers = [*stationary(theta[None, 1:3])[0], -stationary(theta[None, 3:4])[0, 0], -stationary(theta[None, 4:5])[0, 0], theta[0].exp()]
+    reference = SARIMAX((y[0, :, 0].numpy() - loc) / spread, order=(2, 1, 1), seasonal_order=(0, 1, 1, 4), use_exact_diffuse=True)
     found = reference.filter([float(x) for x in numbers])
     late = slice(8, None)
     np.testing.assert_allclose(made.mean[late, 0].numpy(), loc + spread * found.fittedvalues[late], rtol=1e-7)

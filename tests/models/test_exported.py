@@ -25,9 +25,7 @@ from forecast.types import Future, Row
 from tests.laws.bench import difference, past_of
 
 
-def trained(
-    words: tuple[str, ...], kind: type[StackForecaster] = StackForecaster, **options: object
-) -> StackForecaster:
+def trained(words: tuple[str, ...], kind: type[StackForecaster] = StackForecaster, **options: object) -> StackForecaster:
     """A small model whose every part says something."""
     torch.manual_seed(0)
     shape = {"horizon": 6, "seasons": (4, 12), "channels": 2, "inputs": 2, "static": 1}
@@ -50,9 +48,7 @@ def test_every_row_and_forecast_is_that_of_torch(words: tuple[str, ...], tmp_pat
 @pytest.mark.parametrize(
     ("kind", "output"), [(SeasonalLTI, "quantiles"), (SeasonalLTI, "student_t"), (StackForecaster, "student_t")]
 )
-def test_so_it_is_of_profiles_and_of_the_student_output(
-    kind: type[StackForecaster], output: str, tmp_path: Path
-) -> None:
+def test_so_it_is_of_profiles_and_of_the_student_output(kind: type[StackForecaster], output: str, tmp_path: Path) -> None:
     model = trained(("s4d",), kind, output=output)
     model.head.stretch.copy_(torch.tensor([0.7, 1.6]))
     compare(model, tmp_path)
@@ -169,9 +165,7 @@ def test_a_profile_of_the_format_before_is_refused(tmp_path: Path) -> None:
     with np.load(tmp_path / "new.npz") as found:
         arrays = dict(found)
     header = json.loads(arrays.pop("header").tobytes())
-    np.savez(
-        tmp_path / "old.npz", header=np.frombuffer(json.dumps(header | {"portable": 3}).encode(), np.uint8), **arrays
-    )
+    np.savez(tmp_path / "old.npz", header=np.frombuffer(json.dumps(header | {"portable": 3}).encode(), np.uint8), **arrays)
     with pytest.raises(InputError, match="written in another format than 4; export it"):
         load(tmp_path / "old.npz")
 

@@ -49,9 +49,7 @@ def fitted(output: str = "student_t") -> LTIForecaster:
 def test_the_density_is_scipys() -> None:
     y = torch.linspace(-30, 30, 41, dtype=torch.float64)
     for df, scale in ((2.5, 0.3), (7.0, 2.0), (1e4, 1.0)):
-        mine = log_density(
-            y, 1.5, torch.tensor(scale, dtype=torch.float64).log(), torch.tensor(df, dtype=torch.float64)
-        )
+        mine = log_density(y, 1.5, torch.tensor(scale, dtype=torch.float64).log(), torch.tensor(df, dtype=torch.float64))
         assert mine.numpy() == pytest.approx(stats.t.logpdf(y.numpy(), df, 1.5, scale), rel=1e-9)
 
 
@@ -113,11 +111,7 @@ def test_training_by_likelihood_gains() -> None:
         optimiser.step()
         losses.append(float(loss.detach()))
     assert losses[-1] < losses[0] - 0.3
-    assert (
-        isinstance(model.head, StudentHead)
-        and float(model.head.df.detach()) > LEAST
-        and model.head.excess.grad is not None
-    )
+    assert isinstance(model.head, StudentHead) and float(model.head.df.detach()) > LEAST and model.head.excess.grad is not None
 
 
 def test_what_is_not_there_is_refused_in_one_line() -> None:

@@ -76,10 +76,7 @@ def test_both_seasons_are_found_and_foreseen() -> None:
     y = two_seasons()[None] + torch.stack([noise(700, 3), noise(700, 4) + 0.05 * noise(700, 5).cumsum(0)])
     model = Tbats(seasons=(24, 168), harmonics=6)
     parameters, made = run(model, y[:, :652], 48)
-    seasons = [
-        [(one.length, one.harmonics) for one in model.forms[k].model.seasons]
-        for k in parameters.form.flatten().tolist()
-    ]
+    seasons = [[(one.length, one.harmonics) for one in model.forms[k].model.seasons] for k in parameters.form.flatten().tolist()]
     assert all(found[0] in ((24, 2), (24, 3)) and found[1] in ((168, 3), (168, 4)) for found in seasons), seasons
     error, naive = (made.median[..., 0] - y[:, 652:]).abs().mean(1), (y[:, 484:532] - y[:, 652:]).abs().mean(1)
     assert bool((error < naive).all()), "better than the values of a week ago"
@@ -118,11 +115,7 @@ def test_short_constant_and_missing_series() -> None:
 
 @pytest.mark.parametrize(
     ("options", "message"),
-    [
-        ({"trends": ("full",)}, "unknown trend 'full'"),
-        ({"harmonics": 40}, "1 … 36"),
-        ({"powers": ()}, "powers lie between"),
-    ],
+    [({"trends": ("full",)}, "unknown trend 'full'"), ({"harmonics": 40}, "1 … 36"), ({"powers": ()}, "powers lie between")],
 )
 def test_options_are_checked(options: dict[str, object], message: str) -> None:
     with pytest.raises(InputError, match=message):

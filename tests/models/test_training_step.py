@@ -74,9 +74,7 @@ def test_the_first_window_of_attention_is_that_of_the_general_form(even: bool) -
         y.square().sum().backward()
         assert layer.log_decay.grad is not None and layer.enter.weight.grad is not None
         said.append((y, *after, layer.log_decay.grad.clone(), layer.enter.weight.grad.clone()))
-    assert all(
-        torch.allclose(one.double(), other.double(), atol=2e-5, rtol=1e-4) for one, other in zip(*said, strict=True)
-    )
+    assert all(torch.allclose(one.double(), other.double(), atol=2e-5, rtol=1e-4) for one, other in zip(*said, strict=True))
 
 
 @pytest.mark.parametrize("kind", [torch.float32, torch.float64])

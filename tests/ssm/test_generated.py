@@ -24,9 +24,7 @@ MODELS = {
     "a season that walks and grows by a constant": Structural(MEAN, (Season(6, walk=True, growth=1),), memory=True),
     "a season that walks and grows by harmonics": Structural(MEAN, (Season(8, walk=True, growth=5),), memory=True),
     "a season that walks": Structural(MEAN, (Season(6, walk=True),)),
-    "two trigonometric seasons and a memory": Structural(
-        "damped", (Season(6, 2, 900.0), Season(14, 3, 900.0)), memory=True
-    ),
+    "two trigonometric seasons and a memory": Structural("damped", (Season(6, 2, 900.0), Season(14, 3, 900.0)), memory=True),
     "a season, a cycle and a memory": Structural("damped", (Season(4),), memory=True, cycle=Cycle(5.0, 40.0)),
     "a drift": Structural(DRIFT, (Season(4),)),
     "SARIMA with a mean of its differences": Arima((1, 1, 1), (0, 1, 1), 4, constant="free"),

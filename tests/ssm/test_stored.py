@@ -116,13 +116,7 @@ def two_channels(name: str) -> tuple[Tensor, Tensor, Tensor, Tensor, np.ndarray]
         y = np.column_stack([np.r_[first, [1.0] * 9] for first in (10.2394, 8.2304)])
         if name.endswith("restricted"):
             return tensor([[1]]), tensor([[variance]]), tensor([[1], [load]]), torch.ones(2, dtype=D), y
-        return (
-            torch.eye(2, dtype=D),
-            torch.diag(tensor([variance, 0])),
-            tensor([[1, 0], [load, 1]]),
-            torch.ones(2, dtype=D),
-            y,
-        )
+        return torch.eye(2, dtype=D), torch.diag(tensor([variance, 0])), tensor([[1, 0], [load, 1]]), torch.ones(2, dtype=D), y
     table = sm.datasets.macrodata.load_pandas().data
     y = np.diff(np.log(table[["realgdp", "realcons"]].to_numpy()[:21]), axis=0) * 400
     if name == "var1_missing":
@@ -155,9 +149,7 @@ def test_exact_diffuse_start_of_two_channels_is_that_of_kfas(name: str) -> None:
         Z = np.kron(np.eye(len(y)), H.numpy())
         inverse = np.linalg.inv(COMMON[1] * Z @ np.minimum(rows[:, None], rows) @ Z.T + np.eye(2 * len(y)))
         reads = Z.sum(1)
-        assert float(made.mean[0, 0, 0]) == pytest.approx(
-            reads @ inverse @ y.ravel() / (reads @ inverse @ reads), rel=1e-9
-        )
+        assert float(made.mean[0, 0, 0]) == pytest.approx(reads @ inverse @ y.ravel() / (reads @ inverse @ reads), rel=1e-9)
     np.testing.assert_allclose(made.mean[0].numpy()[kept], alphahat[kept], **close)
     total = table[[f"V_{i + 1}" for i in range(4)]].sum(axis=1) if "V_1" in table else table["sumV"]
     np.testing.assert_allclose(made.covariance[0].sum((1, 2)).numpy(), total.to_numpy(), rtol=1e-6, atol=1e-8)
@@ -167,9 +159,7 @@ def clark_1987(theta: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """F, Q, H, R of level, slope and a cycle of two lags."""
     v, e, w, phi1, phi2 = theta
     o = torch.zeros_like(v)
-    F = torch.stack(
-        [torch.stack(row) for row in ([o + 1, o, o, o + 1], [o, phi1, phi2, o], [o, o + 1, o, o], [o, o, o, o + 1])]
-    )
+    F = torch.stack([torch.stack(row) for row in ([o + 1, o, o, o + 1], [o, phi1, phi2, o], [o, o + 1, o, o], [o, o, o, o + 1])])
     return F, torch.stack([v**2, e**2, o, w**2]).diag(), tensor([[1, 1, 0, 0]]), torch.zeros(1, dtype=D)
 
 
@@ -178,14 +168,7 @@ def clark_1989(theta: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     v, e, w, vl, ec, phi1, phi2, a1, a2, a3 = theta
     o = torch.zeros_like(v)
     i = o + 1
-    rows = (
-        [i, o, o, o, i, o],
-        [o, phi1, phi2, o, o, o],
-        [o, i, o, o, o, o],
-        [o, o, i, o, o, o],
-        [o, o, o, o, i, o],
-        [o, o, o, o, o, i],
-    )
+    rows = [i, o, o, o, i, o], [o, phi1, phi2, o, o, o], [o, i, o, o, o, o], [o, o, i, o, o, o], [o, o, o, o, i, o], [o, o, o, o, o, i]
     H = torch.stack([torch.stack([i, i, o, o, o, o]), torch.stack([o, a1, a2, a3, o, i])])
     F, Q = torch.stack([torch.stack(row) for row in rows]), torch.stack([v**2, e**2, o, o, w**2, vl**2]).diag()
     return F, Q, H, torch.stack([o, ec**2])

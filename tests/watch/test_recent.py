@@ -83,9 +83,7 @@ def first_after(fault: str, sensors: int, seed: int) -> tuple[Counter[str], Coun
 @pytest.mark.parametrize("fault", FAULTS)
 def test_faults_are_called_by_their_names_when_they_are_over(fault: str) -> None:
     ends, begins, late = first_after(fault, 20, 3)
-    assert ends[fault] >= (13 if fault == "trend change" else 17), (
-        ends
-    )  # some trends are over as an event while they look like shifts
+    assert ends[fault] >= (13 if fault == "trend change" else 17), ends  # some trends are over as an event while they look like shifts
     assert begins[fault] + begins["None"] >= 18, begins
     assert abs(float(np.median(late))) <= 1
 

@@ -89,11 +89,7 @@ def _fill_in(
     """The figures of one model on one set that are not made yet."""
     horizon, values = max(chosen.horizons), dataset.panel.series(0).double().numpy()
     cases = [(kind, share) for kind in chosen.kinds for share in chosen.shares]
-    if all(
-        made.has(f"{dataset.name}/{kind}/{share:g}", f"{one.label}/{how}")
-        for kind, share in cases
-        for how in chosen.fills
-    ):
+    if all(made.has(f"{dataset.name}/{kind}/{share:g}", f"{one.label}/{how}") for kind, share in cases for how in chosen.fills):
         return
     model = one.build(horizon=horizon, facts=facts_of(dataset.panel))
     ends = dataset.borders.validation.numpy()
@@ -178,13 +174,7 @@ def walk(model: Forecaster, state: State, rows: Rows, cutoffs: list[int]) -> Ite
 
 
 def _error(
-    model: Forecaster,
-    state: State,
-    rows: Rows,
-    values: Numbers,
-    cutoffs: list[int],
-    horizons: tuple[int, ...],
-    scale: Numbers,
+    model: Forecaster, state: State, rows: Rows, values: Numbers, cutoffs: list[int], horizons: tuple[int, ...], scale: Numbers
 ) -> float:
     """Mean over the horizons of the mean squared error at the cutoffs, in units of the scale."""
     longest, each = max(horizons), []

@@ -138,6 +138,4 @@ def _show(made: pd.DataFrame) -> None:
     lost = made[(made["unit"] == "kept") & (made["value"] == 0) & ~made["subject"].str.endswith(TRAINED)]
     for who, cases in lost.groupby("subject", sort=False)["case"]:
         names = ", ".join(dict.fromkeys(cases.str.partition("/")[0]))
-        print(
-            f"{who} on {names}: the trained weights gain nothing on the validation rows and are not kept; the row is that from before training."
-        )
+        print(f"{who} on {names}: the trained weights gain nothing on the validation rows and are not kept; the row is that from before training.")

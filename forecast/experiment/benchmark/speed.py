@@ -19,12 +19,7 @@ from forecast.experiment.benchmark import (
 )
 
 SUITES = ("kalman", "layers", "steps", "training", "detect", "watch")
-PEERS = {
-    "kalman": ("statsmodels", "dynamax", "simdkalman"),
-    "detect": ("river",),
-    "training": ("neuralforecast",),
-    "watch": ("river_watch", "spark"),
-}
+PEERS = {"kalman": ("statsmodels", "dynamax", "simdkalman"), "detect": ("river",), "training": ("neuralforecast",), "watch": ("river_watch", "spark")}
 
 
 @dataclass(frozen=True)

@@ -24,19 +24,7 @@ from forecast.models.stack import StackForecaster
 from forecast.portable import Machine, load
 from forecast.types import Future, Past, Row, State, leaves, tree_map
 
-MEMBERS = (
-    "lti",
-    "seasonal_lti",
-    "s4d",
-    "s4",
-    "s5",
-    "mamba",
-    "hybrid",
-    "transformer",
-    "lstm",
-    "linear_attention",
-    "performer",
-)
+MEMBERS = ("lti", "seasonal_lti", "s4d", "s4", "s5", "mamba", "hybrid", "transformer", "lstm", "linear_attention", "performer")
 FAR = ("lti", "s4d")
 STEPPED, LONG = (1_000, 100_000), 10_000_000  # rows before the measurement
 FEWER, LESS = (1_000, 10_000), 200_000  # of the others

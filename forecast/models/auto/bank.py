@@ -204,9 +204,7 @@ def turning(y: Tensor) -> Tensor:
     if power.shape[1] < 3 * TOGETHER:
         return y.new_zeros(len(y))
     half = TOGETHER // 2
-    smooth = power.unfold(1, TOGETHER, 1).mean(
-        2
-    )  # centred on the frequencies half + 1, half + 2, … of a turn in all rows
+    smooth = power.unfold(1, TOGETHER, 1).mean(2)  # centred on the frequencies half + 1, half + 2, … of a turn in all rows
     period = change.shape[1] / torch.arange(half + 1, half + 1 + smooth.shape[1], dtype=y.dtype)
     within = (period >= SHORTEST) & (period <= seen.sum(1, keepdim=True) / 4)
     peak = torch.where(within, smooth, 0.0).max(1)

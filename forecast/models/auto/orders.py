@@ -29,10 +29,7 @@ from forecast.ssm.belief import Belief
 from forecast.ssm.fit import minimise
 from forecast.ssm.kalman import loglik
 
-SKETCH, FINAL = (
-    (20, 1e-5),
-    (60, 1e-7),
-)  # of a climb while searching and at the end: most steps, and the relative gain that ends it
+SKETCH, FINAL = (20, 1e-5), (60, 1e-7)  # of a climb while searching and at the end: most steps, and the relative gain that ends it
 ROUNDS = 8
 CLASS = 2.0  # lengths that differ by less go through together
 STEPS = [(1, 0, 0, 0), (-1, 0, 0, 0), (0, 1, 0, 0), (0, -1, 0, 0), (1, 1, 0, 0), (-1, -1, 0, 0)]
@@ -212,9 +209,7 @@ def _groups(z: Tensor, season: int) -> Iterator[Group]:
         lanes = (kind == one).nonzero()[:, 0]
         x, loc, spread = standardised(z[lanes, z.shape[1] - int(length[lanes].max()) :])
         seasonal = season > 1
-        strong = (
-            (strength(x, season) > STRONG) & (x.isfinite().sum(1) >= 3 * season) if seasonal else loc.new_zeros(len(x))
-        )
+        strong = (strength(x, season) > STRONG) & (x.isfinite().sum(1) >= 3 * season) if seasonal else loc.new_zeros(len(x))
         taken, w = [], []
         for y, rows, D in zip(x.split(1), length[lanes].tolist(), strong.long().tolist(), strict=True):
             filled = differenced(interpolated(y[:, -rows:]), 0, D, season)[0, D * season :]

@@ -20,9 +20,7 @@ from forecast.models.auto.choose import CLASS, DOUBT, NARROW, WIDE, Chosen
 from forecast.models.auto.fit import Fit, Kind
 from forecast.ssm.kalman import advance, ahead
 
-Again = Callable[
-    [Kind, Tensor, Fit], Fit
-]  # a form fitted to fewer rows of some lanes, from what was found on all of them
+Again = Callable[[Kind, Tensor, Fit], Fit]  # a form fitted to fewer rows of some lanes, from what was found on all of them
 
 MOST = 6.0  # |z| beyond which an error counts as this
 
@@ -59,9 +57,7 @@ def _errors(form: Kind, fit: Fit, y: Tensor, origins: Sequence[int], horizon: in
 def own(size: Tensor) -> Tensor:
     """c (n 2) of mean |z| at the nearer and at the further leads, and of how many errors these are the means (n 4)."""
     ratio, count = size.tensor_split(2, 1)
-    trust = (
-        count / 6 / (count / 6 + DOUBT)
-    )  # errors over several leads and origins say less than as many that lie apart
+    trust = count / 6 / (count / 6 + DOUBT)  # errors over several leads and origins say less than as many that lie apart
     found = trust * (ratio.clamp(min=1e-3) / math.sqrt(2 / math.pi)).log()
     return torch.where(count > 0, found.clamp(-0.5, 1.0), 0.0).exp()
 
@@ -80,11 +76,7 @@ def _groups(bank: Sequence[Kind], chosen: Chosen, y: Tensor, horizon: int) -> It
 def _held_out(length: int, horizon: int, form: Kind) -> int:
     """Rows at the end that a form is tried on, of a lane of so many rows; 0 where too few would be left to fit it."""
     needed = form.model.rank + 3 * form.model.parameters + 2
-    fitting = [
-        held
-        for held in (2 * horizon, horizon, min(horizon, int(0.3 * length)))
-        if length - held >= max(needed, 2 * held)
-    ]
+    fitting = [held for held in (2 * horizon, horizon, min(horizon, int(0.3 * length))) if length - held >= max(needed, 2 * held)]
     return fitting[0] if fitting else 0
 
 

@@ -16,24 +16,36 @@ from forecast.detect.guarding import verdict
 from forecast.detect.standard import Calibration, Standard, Watching
 from forecast.errors import InputError
 from forecast.kernels import watch
-from forecast.kernels.history import BINS, LONG, history
+from forecast.kernels.history import BINS, FARTHEST, LONG, SHAPES, history, ways
 
 KINDS = torch.tensor([watch.SPIKE, watch.PATTERN])
+FAINT, FAINTEST = 0.25, 1e-3  # of the calm rows' deviation, spreads
+
+
+class Law(NamedTuple):
+    """What guards the model, and the size below which a shape is faint."""
+
+    guarding: Calibration
+    least: Tensor  # (B C) in calm spreads
 
 
 class Counted(NamedTuple):
     """Counts of all rows so far beside what guards the model."""
 
     guarding: Watching
-    recent: Tensor  # (B lags+32 C) the last rows, newest first
-    sums: Tensor  # (B 2 lags) of squares, by lag
-    counts: Tensor  # (B 2C+2 BINS)
-    largest: Tensor  # (B 2C+2)
+    least: Tensor
+    recent: Tensor  # (B C lags+LONG+1) the last rows, newest first
+    dots: Tensor  # (B K C lags) products of shapes, by lag
+    mean: Tensor  # (B K C lags) of the last windows, newest first
+    square: Tensor  # (B K C lags) their variances
+    repeats: Tensor  # (B C)
+    counts: Tensor  # (B W BINS)
+    largest: Tensor  # (B W)
     held: Tensor  # (B 3)
 
 
 class History(Detector):
-    """Conformal: each row, and each pattern of 16 and of 32 rows, among those before it; what lasts is told once."""
+    """Conformal: each row, its patterns of 2 to 128 rows and how still it is, among those before it; what lasts is told once."""
 
     guarding: Standard
 
@@ -52,41 +64,42 @@ class History(Detector):
         self.rate, self.guard, self.lags, self.quiet, self.quality = rate, guard, lags, quiet, quality
         self.guarding = Standard(rate=rate, statistics=("spike",), guard=guard, quality=quality)
 
-    def calibrate(self, evidence: Evidence) -> Calibration:
-        return self.guarding.calibrate(evidence)
+    def calibrate(self, evidence: Evidence) -> Law:
+        calm = self.guarding.calibrate(evidence)
+        r = ((evidence.row.values.double() - calm.loc[:, None]) / calm.spread[:, None]).clamp(-FARTHEST, FARTHEST)
+        size = (r - r.nanmean(1, keepdim=True)).square().nanmean(1).sqrt().nan_to_num(0.0)
+        return Law(calm, (FAINT * size).clamp(min=FAINTEST))
 
-    def initial_state(self, calibration: Calibration) -> Counted:
-        batch, channels = calibration.unit.shape
-        none, ways = calibration.unit.new_zeros, 2 * channels + 2
+    def initial_state(self, calibration: Law) -> Counted:
+        batch, channels = calibration.least.shape
+        none, shapes = calibration.least.new_zeros, len(SHAPES)
         return Counted(
-            self.guarding.initial_state(calibration),
-            none(batch, self.lags + LONG, channels),
-            none(batch, 2, self.lags),
-            none(batch, ways, BINS),
-            none(batch, ways),
+            self.guarding.initial_state(calibration.guarding),
+            calibration.least,
+            none(batch, channels, self.lags + LONG + 1),
+            none(batch, shapes, channels, self.lags),
+            none(batch, shapes, channels, self.lags),
+            none(batch, shapes, channels, self.lags),
+            none(batch, channels),
+            none(batch, ways(channels), BINS),
+            none(batch, ways(channels)),
             none(batch, 3),
         )
 
     def follow(self, state: Counted, evidence: Evidence) -> tuple[Counted, Verdict]:
         guarding, guarded = self.guarding.follow(state.guarding, evidence)
         y = evidence.row.values.double().contiguous()
-        recent, sums, counts, largest, held = (leaf.clone() for leaf in state[1:])
+        counted = [leaf.clone() for leaf in state[2:]]
         nats, kind, blame = y.new_empty(y.shape[:2]), torch.empty(y.shape[:2], dtype=torch.int64), torch.empty_like(y)
         calibration = state.guarding.calibration
         history(
             y.numpy(),
             calibration.loc.contiguous().numpy(),
             calibration.spread.contiguous().numpy(),
+            state.least.contiguous().numpy(),
             float(self.quiet),
             -math.log(self.rate),
-            recent.numpy(),
-            sums.numpy(),
-            counts.numpy(),
-            largest.numpy(),
-            held.numpy(),
-            nats.numpy(),
-            kind.numpy(),
-            blame.numpy(),
+            *(leaf.numpy() for leaf in (*counted, nats, kind, blame)),
         )
         told = verdict(self.score(nats.nan_to_num(0.0)), KINDS[kind], blame, guarded)
-        return Counted(guarding, recent, sums, counts, largest, held), told
+        return Counted(guarding, state.least, *counted), told

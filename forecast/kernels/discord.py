@@ -41,7 +41,7 @@ def moments(recent: Array, size: int) -> tuple[float, float]:
 
 
 @jit
-def _product(recent: Array, lag: int, size: int) -> float:
+def product(recent: Array, lag: int, size: int) -> float:
     """Σ y y' of the last window and of that which ended `lag` rows before it."""
     total = 0.0
     for j in range(size):
@@ -62,7 +62,7 @@ def _alike(
 
 
 @jit
-def _largest(x: Array) -> float:
+def largest_of(x: Array) -> float:
     """The largest of x, by the maxima of every TOGETHER-th: one running maximum would wait for itself."""
     best, whole, top = np.full(TOGETHER, -np.inf), x.shape[0] // TOGETHER * TOGETHER, -np.inf
     for i in range(0, whole, TOGETHER):
@@ -77,7 +77,7 @@ def _largest(x: Array) -> float:
 
 
 @jit
-def _nearest(
+def nearest(
     dots: Array, recent: Array, mean: Array, square: Array, weight: Array, place: int, size: int, most: int, like: Array
 ) -> float:
     """d to the likest window that ended `size` to `most` - 1 rows ago; `place` is that of the newest row."""
@@ -89,11 +89,11 @@ def _nearest(
         newest[3], newest[4], newest[5] = mean[c, place], square[c, place], weight[c, place]
         near, far = recent[c, low:high], recent[c, low + size : high + size]
         _alike(dots[c, size:most], near, far, mean[c, low:high], square[c, low:high], weight[c, low:high], newest, here)
-    return math.sqrt(max(-_largest(here) / dots.shape[0], 0.0))
+    return math.sqrt(max(-largest_of(here) / dots.shape[0], 0.0))
 
 
 @jit
-def _grown(kept: Array, rows: int) -> Array:
+def grown(kept: Array, rows: int) -> Array:
     """What is kept newest first (… M), behind room for more rows."""
     made = np.empty((kept.shape[0], kept.shape[1], rows + kept.shape[2]))
     made[:, :, rows:] = kept
@@ -101,7 +101,7 @@ def _grown(kept: Array, rows: int) -> Array:
 
 
 @jit
-def _weights(square: Array, least: Array, rows: int) -> Array:
+def weights(square: Array, least: Array, rows: int) -> Array:
     """1/(σ + s) of the windows kept (K C M), behind room for more rows."""
     made = np.empty((square.shape[0], square.shape[1], rows + square.shape[2]))
     for k in range(square.shape[0]):
@@ -130,9 +130,9 @@ def discord(
     like = np.empty(memory)
     for b in range(batch):
         longest, place = lengths[b].max(), number
-        seen, told = _grown(recent[b : b + 1], number)[0], _grown(late[b : b + 1], number)[0]
-        centre, power = _grown(mean[b], number), _grown(square[b], number)
-        weight = _weights(square[b], least[b], number)
+        seen, told = grown(recent[b : b + 1], number)[0], grown(late[b : b + 1], number)[0]
+        centre, power = grown(mean[b], number), grown(square[b], number)
+        weight = weights(square[b], least[b], number)
         for t in range(number):
             statistic[b, t] = np.nan
             missing = 0
@@ -152,10 +152,10 @@ def discord(
                     centre[k, c, place], power[k, c, place] = moments(seen[c, place:], size)
                     weight[k, c, place] = 1.0 / (math.sqrt(power[k, c, place]) + least[b, k, c])
                     if size <= lag < memory:
-                        dots[b, k, c, lag] = _product(seen[c, place + 1 :], lag, size)
+                        dots[b, k, c, lag] = product(seen[c, place + 1 :], lag, size)
                 found, most = 0.0, min(memory, lag + 1)
                 if most > size:
-                    found = _nearest(dots[b, k], seen, centre[k], power[k], weight[k], place, size, most, like)
+                    found = nearest(dots[b, k], seen, centre[k], power[k], weight[k], place, size, most, like)
                 told[k, place] = found
                 total += told[k, place + longest - size]
             if rows[b] >= 2 * longest:

@@ -46,7 +46,7 @@ def nats_by_hand(x: float, earlier: list[float]) -> float:
     return math.log(n + 1) + math.log1p((x - top) / step)
 
 
-def patterns(r: NDArray[np.float64], size: int, lags: int) -> list[float]:
+def nearest(r: NDArray[np.float64], size: int, lags: int) -> list[float]:
     """Root mean square difference of every row's last `size` rows to the nearest ones before it; 0 where there are none."""
     made = []
     for t in range(len(r)):
@@ -58,25 +58,74 @@ def patterns(r: NDArray[np.float64], size: int, lags: int) -> list[float]:
     return made
 
 
+def likest(r: NDArray[np.float64], least: NDArray[np.float64], size: int, lags: int) -> list[float]:
+    """The same of shapes, in units of the two windows' own sizes."""
+    made = []
+    for t in range(len(r)):
+        now, found = r[t - size + 1 : t + 1], []
+        for lag in range(size, min(lags - 1, t - size + 1) + 1):
+            before = r[t - lag - size + 1 : t - lag + 1]
+            apart = ((now - now.mean(0)) - (before - before.mean(0))) ** 2
+            own = (now.std(0) + least) * (before.std(0) + least)
+            found.append(float(np.sqrt(np.mean(apart.mean(0) / own))))
+        made.append(min(found, default=0.0))
+    return made
+
+
+def same(r: NDArray[np.float64]) -> tuple[list[float], list[float]]:
+    """Rows for which a reading has been the same, and how still the last rows were."""
+    repeats = [0.0]
+    for t in range(1, len(r)):
+        repeats.append(repeats[-1] + 1 if r[t] == r[t - 1] else 0.0)
+    still = [1 / (r[max(t - kernel.STILL + 1, 0) : t + 1].std() + kernel.STILLEST) for t in range(len(r))]
+    return repeats, still
+
+
 def test_nats_are_those_of_the_definition() -> None:
-    values = walk(1, 420, 3, channels=2)
-    values[0, 360, 1] += 15
-    lags = 80
+    values, rows = walk(1, 460, 3, channels=2), 460
+    values[0, 400, 1] += 15
+    values[0, 430:440, 0] = values[0, 430, 0]
+    lags = 2 * kernel.LONG
     detector = History(rate=1e-9, quiet=0, lags=lags, quality=False)
     verdict = judged(values, detector)
     calibration = detector.calibrate(of(values[:, :CALM]))
-    r = ((values - calibration.loc[:, None]) / calibration.spread[:, None])[0].numpy()
-    short, long = patterns(r, kernel.SHORT, lags), patterns(r, kernel.LONG, lags)
-    threshold, lanes = -math.log(1e-9), [[*(kernel.ORIGIN + r).T], [*(kernel.ORIGIN - r).T]]
-    scores = []
-    for t in range(len(r)):
-        sides = [[nats_by_hand(max(x[t], 0.0), [max(v, 0.0) for v in x[:t]]) for x in lane] for lane in lanes]
-        extreme = max(max(max(side) for side in sides) - math.log(2), 0.0)
-        both = sum(nats_by_hand(way[t], way[kernel.EARLY : t]) for way in (short, long)) if t > kernel.EARLY else 0.0
-        e = kernel.STEEPER * (extreme + both) / 3
+    calm = calibration.guarding
+    r = ((values - calm.loc[:, None]) / calm.spread[:, None])[0].numpy()
+    least = r[:CALM].std(0) / 4
+    ways = [nearest(r, size, lags) for size in kernel.VALUES] + [likest(r, least, size, lags) for size in kernel.SHAPES]
+    each = [same(r[:, c]) for c in range(2)]
+    threshold, scores = -math.log(1e-9), []
+    for t in range(rows):
+        total = 0.0
+        for k, first in ((0, 0), (1, kernel.STILL)):
+            strange = [nats_by_hand(one[k][t], one[k][first:t]) if t >= first else 0.0 for one in each]
+            total += max(max(strange) - math.log(2), 0.0)
+        if t >= kernel.EARLY:
+            total += sum(nats_by_hand(way[t], way[kernel.EARLY : t]) for way in ways)
+        e = kernel.STEEPER * total / kernel.TERMS
         scores.append(e / (e + threshold))
-    assert verdict.score[0].tolist() == pytest.approx(scores, abs=1e-9)
-    assert int(verdict.blame[0, 360].argmax()) == 1
+    assert verdict.score[0].tolist() == pytest.approx(scores, abs=1e-7)
+    assert int(verdict.blame[0, 400].argmax()) == 1
+
+
+def test_rows_alone_give_what_they_give_together() -> None:
+    values = walk(2, 340, 8, channels=2)
+    detector = History(lags=2 * kernel.LONG, quality=False)
+    state = detector.initial_state(detector.calibrate(of(values[:, :CALM])))
+    whole_state, whole = detector.follow(state, of(values))
+    for first, last in ((0, 150), (150, 151), (151, 340)):
+        state, part = detector.follow(state, of(values[:, first:last]))
+        assert torch.equal(part.score, whole.score[:, first:last])
+        assert torch.equal(part.blame, whole.blame[:, first:last])
+    assert all(torch.equal(one, other) for one, other in zip(state[1:], whole_state[1:], strict=True))
+
+
+def test_a_sensor_that_goes_quiet_is_found_within_its_usual_range() -> None:
+    values = walk(1, 2500, 9)
+    calm = values[0, :2000, 0]
+    values[0, 2000:2060, 0] = calm.median()
+    alarms = judged(values, History(rate=1e-3, quality=False), 500).alarm[0, 2000:2060]
+    assert bool(alarms.any())
 
 
 def test_missing_rows_are_no_anomaly_and_teach_nothing() -> None:

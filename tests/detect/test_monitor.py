@@ -61,7 +61,7 @@ def test_stream_is_batch(monitor: Monitor, past: Past, whole: tuple[torch.Tensor
 GUARDED = [
     Discord(memory=500),
     Group(scales=(4, 20)),
-    History(lags=200),
+    History(lags=256),
     Lasting(),
     Seasonal(season=24),
     HoltWinters(season=1),

@@ -69,8 +69,8 @@ def evaluate_all(
     start, stop = (int(part[0]) for part in (borders[1:] if test else borders[:2]))
     _, spread = training_scale(panel, borders.train)
     values, down = panel.series(0), sorted(horizons, reverse=True)
-    square: dict[int, list[Tensor]] = {horizon: [] for horizon in down}
-    absolute = dict.fromkeys(down, torch.zeros((), dtype=torch.float64))
+    square = {horizon: torch.empty(stop - start - horizon + 1, dtype=torch.float64) for horizon in down}
+    absolute = dict.fromkeys(down, 0.0)
     with torch.no_grad():
         past = panel.past([start])
         state = model.warm_up(model.initial_state(parameters, past.static), past)
@@ -84,11 +84,10 @@ def evaluate_all(
                 actual = values[low : high + longest - 1].unfold(0, longest, 1).transpose(1, 2)
                 error = (forecast.median[0] - actual) / spread[0]
                 for horizon in (h for h in down if h <= longest):
-                    square[horizon].append(error[:, :horizon].square().mean((1, 2)))
-                    absolute[horizon] = absolute[horizon] + error[:, :horizon].abs().sum()
+                    square[horizon][low - start : high - start] = error[:, :horizon].square().mean((1, 2))
+                    absolute[horizon] += float(error[:, :horizon].abs().sum())
                 low = high
-    found = {}
-    for horizon in down:
-        each = torch.cat(square[horizon])
-        found[horizon] = Score(float(each.mean()), float(absolute[horizon]) / (len(each) * horizon * values.shape[1]), each)
-    return found
+    return {
+        horizon: Score(float(each.mean()), absolute[horizon] / (len(each) * horizon * values.shape[1]), each)
+        for horizon, each in square.items()
+    }

@@ -39,8 +39,9 @@ Ran = list[tuple[Any, Path]]
 
 @pytest.fixture(autouse=True)
 def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Run folders go to the test's own folder."""
+    """Run folders go to the test's own folder, where the file lies that verbs are given."""
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.csv").write_text("ds,y\n2020-01-01,1\n")
 
 
 @pytest.fixture

@@ -38,7 +38,7 @@ def test_it_learns_what_maximum_likelihood_finds() -> None:
     adam = torch.optim.Adam(model.parameters(), lr=0.01)
     for _ in range(150):
         adam.zero_grad()
-        model._loss(Past.of(train)).backward()
+        model.training_loss(Past.of(train), 0).backward()
         adam.step()
     with torch.no_grad():
         after = likelihood(model, test)

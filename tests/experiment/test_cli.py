@@ -190,6 +190,23 @@ def test_a_run_gets_a_folder_with_its_whole_configuration(ran: Ran) -> None:
     assert os.readlink("outputs/train/latest") == folder.name
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="glibc's allocator")
+@pytest.mark.parametrize(("surroundings", "held"), [({}, True), ({"MALLOC_TRIM_THRESHOLD_": "1000"}, False)])
+def test_freed_memory_is_held_unless_the_surroundings_have_decided(surroundings: dict[str, str], held: bool) -> None:
+    """Bytes that the process has when 16 MiB have come and gone."""
+    script = (
+        "from forecast.__main__ import hold_memory\nhold_memory()\n"
+        "resident = lambda: int(open('/proc/self/statm').read().split()[1]) * 4096\n"
+        "before, pieces = resident(), [b'x' * (1 << 20) for _ in range(16)]\n"
+        "del pieces\nprint(resident() - before)\n"
+    )
+    clean = {k: v for k, v in os.environ.items() if not k.startswith("MALLOC_") and k != "GLIBC_TUNABLES"}
+    done = subprocess.run(
+        [sys.executable, "-c", script], env=clean | surroundings, capture_output=True, text=True, check=True
+    )
+    assert (int(done.stdout) > 8 << 20) == held, done.stdout
+
+
 def test_the_first_word_may_name_the_choice() -> None:
     command = command_line.parse(["benchmark=ltsf", "seed=1", "-m"])
     assert command == (["benchmark=ltsf", "seed=1"], frozenset({"-m"}), None)

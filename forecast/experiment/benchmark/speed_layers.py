@@ -30,6 +30,7 @@ from forecast.types import leaves
 LENGTHS = (256, 1024, 4096, 16384, 65536)
 ROWS = 8192  # of all sequences of a batch together, where one is not longer
 ROUNDS, PATIENCE = 5, 10.0  # passes, of which the least counts; seconds of all, or it is one pass
+MOST, SHORT = 25, 2.5  # passes where all take no longer than so many seconds
 OURS = ("s4d", "s4", "s5", "mamba", "ssd", "gated_delta", "linear_attention", "performer", "window_attention", "lstm")
 QUADRATIC = "causal attention"
 REFERENCES = (QUADRATIC, "S4D, kernel in full", "Mamba, plain loop")
@@ -129,7 +130,7 @@ def measure(name: str, length: int, width: int, rounds: int = ROUNDS) -> Cell:
     _both(module, whole, u[:1, :64])  # compile and load
     before = _resident(reset=True)
     first = _cpu(lambda: _both(module, whole, u))
-    rounds = rounds if first * rounds <= PATIENCE else 1
+    rounds = min(MOST, max(int(SHORT / first), rounds)) if first * rounds <= PATIENCE else 1
     both = min([first, *(_cpu(lambda: _both(module, whole, u)) for _ in range(rounds - 1))])
     memory = _resident() - before
     with torch.no_grad():

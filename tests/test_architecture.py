@@ -38,7 +38,7 @@ NEIGHBOURS |= {
 }
 LIBRARIES = {  # library → rooms or files that may import it
     "pandas": ("series", "metrics", "experiment", "report", "watch", "serve", "fleet", "__init__"),
-    "lightning": ("models", "series/windows", "experiment"),
+    "lightning": ("series/windows", "experiment"),
     "hydra": ("experiment", "__main__"),
     "omegaconf": ("experiment", "__main__"),
     "mlflow": ("experiment/tracking",),

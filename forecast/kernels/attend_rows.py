@@ -21,29 +21,16 @@ WIDE = 128  # bytes that go together
 
 
 @inner
-def _turned(shape: Any, x: Any, cos: Any, sin: Any, factor: Any, w: Any) -> Any:
-    """Rows of a head times a factor, turned, where each has room for whole registers."""
-    rows, key, pairs, between, room = shape
+def _turned(shape: Any, x: Any, between: Any, cos: Any, sin: Any, side: Any, factor: Any, w: Any, room: Any) -> Any:
+    """Rows of a head, `between` numbers apart, times a factor and turned to one side (1) or, in the adjoint, back (-1); `room` apart in w."""
+    rows, key, pairs = shape
     for t in range(rows):
         u, v = x + t * between, w + t * room
         for j in range(pairs):
-            a, b, c, s = u[j], u[pairs + j], cos[t * pairs + j], sin[t * pairs + j]
+            a, b, c, s = u[j], u[pairs + j], cos[t * pairs + j], side * sin[t * pairs + j]
             v[j], v[pairs + j] = factor * (a * c - b * s), factor * (a * s + b * c)
         for j in range(2 * pairs, key):
             v[j] = factor * u[j]
-
-
-@inner
-def _back(shape: Any, v: Any, cos: Any, sin: Any, factor: Any, gx: Any) -> Any:
-    """The adjoint."""
-    rows, key, pairs, between, room = shape
-    for t in range(rows):
-        u, g = gx + t * between, v + t * room
-        for j in range(pairs):
-            a, b, c, s = g[j], g[pairs + j], cos[t * pairs + j], sin[t * pairs + j]
-            u[j], u[pairs + j] = factor * (a * c + b * s), factor * (b * c - a * s)
-        for j in range(2 * pairs, key):
-            u[j] = factor * g[j]
 
 
 @inner
@@ -82,7 +69,7 @@ def _weights(
 
 @exact
 def forward(rows: Array, cos: Array, sin: Array, bias: Array, factor: Array, y: Array) -> None:
-    """Fill y. factor (2): 1/√K and 1."""
+    """Fill y. factor (3): 1/√K, 1 and -1."""
     batch, count, _, heads, key = rows.shape
     pairs, seats, many = cos.shape[1], bias.shape[2], WIDE // rows.itemsize
     room = (key + many - 1) // many * many
@@ -94,13 +81,13 @@ def forward(rows: Array, cos: Array, sin: Array, bias: Array, factor: Array, y: 
     p = across + key * seats
     tops = p + seats
     zero, between = nothing(q, WIDE), 3 * heads * key
-    shape = count, key, pairs, between, room
+    shape = count, key, pairs
     for h in range(heads):
         for b in range(batch):
             at = x + b * count * between + h * key
-            _turned(shape, at + heads * key, c, s, factor[1], q)
+            _turned(shape, at + heads * key, between, c, s, factor[1], factor[1], q, room)
             _across(count, key, q, room, across, seats)
-            _turned(shape, at, c, s, factor[0], q)
+            _turned(shape, at, between, c, s, factor[1], factor[0], q, room)
             for t in range(count):
                 for j in range(key):
                     v[t * room + j] = at[t * between + 2 * heads * key + j]
@@ -134,13 +121,13 @@ def adjoint(
     p = values + key * seats
     d, tops = p + seats, p + 2 * seats
     zero, between, value = nothing(q, WIDE), 3 * heads * key, 2 * heads * key
-    shape = count, key, pairs, between, room
+    shape = count, key, pairs
     for h in range(heads):
         for b in range(batch):
             at, to = x + b * count * between + h * key, gx + b * count * between + h * key
-            _turned(shape, at + heads * key, c, s, factor[1], keys)
+            _turned(shape, at + heads * key, between, c, s, factor[1], factor[1], keys, room)
             _across(count, key, keys, room, across, seats)
-            _turned(shape, at, c, s, factor[0], q)
+            _turned(shape, at, between, c, s, factor[1], factor[0], q, room)
             _across(count, key, at + value, between, values, seats)
             for t in range(count):
                 for j in range(key):
@@ -171,8 +158,8 @@ def adjoint(
                         give(fma(part, own, take(zero, gk, j)), gk, j)
                         give(fma(filled(zero, p[i]), put, take(zero, gv, j)), gv, j)
                     give(made, gq, t * room + k)
-            _back(shape, gq, c, s, factor[0], to)
-            _back(shape, gk, c, s, factor[1], to + heads * key)
+            _turned(shape, gq, room, c, s, factor[2], factor[0], to, between)
+            _turned(shape, gk, room, c, s, factor[2], factor[1], to + heads * key, between)
             for t in range(count):
                 for j in range(key):
                     to[t * between + value + j] = gv[t * room + j]

@@ -66,9 +66,10 @@ def lay_down(belief: Any, m: Any, p: Any) -> Any:
     zero = filled(p, 0.0)
     for k in range(BELIEF + CARRIED):
         p[k] = zero
-    p[0], p[2], p[5] = A[0], P[0], D[0]
-    if m > 1:
-        p[1], p[3], p[4], p[6], p[7] = A[1], P[1], P[3], D[1], D[3]
+    for x in (p, p + BELIEF):
+        x[0], x[2], x[5] = A[0], P[0], D[0]
+        if m > 1:
+            x[1], x[3], x[4], x[6], x[7] = A[1], P[1], P[3], D[1], D[3]
 
 
 @inner
@@ -158,7 +159,5 @@ def few_rows(model: Any, rows: Any, y: Any, coef: Any, slot: Any, belief: Any, o
     m, one = model[0], filled(y, 1.0)
     system(model, coef, slot, other, work, p)
     lay_down(belief, m, p + PARTS)
-    for k in range(BELIEF):
-        p[PARTS + BELIEF + k] = p[PARTS + k]
     sums[0], sums[1], sums[2], sums[3] = one, one - one, one - one, one - one
     go_on(settle(rows, y, p, tally, sums), rows, y, p, tally, sums)

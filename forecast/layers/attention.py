@@ -99,9 +99,7 @@ class Attention(SequenceLayer[AttentionState]):
             return super().said(u, state, elapsed, observed)
         rows, each = u.shape[1], attend_rows.WIDE // u.element_size()
         now = elapsed[:1].to(torch.float64).cumsum(1)[0]
-        angle = (now - now[:1])[
-            :, None
-        ] * self.turn  # of the time since the first row: pairs are told apart by their distance alone
+        angle = (now - now[:1])[:, None] * self.turn  # of the time since the first row: pairs are told apart by their distance alone
         place, age = torch.arange(rows), (now[:, None] - now).clamp(min=0).to(u.dtype)
         bias = torch.where(place <= place[:, None], -self.log_decay.exp()[:, None, None] * age, -torch.inf)
         bias = nn.functional.pad(bias, (0, -rows % each), value=-torch.inf)
@@ -185,9 +183,7 @@ class Attention(SequenceLayer[AttentionState]):
         none = ~seen.any(-1)
         mask = torch.where((seen | none[..., None])[:, None], bias, -torch.inf)
         q, keys, values = (part.transpose(1, 2) for part in (q, keys, values))
-        if (
-            mask.requires_grad and mask.device.type == "cpu"
-        ):  # torch's form looks for rows of which nothing is seen: there are none
+        if mask.requires_grad and mask.device.type == "cpu":  # torch's form looks for rows of which nothing is seen: there are none
             y = (q @ keys.mT / math.sqrt(q.shape[-1]) + mask).softmax(-1) @ values
         else:
             y = nn.functional.scaled_dot_product_attention(q, keys, values, attn_mask=mask)
@@ -222,7 +218,7 @@ class _First(torch.autograd.Function):
     def forward(ctx: Any, rows: Tensor, bias: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
         parts = [part.contiguous() for part in (rows, cos, sin, bias)]
         y = rows.new_empty(*rows.shape[:2], *rows.shape[3:])
-        parts.append(rows.new_tensor([1 / math.sqrt(rows.shape[-1]), 1.0]))
+        parts.append(rows.new_tensor([1 / math.sqrt(rows.shape[-1]), 1.0, -1.0]))
         ctx.save_for_backward(*parts)
         attend_rows.forward(*(part.detach().numpy() for part in (*parts, y)))
         return y

@@ -88,9 +88,7 @@ class Group(NamedTuple):
     y: Tensor  # (n T)
     inputs: Tensor  # (n T K)
     held: int  # rows at the end that forms are tried on
-    tries: list[
-        tuple[int, Tensor, Tensor | None]
-    ]  # forms, which of these lanes they can be fitted to, and where to climb from
+    tries: list[tuple[int, Tensor, Tensor | None]]  # forms, which of these lanes they can be fitted to, and where to climb from
 
     @property
     def rows(self) -> int:
@@ -127,10 +125,8 @@ def _groups(bank: Bank, y: Tensor, horizon: int, seasons: tuple[int, ...], input
         longest = int(length[lanes].max())
         if longest:
             held = _held_out(math.floor(CLASS**one), horizon, max(seasons, default=1))
-            own, (part, known) = (
-                own_season(y[lanes], min(seasons, default=1)),
-                [x[lanes, y.shape[1] - longest :] for x in (y, inputs)],
-            )
+            own = own_season(y[lanes], min(seasons, default=1))
+            part, known = (x[lanes, y.shape[1] - longest :] for x in (y, inputs))
             usables = [(k, usable(form, part[:, : longest - held], own).nonzero()[:, 0]) for k, form in plain]
             made.append(Group(lanes, part, known, held, [(k, some, None) for k, some in usables if len(some)]))
     return made

@@ -91,7 +91,7 @@ def fits(jobs: list[Job], steps: int = STEPS, close: float = CLOSE) -> list[Fit]
     for (model, _), members in together.items():
         longest = max(jobs[k].y.shape[1] for k in members)
         x = torch.cat([pad(made[k][0], (longest - jobs[k].y.shape[1], 0), value=torch.nan) for k in members])
-        known = [regressors(made[k][1].inputs, _inputs(jobs[k])) for k in members]
+        known = [regressors(made[k][1].inputs, _inputs(jobs[k].form, jobs[k].y, jobs[k].inputs)) for k in members]
         driven = torch.cat([pad(u, (0, 0, longest - u.shape[1], 0)) for u in known])
         theta = torch.cat([made[k][1].theta for k in members])
         count = x.isfinite().sum(1)
@@ -112,13 +112,12 @@ def _prepared(job: Job) -> tuple[Tensor, Fit]:
     drift = drift_of(x, form.share) if form.model.trend == "drift" else x.new_zeros(len(x))
     start = begun(form, y, x) if job.start is None else job.start
     loglik = log_slope(form, y) - x.isfinite().sum(1) * spread.log()
-    return x, Fit(start, drift, loc, spread, profile, loglik, input_units(_inputs(job), z, spread))
+    return x, Fit(start, drift, loc, spread, profile, loglik, input_units(_inputs(form, y, job.inputs), z, spread))
 
 
-def _inputs(job: Job) -> Tensor:
+def _inputs(form: Form, y: Tensor, inputs: Tensor | None) -> Tensor:
     """Those that a form has regressors for (n T K)."""
-    none = job.y.new_zeros(*job.y.shape, 0)
-    return none if job.inputs is None or not job.form.model.regressors else job.inputs
+    return y.new_zeros(*y.shape, 0) if inputs is None or not form.model.regressors else inputs
 
 
 def begun(form: Form, y: Tensor, x: Tensor) -> Tensor:
@@ -171,7 +170,7 @@ def tried(form: Form, fitted: Fit, y: Tensor, origins: list[int], horizon: int, 
     coefs, belief = form.begin(fitted.theta, fitted.drift)
     program, here, made = form.model.program, 0, []
     lead = torch.arange(horizon)
-    driven = regressors(fitted.inputs, _inputs(Job(form, y, None, inputs)))
+    driven = regressors(fitted.inputs, _inputs(form, y, inputs))
     driven = torch.cat([driven, driven[:, -1:].expand(-1, horizon, -1)], 1)
     for origin in origins:
         numbers = form.model.with_regressors(coefs, driven[:, here:origin])

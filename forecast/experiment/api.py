@@ -11,7 +11,7 @@ import torch
 from forecast import artefact
 from forecast.errors import InputError
 from forecast.experiment import predict as predicting
-from forecast.experiment.backtest import Plan
+from forecast.experiment.backtest import Plan, usual_cutoffs
 from forecast.experiment.members import labelled, member
 from forecast.experiment.predict import Ready
 from forecast.experiment.runs import MODEL
@@ -52,7 +52,7 @@ def compare(
     panel: Panel,
     models: Sequence[Model],
     horizon: int | None = None,
-    cutoffs: int = 5,
+    cutoffs: int | None = None,
     *,
     metrics: Sequence[str] = ("mase", "rmsse", "smape", "wql", "coverage"),
     refit: int = 1,
@@ -66,7 +66,8 @@ def compare(
     if unknown:
         raise InputError(f"unknown metric {unknown[0]!r}; choose from {', '.join(sorted(METRICS))}")
     lead = horizon or max(panel.season, 1)
-    plan = Plan(panel, rolling(panel, lead, cutoffs), lead, tuple(metrics), refit=refit, seed=seed, processes=processes)
+    ends = rolling(panel, lead, usual_cutoffs(panel, lead) if cutoffs is None else cutoffs)
+    plan = Plan(panel, ends, lead, tuple(metrics), refit=refit, seed=seed, processes=processes)
     members = labelled([member(model) for model in models])
     with tempfile.TemporaryDirectory() as folder:
         return everybody(plan, members, Path(folder) / "cells", trainer()).table

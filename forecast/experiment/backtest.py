@@ -28,6 +28,7 @@ from forecast.experiment.cells import Cell
 from forecast.experiment.members import Member, facts_of
 from forecast.experiment.work import NO_BOUNDS, Bounds, Cut, Fitted, Piece, arrays, leave_with_parent, run
 from forecast.metrics import naive_errors
+from forecast.metrics.independence import BLOCKS, SERIES
 from forecast.models.forecaster import Forecaster
 from forecast.series.panel import Panel
 
@@ -52,6 +53,14 @@ class Plan:
     processes: int = 1
     seed: int = 0
     bounds: Bounds = NO_BOUNDS
+
+
+def usual_cutoffs(panel: Panel, horizon: int, step: int | None = None) -> int:
+    """Five; of fewer than 20 series as many as it takes to judge chance, where half of the shortest series has room."""
+    gap = step or horizon
+    enough = BLOCKS * -(-horizon // gap)
+    room = horizon + gap * (enough - 1) <= int(panel.lengths.min()) // 2
+    return max(enough, 5) if len(panel) < SERIES and room else 5
 
 
 def backtest(

@@ -24,7 +24,7 @@ from forecast.durable import write_durably
 from forecast.errors import InputError, unknown
 from forecast.experiment import config, data, pairs, runs, tables
 from forecast.experiment import leaderboard as board_of
-from forecast.experiment.backtest import Plan, backtest
+from forecast.experiment.backtest import Plan, backtest, usual_cutoffs
 from forecast.experiment.leaderboard import Leaderboard
 from forecast.experiment.members import Member, facts_of
 from forecast.experiment.tables import Cells
@@ -85,7 +85,8 @@ def plan_of(config: config.Compare, panel: Panel, horizon: int, protocol: Protoc
     if protocol is not None and isinstance(protocol.split, LastRows):
         ends = np.stack([np.asarray(end) for end in protocol.cutoffs(panel, horizon)])
     else:
-        ends = cutoffs(panel, horizon, config.cutoffs, config.step, short="skip")
+        number = usual_cutoffs(panel, horizon, config.step) if config.cutoffs is None else config.cutoffs
+        ends = cutoffs(panel, horizon, number, config.step, short="skip")
     context = int(ends[0].max()) if config.window == "sliding" else None
     processes = config.processes or os.cpu_count() or 1
     return Plan(

@@ -86,7 +86,7 @@ class Compare:
     models: tuple[Member, ...]
     horizon: int | None  # None: the data set's own, else one leading season
     season: int | None  # None: as stated by the data or found in it
-    cutoffs: int
+    cutoffs: int | None  # None: five, or as many as it takes to judge chance where series are few
     step: int | None  # rows between cutoffs; None: the horizon
     window: Literal["expanding", "sliding"]
     refit: int  # estimate anew every so many cutoffs; 0: once

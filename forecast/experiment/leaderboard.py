@@ -220,11 +220,12 @@ def verdict(plan: Plan, board: Leaderboard) -> tuple[str, list[str]]:
     ]
     tail = f"; nor can it be told from {_listed(alike)}" if alike and board.plan is not None else ""
     naive = best.against_reference
+    if board.plan is None and len(board.order) > 1:
+        tail = ", but there are too few independent cutoffs to tell whether that is chance; ask for more with cutoffs=8 or more"
     if naive is None:
         claim = f"{board.best} comes first" if board.best != REFERENCE else "no model beats seasonal_naive"
     elif board.plan is None:
         claim = f"{board.best} has the smallest {metric.title} ({best.value:.3g}, {_percent(naive.skill)} against seasonal_naive)"
-        tail = ", but there are too few independent cutoffs to tell whether that is chance; ask for more with cutoffs=8 or more"
     elif naive.word == "better":
         tail = tail.replace("nor can it be", "it cannot be")
         claim = f"{board.best} beats seasonal_naive by {100 * naive.skill:.0f} % (95 % interval {100 * naive.low:.0f} to {100 * naive.high:.0f} %)"

@@ -9,11 +9,12 @@ import torch
 
 from forecast.experiment import leaderboard as board_of
 from forecast.experiment import tables
-from forecast.experiment.backtest import Plan, backtest
+from forecast.experiment.backtest import Plan, backtest, usual_cutoffs
 from forecast.experiment.cells import Cell, merge, read, write
 from forecast.experiment.members import labelled, member
 from forecast.experiment.work import Bounds, Fitted
 from forecast.metrics import METRICS
+from forecast.metrics.independence import units
 from forecast.metrics.pooling import pooled, stack
 from forecast.series.panel import Panel, panel_of
 from forecast.series.split import cutoffs
@@ -131,6 +132,7 @@ def test_few_blocks_cannot_tell_many_can(tmp_path: Path) -> None:
         s.against_reference.word for s in board.standings["mase"].values() if s.against_reference
     } == {"cannot tell"}
     assert all(math.isnan(s.low) for s in board.standings["mase"].values())
+    assert "too few independent cutoffs" in board_of.verdict(few, board)[0]
     many, cells = run(panel(series=24), tmp_path / "many", number=2)
     board = board_of.leaderboard(many, cells)
     naive = board.standings["mase"]["naive"]
@@ -140,6 +142,16 @@ def test_few_blocks_cannot_tell_many_can(tmp_path: Path) -> None:
     assert sentence.startswith("On 24 series over 2 cutoffs, ") and any(
         "draws of 24 series" in line for line in details
     )
+
+
+@pytest.mark.parametrize(
+    ("series", "rows", "step", "number"), [(1, 64, None, 8), (1, 63, None, 5), (1, 68, 2, 16), (20, 640, None, 5)]
+)
+def test_few_series_have_cutoffs_enough_to_judge_chance(
+    series: int, rows: int, step: int | None, number: int
+) -> None:
+    found = usual_cutoffs(panel(series=series, rows=rows), 4, step)
+    assert found == number and (found < 8 or units(series, found, 4, step or 4).enough)
 
 
 def test_tables_say_what_the_cells_say(tmp_path: Path) -> None:

@@ -1,10 +1,11 @@
 """The tables of a fitted structural model: its components, its residuals and its parameters, of the first few series.
 
-components.parquet  unique_id, ds, component, value, low, high (90 %), on the scale that parameters.csv says
+components.parquet  unique_id, ds, component, value, low, high (90 %), on the scale that parameters.csv says; of many rows the last
 residuals.parquet   unique_id, ds, y, innovation, observation, level (see `forecast.models.decomposition`)
 parameters.csv      unique_id, what, value
 """
 
+import logging
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -17,7 +18,8 @@ from forecast.models.forecaster import Forecaster
 from forecast.series.panel import Panel
 from forecast.types import Parameters, take
 
-SHOWN, LANES, ROWS = 4, 12, 1500  # series, channels in all, and rows of each, that are explained
+logger = logging.getLogger("forecast")
+SHOWN, LANES, ROWS = 4, 12, 20_000  # series, channels in all, and rows of the longest, that are explained
 NORMAL = 1.6448536269514722
 
 
@@ -29,6 +31,7 @@ def explained(model: Forecaster, parameters: Parameters, panel: Panel) -> dict[s
     ends = panel.lengths.clone()
     past = take(panel.past(ends.tolist()), slice(0, count))
     if past.values.shape[1] > ROWS:
+        logger.info("components are left out: a series has %s rows, more than %s", f"{past.values.shape[1]:,}", f"{ROWS:,}")
         return {}
     with torch.no_grad():
         found = model.components(take(parameters, slice(0, count)), past)
@@ -48,7 +51,8 @@ def _tables(
     name: str, times: pd.Index, y: np.ndarray, one: Components, inputs: Sequence[str]
 ) -> dict[str, pd.DataFrame]:
     """Those of one channel of one series."""
-    rows = len(times)
+    of, rows = len(times), min(len(times), len(one.mean))
+    times, y = times[-rows:], y[-rows:]
     mean, width = one.mean[-rows:].numpy(), NORMAL * one.deviation[-rows:].numpy()
     component = np.repeat(one.names, rows)
     long = pd.DataFrame({"unique_id": name, "ds": np.tile(times.to_numpy(), len(one.names)), "component": component})
@@ -57,6 +61,8 @@ def _tables(
     for word in ("innovation", "observation", "level"):
         residuals[word] = getattr(one, word)[-rows:].numpy()
     said = [*one.facts, *_effects(one, inputs), ("scale", one.scale or "as observed")]
+    if rows < of:
+        said.append(("rows", f"the last {rows:,} of {of:,}"))
     facts = pd.DataFrame([(name, what, value) for what, value in said], columns=["unique_id", "what", "value"])
     return {"components.parquet": long, "residuals.parquet": residuals, "parameters.csv": facts}
 

@@ -26,6 +26,7 @@ from forecast.ssm.structural import LOWEST, Structural
 
 AHEAD = "one row ahead"  # the component of a model that is no sum
 LEVEL = "level"  # told with its location
+ROWS, CELLS = 1500, 1 << 25  # at most so many rows, the last ones, and numbers of smoothed covariances, rows × states²
 
 
 class Components(NamedTuple):
@@ -42,14 +43,21 @@ class Components(NamedTuple):
     effects: Tensor | None = None  # (K 2): what one unit of each input adds, and its standard deviation, where the model has inputs
 
 
+def last_rows(program: Program) -> slice:
+    """Those of many rows that are taken apart."""
+    return slice(-min(ROWS, max(CELLS // program.size**2, 1)), None)
+
+
 def parts_of(
     model: Structural, belief: Belief, x: Tensor, loc: Tensor, spread: Tensor, coefs: Tensor, driven: Tensor
 ) -> tuple[tuple[Tensor, Tensor, Tensor, Tensor, Tensor], Tensor]:
     """Means and deviations (T N) in units of the data, and three series of residuals (T), of one lane x (1 T) with regressors (1 T K).
 
-    A level is given with its location; every other component without. Beside them coefficients of the regressors and their deviations
-    (K 2), in units of the data.
+    Of many rows the last, begun from the same belief. A level is given with its location; every other component without. Beside
+    them coefficients of the regressors and their deviations (K 2), in units of the data.
     """
+    last = last_rows(model.program)
+    x, driven = x[:, last], driven[:, last]
     program, coefs = model.program, model.with_regressors(coefs, driven)
     filtered = advance(program, coefs, belief, x[..., None])
     innovation = (x - filtered.mean[..., 0]) / filtered.variance[..., 0].sqrt()

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from forecast.distribution import Gaussian
 from forecast.models.by_channel import Fitted, reach
-from forecast.models.decomposition import LEVEL, Components, nothing, shared_parts
+from forecast.models.decomposition import LEVEL, Components, last_rows, nothing, shared_parts
 from forecast.models.spaced import SpacedForecaster
 from forecast.models.units import input_units, units
 from forecast.ssm.belief import Belief, series_innermost
@@ -151,7 +151,8 @@ class JointForecaster(SpacedForecaster):
 
     def _of_series(self, theta: Tensor, loc: Tensor, spread: Tensor, y: Tensor, inputs: Tensor) -> list[Components]:
         """Those of each channel of one series (1 T C) in standardised units, told in units of the data."""
-        given = self.driven(theta, inputs).values
+        last = last_rows(self.program)
+        given, y = self.driven(theta, inputs).values[:, last], y[:, last]
         parts = shared_parts(self.program, self.coefficients(theta), self.belief(theta), y - given, self.groups)
         names, found, none = parts.names, [], torch.full_like(y[0, :, 0], math.nan)
         for c in range(self.channels):

@@ -20,6 +20,7 @@ FILES = ("components.parquet", "residuals.parquet", "parameters.csv")
 LARGE = 3.0  # standard deviations from which an auxiliary residual is named
 BEHIND = ("level", "one row ahead")  # components that the observed values are drawn behind
 LABELS = {"observation": "observation residual", "level": "level residual"}
+DRAWN, SHARED, LEAST_DRAWN = 1500, 2400, 300  # rows of a picture, the last ones, and of all series together
 LEAST = 12  # innovations from which they are judged
 
 
@@ -30,34 +31,37 @@ def sections(folder: Path) -> list[Section]:
     components, residuals = (pd.read_parquet(folder / file) for file in FILES[:2])
     facts = pd.read_csv(folder / FILES[2], dtype=str, keep_default_na=False)
     made = []
+    shown = min(DRAWN, max(SHARED // max(residuals["unique_id"].nunique(), 1), LEAST_DRAWN))
     for name, rows in residuals.groupby("unique_id", sort=False):
         said = facts[facts["unique_id"] == name]
-        made.append(decomposition(str(name), components[components["unique_id"] == name], rows, said))
-        made.extend(section for make in (left, shocks) if (section := make(str(name), rows)) is not None)
+        made.append(decomposition(str(name), components[components["unique_id"] == name], rows, said, shown))
+        made.extend(section for make in (left, shocks) if (section := make(str(name), rows, shown)) is not None)
     return made
 
 
-def decomposition(name: str, parts: pd.DataFrame, rows: pd.DataFrame, facts: pd.DataFrame) -> Section:
+def decomposition(name: str, parts: pd.DataFrame, rows: pd.DataFrame, facts: pd.DataFrame, shown: int = DRAWN) -> Section:
     """What the series is the sum of, a picture for each component over the same rows."""
     scale = facts.loc[facts["what"] == "scale", "value"].iloc[0]
+    given = " ".join(facts.loc[facts["what"] == "rows", "value"]) or "all"
     draws, said, names = [], [], parts["component"].unique().tolist()
     for word in names:
-        one = parts[parts["component"] == word]
+        one = parts[parts["component"] == word].tail(shown)
         seen = one["value"].dropna()
         said.append(f"{word} from {number(seen.min())} to {number(seen.max())}")
-        y = rows["y"] if word in BEHIND and scale == "as observed" else None
+        y = rows["y"].tail(shown) if word in BEHIND and scale == "as observed" else None
         draws.append(partial(plot_component, one=one, y=y, word=str(word)))
-    estimated = facts.loc[facts["what"] != "scale", ["what", "value"]].itertuples(index=False, name=None)
+    estimated = facts.loc[~facts["what"].isin(["scale", "rows"]), ["what", "value"]].itertuples(index=False, name=None)
     table = Listing("What was estimated", ("", ""), [(str(a), str(b)) for a, b in estimated], folded=False)
     alone = names == [BEHIND[1]]
-    finding = "What was expected of each row given the rows before it" if alone else "Each part given all rows"
+    finding = "What was expected of each row given the rows before it" if alone else f"Each part given {given} rows"
     title = "What was expected of" if alone else "Components of"
     drawn = stacked(f"{name}: {'; '.join(said)}; 90 % intervals shaded", draws)
     tables = [table, listing(parts, "The numbers", FILES[0])]
-    return Section(f"{title} {name}", f"{finding}, with its 90 % interval; scale: {scale}.", [drawn], tables)
+    last = f" Drawn: the last {shown:,} of {len(rows):,} rows." if len(rows) > shown else ""
+    return Section(f"{title} {name}", f"{finding}, with its 90 % interval; scale: {scale}.{last}", [drawn], tables)
 
 
-def left(name: str, rows: pd.DataFrame) -> Section | None:
+def left(name: str, rows: pd.DataFrame, shown: int = DRAWN) -> Section | None:
     """Are the innovations independent and normal?"""
     z = rows["innovation"].dropna().to_numpy(dtype=float)
     if len(z) < LEAST:
@@ -70,7 +74,7 @@ def left(name: str, rows: pd.DataFrame) -> Section | None:
         f"One-step errors in units of their expected size: {seen} (Ljung–Box Q({lags}) = {number(statistic)}, "
         f"p {chance_of}); standard deviation {z.std():.2f}, largest {np.abs(z).max():.1f}."
     )
-    time = stacked(f"Innovations of {name} over time", [partial(plot_shocks, rows=rows, word="innovation")])
+    time = stacked(f"Innovations of {name} over time", [partial(plot_shocks, rows=rows.tail(shown), word="innovation")])
     normal = partial(figures.plot_quantiles, scores=z, what="innovation")
     pictures = [
         time,
@@ -80,7 +84,7 @@ def left(name: str, rows: pd.DataFrame) -> Section | None:
     return Section(f"Standardised innovations of {name}", finding, pictures, [listing(rows, "The numbers", FILES[1])])
 
 
-def shocks(name: str, rows: pd.DataFrame) -> Section | None:
+def shocks(name: str, rows: pd.DataFrame, shown: int = DRAWN) -> Section | None:
     """Which rows look like outliers, and where did the level shift?"""
     draws, said = [], []
     for word, meaning in (("observation", "outlier"), ("level", "shift of the level")):
@@ -92,7 +96,7 @@ def shocks(name: str, rows: pd.DataFrame) -> Section | None:
         places = ", ".join(day.removesuffix("-01-01") if yearly(rows) else day for day in map(moment, largest))
         found = f"{len(large)} row{'s' * (len(large) > 1)} beyond {LARGE:g} ({places})" if len(large) else "none"
         said.append(f"{meaning}: {found}")
-        draws.append(partial(plot_shocks, rows=rows, word=word))
+        draws.append(partial(plot_shocks, rows=rows.tail(shown), word=word))
     if not draws:
         return None
     finding = f"Expected noises given all rows, in units of their standard deviation; {'; '.join(said)}."

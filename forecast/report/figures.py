@@ -22,6 +22,7 @@ BANDS = ((0.05, 0.95, 0.18), (0.1, 0.9, 0.18), (0.3, 0.7, 0.25))
 LINES = ((BLUE, "o", "-"), (VERMILION, "s", "--"), (GREEN, "^", "-."), (PURPLE, "D", ":"), (GREY, "v", "-"))
 HEAT = ListedColormap(colormaps["cividis"](np.linspace(0.95, 0.2, 256)))  # its ends are lost on white and on dark
 LETTERS = 60  # of the names below a picture; more than that are turned
+TAIL, BETWEEN = 60, 600  # points of a quantile plot: all at both ends, evenly drawn ones of the rest
 
 
 def plot_leaderboard(ax: Axes, board: pd.DataFrame, reference: str, title: str) -> Axes:
@@ -170,10 +171,11 @@ def plot_scores(ax: Axes, scores: Values) -> Axes:
 
 def plot_quantiles(ax: Axes, scores: Values, what: str = "score of the outcome") -> Axes:
     """Sorted normal scores against those of a normal sample: a straight line where the forecasts are calibrated."""
-    place = (np.arange(len(scores)) + 0.5) / len(scores)
-    normal = [NormalDist().inv_cdf(share) for share in place]
+    count = len(scores)
+    at = np.unique(np.r_[: min(TAIL, count), np.linspace(0, count - 1, min(BETWEEN, count)).astype(int), max(count - TAIL, 0) : count])
+    normal = [NormalDist().inv_cdf(share) for share in (at + 0.5) / count]
     ax.plot([-3.5, 3.5], [-3.5, 3.5], color=INK, linewidth=1)
-    ax.plot(normal, np.sort(scores), ".", color=BLUE, markersize=6)
+    ax.plot(normal, np.sort(scores)[at], ".", color=BLUE, markersize=6)
     ax.set(xlabel="normal quantile", ylabel=what)
     return ax
 

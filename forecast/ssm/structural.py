@@ -32,6 +32,7 @@ from forecast.ssm.season import Season, add_season, start_of
 
 TRENDS = ("none", "damped", "full")
 DRIFT, MEAN = "drift", "mean"
+SLOPE = "slope"
 DAMPING = (0.5, 0.995)  # φ stays between
 LONGEST = 0.98  # |ρ| stays below
 LOWEST, HIGHEST = -18.0, 10.0  # log variances, in units of the series' spread
@@ -130,7 +131,7 @@ class Structural:
         found += [("cycle", [at])] * self.cycles
         at += 2 * self.cycles
         found += [("memory", [at])] * self.memory
-        return found + [("slope", [1])] * trended
+        return found + [(SLOPE, [1])] * trended
 
     def coefficients(self, theta: Tensor) -> Tensor:
         """Coefficients (B K) of parameters (B P), without those of the regressors."""

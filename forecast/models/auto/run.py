@@ -14,9 +14,10 @@ from forecast.models.auto.bank import Bank, on_scale, position
 from forecast.models.auto.choose import Chosen
 from forecast.models.auto.fit import Fit, Kind
 from forecast.models.auto.known import regressors
-from forecast.models.decomposition import Components, facts, parts_named, parts_of
+from forecast.models.decomposition import Components, facts, parts_named, parts_of, plain
 from forecast.ssm.belief import Belief
 from forecast.ssm.kalman import advance
+from forecast.ssm.structural import DRIFT, SLOPE
 
 
 class Slots(NamedTuple):
@@ -100,11 +101,17 @@ def explained(bank: Bank, chosen: Chosen, y: Tensor, inputs: Tensor) -> Componen
     parts, effects = parts_of(form.model, belief, x, fitted.loc[0], fitted.spread[0], coefs, driven)
     mean, deviation, innovation, observation, level = parts
     names = parts_named(form.model)
+    if form.model.trend == DRIFT:  # given, not estimated: a number, not a picture
+        still = [at for at, name in enumerate(names) if name != SLOPE]
+        names, mean, deviation = tuple(names[at] for at in still), mean[:, still], deviation[:, still]
     if form.profile:
         names = (*names, f"profile {form.profile}")
-        mean, deviation = torch.cat([mean, profile.T], 1), torch.cat([deviation, 0 * profile.T], 1)
+        profile = profile.T[-len(mean) :]
+        mean, deviation = torch.cat([mean, profile], 1), torch.cat([deviation, 0 * profile], 1)
     weights = sorted(zip(chosen.weight[0].tolist(), chosen.form[0].tolist(), strict=True), reverse=True)
     said = [(bank[f].word, f"weight {w:.2f}") for w, f in weights if f >= 0 and w > 0]
+    if form.model.trend == DRIFT:
+        said.append(("drift", f"{plain(float(fitted.drift[0] * fitted.spread[0]))} a row, a share of the straight line's slope"))
     said += facts(form.model, fitted.theta[0], fitted.spread[0])
     return Components(
         form.scale,

@@ -120,7 +120,7 @@ def facts(model: Structural, theta: Tensor, spread: Tensor) -> tuple[tuple[str, 
     for season in model.seasons:
         names += [f"season {season.length}"] + [f"growth of season {season.length}"] * (season.growth > 0)
     names += ["cycle"] * model.cycles + ["memory"] * model.memory
-    said = [("season " + str(one.length), f"{one.harmonics} harmonics") for one in model.seasons if one.harmonics]
+    said = [("season " + str(one.length), f"{one.harmonics} harmonic{'s' * (one.harmonics > 1)}") for one in model.seasons if one.harmonics]
     for name, log_variance, v in zip(names, theta, coefs, strict=False):
         still = "none" if name == "observation" else "none: it does not move"
         said.append((f"noise of the {name}", still if log_variance < LOWEST + 1 else plain(float(v.sqrt() * spread))))
